@@ -14,7 +14,7 @@ from tickercast import logs
 from tickercast.app import App
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import Settings
-from tickercast.errors import Outdated, WarehouseUnavailable
+from tickercast.errors import EngineUnusable, Outdated, WarehouseUnavailable
 from tickercast.jobs.operations.doctor import Probe, check_engines
 
 if TYPE_CHECKING:
@@ -168,3 +168,44 @@ def test_a_bucket_that_no_engine_is_known_for_calls_no_function(workspace: Path,
     checks = {check.name: check for check in App(settings).doctor()}
     assert f"TICKERCAST_BUCKET is '{bucket}': no engine is known for it." in checks["object store"].answer
     assert (checks["function"].well, checks["function"].answer) == (False, "the same as object store")
+
+
+@pytest.mark.parametrize(
+    ("below", "sentence"), [("", "is a file: a folder was needed"), ("/sub", "Not a directory. Name another place")]
+)
+def test_a_file_in_the_place_of_the_bucket_is_said_by_all_that_use_it(
+    tmp_path: Path, below: str, sentence: str
+) -> None:
+    (tmp_path / "afile").touch()
+    app = App(Settings(home=str(tmp_path / "home"), bucket=f"file://{tmp_path}/afile{below}"))
+    said = {check.name: check for check in app.doctor()}
+    assert (said["object store"].well, sentence in said["object store"].answer) == (False, True)
+    store = app.silent_store
+    uses: list[Callable[[], object]] = [
+        *(app.failed_ingestions, app.provision, lambda: next(iter(app.watch())), lambda: store.names("")),
+        *(lambda: store.generation("models/x"), lambda: store.write("models/x", b"")),
+    ]
+    for use in uses:
+        with pytest.raises(EngineUnusable, match=sentence):
+            use()
+
+
+def test_a_bucket_that_is_gone_is_not_replaced_until_that_is_asked_for(tmp_path: Path) -> None:
+    settings = Settings(home=str(tmp_path / "home"), source="sample")
+    App(settings).forecast("MSFT", "2012-08-15")
+    bucket = tmp_path / "home" / "bucket"
+    bucket.rename(tmp_path / "elsewhere")
+    said = {check.name: check for check in App(settings).doctor()}
+    assert "holds nothing, and the ledger has 1 entry" in said["object store"].answer
+    assert "holds no published model" in said["champion"].answer
+    assert (said["object store"].well, said["champion"].well) == (False, False)
+    app = App(settings)
+    with pytest.raises(EngineUnusable, match="Mount it"):
+        app.failed_ingestions()
+    with pytest.raises(EngineUnusable, match="holds no published model, and the ledger has 1 entry"):
+        app.forecast("MSFT", "2012-08-16")
+    with pytest.raises(EngineUnusable, match="holds no published model"):
+        _ = app.warehouse
+    assert not bucket.exists()
+    assert "models/champion.json" in app.provision()
+    assert len(app.forecast("MSFT", "2012-08-16")) == 1

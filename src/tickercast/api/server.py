@@ -116,7 +116,7 @@ def description(inside: FastAPI) -> dict[str, Any]:
 def _begin(app: App) -> None:
     """Make tables and a champion where they are missing, and load what the first forecast needs; reads need no wait."""
     try:
-        app.provision()
+        app.make_ready()
         app.champion()
     except TickercastError as error:  # /readyz says it until it passes
         log.warning("%s", error)

@@ -176,7 +176,7 @@ class Access(Requests):
             Transient: an engine does not answer.
         """
         day = parse_day(as_of) if as_of else self.now().date()
-        self.provision()
+        self.make_ready()
         return send_file(f"{symbol}.csv", data, day, symbol=symbol, store=self.store)
 
     def entries_of(self, name: str, generation: str) -> list[Entry]:

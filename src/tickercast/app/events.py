@@ -63,7 +63,7 @@ class Events(Ports):
                 "No source of results days is configured: name one with --source sec, --source yahoo or --source FILE, "
                 "or set TICKERCAST_EVENTS_SOURCE."
             )
-        self.provision()
+        self.make_ready()
         return fetch_events(
             list(dict.fromkeys(valid)),
             source=chosen,

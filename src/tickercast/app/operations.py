@@ -26,13 +26,14 @@ from tickercast.domain.universe import parse_choice
 from tickercast.errors import TickercastError, UsageError
 from tickercast.jobs.operations.alerts import CALENDAR_NOTICE
 from tickercast.jobs.operations.doctor import Check, Probe, check_engines
-from tickercast.jobs.operations.provision import publish_prices
+from tickercast.jobs.operations.provision import check_published, publish_prices
 from tickercast.jobs.requests.results import Patience
 from tickercast.jobs.serving.champion_cache import REFRESH_AFTER_S
 from tickercast.models import catalogue
 from tickercast.ports import Letter, ObjectStore, QueryLimits, Wrap
 from tickercast.reading.calibration import calibrations
 from tickercast.reading.forecasts import champion_forecasts
+from tickercast.reading.ledger import check_kept
 from tickercast.reading.queries import ask
 from tickercast.reading.track_record import details
 
@@ -416,7 +417,10 @@ class Operations(Models, Events, Outlooks, Trading):
             raise UsageError(refusal)
         if self.polled:
             self.polled.check()
-        return f"{len(self.store.names(''))} objects"
+        objects = self.store.names("")
+        if not objects and self.tables.pending().get("ingestions") != "missing":
+            check_kept(self.store, self.tables)
+        return f"{len(objects)} objects"
 
     def _warehouse_says(self) -> str:
         lacking = self.tables.pending()
@@ -432,6 +436,7 @@ class Operations(Models, Events, Outlooks, Trading):
 
     def _champion_says(self) -> str:
         if not self.models.generation():
+            check_published([self.models], self.tables)
             shipped = self.models.shipped_pointer
             return f"none is published yet: the first forecast publishes {shipped.name} version {shipped.version}"
         champion, pointer = self.served_models()[0].model, self.models.pointer()

@@ -132,7 +132,7 @@ class Ports:
     @cached_property
     def warehouse(self) -> Warehouse:
         """The warehouse for what writes: tables, views and a champion are created or migrated first."""
-        self.provision()
+        self.make_ready()
         return self.tables
 
     @cached_property
@@ -233,6 +233,10 @@ class Ports:
     def provision(self) -> list[str]:
         """Create the tables, views and champions that are missing or changed, and return their names."""
         return provisioning.provision(models=self._every_store, warehouse=self.tables)
+
+    def make_ready(self) -> None:
+        """Provision for what stores; not in the place of what is lost, see `jobs.operations.provision.make_ready`."""
+        provisioning.make_ready(models=self._every_store, warehouse=self.tables)
 
     def pending(self) -> dict[str, str]:
         """Everything that `provision` would create or change: `missing` or `changed`, by name."""

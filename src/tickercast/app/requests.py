@@ -114,7 +114,7 @@ class Requests(Ports):
         """The stored name of a model, empty for the champion; the function may serve more than these settings name."""
         if model in ("", catalogue.CHAMPION):
             return ""
-        self.provision()
+        self.make_ready()
         served = [one.name for one in self.store_of(frequency).pointer().served]
         further = [*catalogue.BASELINES, *catalogue.STATISTICAL] if frequency.is_daily else [EwmaT.name]
         known = list(dict.fromkeys([catalogue.CHAMPION, *served, *further]))
@@ -147,7 +147,7 @@ class Requests(Ports):
         except OSError as error:
             raise UsageError(f"{file} cannot be read: {error.strerror}. Name another file.") from error
         newest = self.now() if not frequency.is_daily else self.now().date()
-        self.provision()
+        self.make_ready()
         return send_file(
             file.name, data, frequency.parse(as_of or newest), symbol=symbol, store=self.store, frequency=frequency
         )
@@ -252,7 +252,7 @@ class Requests(Ports):
         """
         if self.drops is None:
             raise UsageError(f"{self.settings.bucket} is no folder, where every file is announced. Use upload.")
-        self.provision()
+        self.make_ready()
         return send_drop(name, drops=self.drops, store=self.store, today=self.now().date())
 
     def watch(
@@ -289,7 +289,7 @@ class Requests(Ports):
     def _poll(
         self, bucket: PolledBucket, every_s: float, pause: Callable[[float], None]
     ) -> Iterator[Sent | TickercastError]:
-        self.provision()
+        self.make_ready()
         for found in poll(bucket, warehouse=self.tables, handle=self.handle, every_s=every_s, pause=pause):
             yield found if isinstance(found, TickercastError) else Sent(found.name, found.name, found.generation)
 
@@ -317,5 +317,5 @@ class Requests(Ports):
 
     def release(self, name: str) -> tuple[str, str]:
         """Put a file back under its old name, so that it is handled again; its name and generation."""
-        self.provision()
+        self.make_ready()
         return quarantines.release(name, self.store)

@@ -11,6 +11,7 @@ import pandas as pd
 from tickercast.domain import objects
 from tickercast.domain.forecast import Origin
 from tickercast.domain.frequency import DAILY
+from tickercast.errors import EngineUnusable
 from tickercast.ports import ObjectStore, Warehouse
 from tickercast.reading.queries import ask
 
@@ -70,8 +71,42 @@ def newest(warehouse: Warehouse, limit: int, name: str = "") -> tuple[list[Entry
     if name:
         found = entries(warehouse.read("ingestions", {"object": name}))
         return found, len(found)
+    return entries(ask(warehouse, "ledger_newest", rows=limit)), count_entries(warehouse)
+
+
+def count_entries(warehouse: Warehouse) -> int:
+    """How many entries the ledger has.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
     [count] = ask(warehouse, "ledger_count")["entries"]
-    return entries(ask(warehouse, "ledger_newest", rows=limit)), int(count)
+    return int(count)
+
+
+def check_kept(store: ObjectStore, warehouse: Warehouse) -> None:
+    """Check that a bucket that the ledger has entries of is not empty.
+
+    Raises:
+        EngineUnusable: it is.
+        StoreUnavailable, WarehouseUnavailable: try again.
+    """
+    if not store.names("") and (count := count_entries(warehouse)):
+        raise EngineUnusable(lost(f"{store.url} holds nothing", count))
+
+
+def lost(seen: str, count: int) -> str:
+    """The sentence on a bucket that is not the one that the warehouse was filled from.
+
+    >>> lost("file:///mnt/bucket holds nothing", 1)[:84]
+    'file:///mnt/bucket holds nothing, and the ledger has 1 entry about files of a bucket'
+    """
+    entries = "1 entry" if count == 1 else f"{count:,} entries"
+    return (
+        f"{seen}, and the ledger has {entries} about files of a bucket: its disk is not mounted, it was emptied, or "
+        "another was meant. Mount it, or name it in TICKERCAST_BUCKET; or begin anew: tickercast provision publishes "
+        "the shipped models."
+    )
 
 
 def failed(store: ObjectStore, warehouse: Warehouse) -> list[Entry]:
@@ -80,11 +115,13 @@ def failed(store: ObjectStore, warehouse: Warehouse) -> list[Entry]:
     A newer file covers a symbol that was forecast from it, or one of the same day, whatever became of it.
 
     Raises:
+        EngineUnusable: the bucket is empty, and the ledger is not.
         StoreUnavailable, WarehouseUnavailable: try again.
     """
     names = [name for prefix in _PREFIXES for name in store.names(prefix)]
     names = [name for name in names if objects.is_upload(name)]
     if not names:
+        check_kept(store, warehouse)
         return []
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
         live = pd.DataFrame({"object": names, "generation": list(pool.map(store.generation, names))})

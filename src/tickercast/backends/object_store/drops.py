@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tickercast.backends.object_store.local import GENERATIONS, refusal_of_link
+from tickercast import disk
+from tickercast.backends.object_store.local import GENERATIONS, check_root, refusal_of_link
 from tickercast.domain import objects
 from tickercast.domain.price_files import ENDINGS
 from tickercast.errors import StoreUnavailable, UsageError
@@ -46,9 +47,10 @@ class Drops:
     def _found(self, wanted: Callable[[Path], bool]) -> dict[str, Path]:
         """What lies where dropped files do, by name, sorted."""
         try:
+            check_root(self._root)
             paths = [path for path in self._root.rglob("*") if wanted(path)]
         except OSError as error:
-            raise StoreUnavailable(f"{self._root} cannot be read: {error.strerror}. Check its permissions.") from error
+            raise disk.fault(f"file://{self._root}", error, StoreUnavailable) from error
         named = {path.relative_to(self._root).as_posix(): path for path in sorted(paths)}
         return {name: path for name, path in named.items() if _may_be_dropped(name, is_folder=path.is_dir())}
 
@@ -72,6 +74,7 @@ class Drops:
         from watchfiles import watch
 
         logging.getLogger("watchfiles").setLevel(logging.ERROR)  # it would report Ctrl-C
+        self.names()  # a folder that cannot be read is said first
         self._root.mkdir(parents=True, exist_ok=True)
         pending = True
         for changes in watch(

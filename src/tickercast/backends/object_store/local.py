@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,7 +27,14 @@ from filelock import FileLock, Timeout
 from tickercast import disk
 from tickercast.backends.object_store import names as object_names
 from tickercast.config import private_folder
-from tickercast.errors import InvalidName, ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
+from tickercast.errors import (
+    EngineUnusable,
+    InvalidName,
+    ObjectNotFound,
+    PreconditionFailed,
+    StoreUnavailable,
+    UsageError,
+)
 
 GENERATIONS = ".generations"
 """The folder of all generations, below the bucket's."""
@@ -216,9 +224,27 @@ class LocalObjectStore:
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
         try:
+            check_root(self._root)
             yield
         except OSError as error:
             raise disk.fault(self.url, error, StoreUnavailable) from error
+
+
+def check_root(root: Path) -> None:
+    """Check that a bucket's folder is one, if it is there.
+
+    Raises:
+        EngineUnusable: it is a file.
+        OSError: it cannot be looked at.
+    """
+    try:
+        found = root.stat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(found.st_mode):
+        raise EngineUnusable(
+            f"{root} is a file: a folder was needed. Move it away, or set TICKERCAST_BUCKET to another."
+        )
 
 
 def refusal_of_link(path: Path) -> str:

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from tickercast.config import resource
-from tickercast.errors import ModelUnavailable, PreconditionFailed
+from tickercast.errors import EngineUnusable, ModelUnavailable, PreconditionFailed
 from tickercast.model_store import ModelStore
 from tickercast.ports import Warehouse
+from tickercast.reading.ledger import count_entries, lost
 
 
 def provision(*, models: Sequence[ModelStore], warehouse: Warehouse) -> list[str]:
@@ -34,6 +35,36 @@ def provision(*, models: Sequence[ModelStore], warehouse: Warehouse) -> list[str
     return [*made, *(each.pointer_name for each in models if publish_shipped(each))]
 
 
+def make_ready(*, models: Sequence[ModelStore], warehouse: Warehouse) -> None:
+    """Provision, unless `check_published` finds the bucket to be lost.
+
+    Args:
+        models: as in `provision`.
+        warehouse: the same.
+
+    Raises:
+        EngineUnusable: it is lost.
+        SchemaMismatch: a table of another shape is in the way.
+        BundleError: the pointer at a champion is corrupt.
+        Transient: try again.
+    """
+    check_published(models, warehouse)
+    provision(models=models, warehouse=warehouse)
+
+
+def check_published(models: Sequence[ModelStore], warehouse: Warehouse) -> None:
+    """Check that a model is published where the ledger has entries.
+
+    Raises:
+        EngineUnusable: none is; then the bucket is lost, or another.
+        Transient: try again.
+    """
+    if not models or any(each.generation() for each in models):
+        return
+    if warehouse.pending().get("ingestions") != "missing" and (count := count_entries(warehouse)):
+        raise EngineUnusable(lost(f"{models[0].url} holds no published model", count))
+
+
 def complete(*, models: Sequence[ModelStore], warehouse: Warehouse) -> None:
     """Provision where tables or views are missing, unless one that is there would be changed.
 
@@ -44,12 +75,13 @@ def complete(*, models: Sequence[ModelStore], warehouse: Warehouse) -> None:
         warehouse: the same.
 
     Raises:
+        EngineUnusable: as in `make_ready`.
         BundleError: the pointer at a champion is corrupt.
         Transient: try again.
     """
     lacking = warehouse.pending()
     if lacking and "changed" not in lacking.values():
-        provision(models=models, warehouse=warehouse)
+        make_ready(models=models, warehouse=warehouse)
 
 
 def publish_prices(warehouse: Warehouse) -> None:
