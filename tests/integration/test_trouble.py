@@ -363,6 +363,7 @@ def no_mlflow_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def schema(tmp_path: Path, revision: str) -> str:
     whole = tmp_path / "whole.db"
+    whole.touch()  # MLflow makes its tables in it
     MlflowRegistry(f"sqlite:///{whole}").versions("m")
     of_revision(whole, tmp_path / "m.db", revision)
     return sentence(lambda: MlflowRegistry(f"sqlite:///{tmp_path / 'm.db'}").versions("m"))

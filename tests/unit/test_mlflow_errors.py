@@ -16,8 +16,10 @@ from alembic.util import CommandError
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from tests.support.mlflow_server import free_port
 
+from tickercast.app import App
 from tickercast.backends.registry.mlflow import MlflowRegistry
 from tickercast.backends.registry.mlflow_errors import translated
+from tickercast.config import Settings
 from tickercast.errors import BundleError, EngineUnusable, StoreUnavailable, TickercastError, UsageError
 
 
@@ -60,6 +62,7 @@ def test_each_call_translates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, k
     def fail(*_: Any, **__: Any) -> None:
         raise made(kind)
 
+    (tmp_path / "mlflow.db").touch()  # MLflow makes its tables in it
     registry = MlflowRegistry(f"sqlite:///{tmp_path / 'mlflow.db'}")
     assert registry.versions("m") == []
     for name in ("search_model_versions", "search_registered_models"):
@@ -79,6 +82,7 @@ def test_each_call_translates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, k
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    file.touch()  # MLflow makes its tables in it
     MlflowRegistry(f"sqlite:///{file}").versions("m")
     return file
 
@@ -176,3 +180,16 @@ def test_a_server_that_is_not_there_is_said_at_once(url: str) -> None:
     url = url.format(port=free_port())
     with pytest.raises(StoreUnavailable, match=r"No MLflow server can be reached at .*Start it, or correct"):
         MlflowRegistry(url).versions("m")
+
+
+def test_a_file_that_is_not_there_is_read_as_empty_and_not_made(tmp_path: Path) -> None:
+    registry = MlflowRegistry(f"sqlite:///{tmp_path}/home/mlflow.db")
+    assert (registry.versions("m"), registry.aliased("m", "champion")) == ([], None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_list_of_models_in_a_new_home_writes_nothing(tmp_path: Path) -> None:
+    app = App(Settings(home=str(tmp_path / "home"), mlflow_tracking_uri=f"sqlite:///{tmp_path}/home/mlflow.db"))
+    versions, pointer, published = app.registered_models()
+    assert (versions, pointer, published) == ([], app.models.shipped_pointer, [])
+    assert list(tmp_path.iterdir()) == []

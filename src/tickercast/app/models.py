@@ -23,7 +23,7 @@ from tickercast.domain.model_card import (
 from tickercast.domain.recipe import Recipe
 from tickercast.domain.symbols import one_or_more
 from tickercast.errors import Permanent, UsageError
-from tickercast.jobs.operations.provision import publish_shipped
+from tickercast.jobs.operations.provision import check_published, publish_shipped
 from tickercast.models import catalogue
 from tickercast.ports import MarketData, StudyResult
 
@@ -315,8 +315,8 @@ class Models(Ports):
 
     def registered_models(self) -> tuple[Sequence[RegisteredVersion], Pointer, list[str]]:
         """The registered versions, the pointer at what is served, and the published versions."""
-        publish_shipped(self.models)
-        return self.registry.versions(MODEL), self.models.pointer(), self.models.versions(MODEL)
+        pointer = self.models.pointer() if self.models.generation() else self.models.shipped_pointer
+        return self.registry.versions(MODEL), pointer, self.models.versions(MODEL)
 
     def promote(
         self,
@@ -345,6 +345,7 @@ class Models(Ports):
         from tickercast.jobs.champion.promote import promote
 
         first, last = parse_day(first), parse_day(last)
+        check_published([self.models], self.tables)
         publish_shipped(self.models)
         challenger = self.registry.bundle(MODEL, version or self._aliased(CHALLENGER_ALIAS))
         data = self.market_data(source)
@@ -370,6 +371,7 @@ class Models(Ports):
         """Serve a registered version, without a comparison."""
         from tickercast.jobs.champion.promote import publish
 
+        check_published([self.models], self.tables)
         publish_shipped(self.models)
         publish(self.registry.bundle(MODEL, version), models=self.models, registry=self.registry)
 

@@ -156,6 +156,8 @@ class MlflowRegistry:
 
     def versions(self, name: str) -> Sequence[RegisteredVersion]:
         """All versions of a model, newest first."""
+        if self._is_new():
+            return []
         with _quiet(), self._client() as client:
             found = client.search_model_versions(f"name = '{name}'")
             aliases = self._aliases(client, name)
@@ -170,6 +172,8 @@ class MlflowRegistry:
 
     def aliased(self, name: str, alias: str) -> str | None:
         """The version that an alias names, or None."""
+        if self._is_new():
+            return None
         with _quiet(), self._client() as client:
             return self._aliases(client, name).get(alias)
 
@@ -243,6 +247,13 @@ class MlflowRegistry:
         if self._kept_in:
             return self._kept_in
         return (self._file().resolve().parent / "mlartifacts").as_uri()
+
+    def _is_new(self) -> bool:
+        """Whether it is a file that is not there yet, which MLflow would make to read it."""
+        try:
+            return self._url.startswith(_SQLITE) and not self._file().exists()
+        except OSError:  # which is said when it is opened
+            return False
 
     def _file(self) -> Path:
         return Path(self._url.removeprefix(_SQLITE))
