@@ -23,11 +23,11 @@ from typer.testing import CliRunner
 from tickercast.app import App, read_symbols, variants_of
 from tickercast.cli import app as cli
 from tickercast.config import Settings
-from tickercast.domain.bars import Reading
+from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.direction_inputs import LEAST
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.strategy_backtest import Costs
-from tickercast.domain.universe import SURVIVORS, Members, read_members
+from tickercast.domain.universe import SURVIVORS, Members, always, read_members
 from tickercast.errors import EngineUnusable, Permanent, UsageError
 from tickercast.jobs.daily.choose_universe import choose_universe
 from tickercast.jobs.training.walk_signals import walk_signals
@@ -106,6 +106,16 @@ def test_a_universe_looks_at_no_bar_after_its_date(workspace: Path, by: str) -> 
     best = sorted(expected, key=lambda symbol: -expected[symbol])[:2]
     assert [row.symbol for row in made] == best
     assert [row.score for row in made] == pytest.approx([expected[symbol] for symbol in best])
+
+
+def test_a_member_whose_source_reports_no_volumes_is_not_ranked_by_them(workspace: Path) -> None:
+    service, day = App(), date(2010, 6, 30)
+    found = service.market_data("sample").fetch(["MSFT", "AAPL"], date(2009, 1, 1), day, advance=lambda _: None)
+    silent = found["AAPL"]
+    silent = Bars("AAPL", {**silent.columns, "volume": np.zeros(len(silent))})
+    made = chosen(service, always(["MSFT", "AAPL"]), day, {"MSFT": found["MSFT"], "AAPL": silent}, "volume")
+    assert [row.symbol for row in made.rows] == ["MSFT"]
+    assert made.failures["AAPL"].startswith("AAPL has bars without a volume: one of each was needed to rank it")
 
 
 def test_a_universe_is_stored_once_and_who_was_no_member_then_is_not_in_it(workspace: Path) -> None:

@@ -88,6 +88,22 @@ def test_a_live_account_is_that_of_the_backtest(service: App, made: Variant) -> 
     )
 
 
+def test_volumes_bound_a_live_account_as_they_bound_that_of_the_backtest(service: App, workspace: Path) -> None:
+    with duckdb.connect(workspace / "home" / "warehouse.duckdb") as connection:
+        connection.execute("UPDATE prices SET volume = 0 WHERE symbol = 'AAPL'")  # reports none
+        connection.execute(
+            "UPDATE prices SET volume = 0 WHERE symbol = 'MSFT' AND session_date > '2012-07-01'"
+        )  # quiet
+    [made] = variants_of(["buy-and-hold"])
+    for day in DAYS:
+        service.trade(made, symbols=SYMBOLS, as_of=day)
+    account = service.tables.read("equity").sort_values("cutoff")
+    expected = service.strategy_backtest([made], DAYS[0], DAYS[-1], symbols=SYMBOLS, costs=Costs()).results[0].net
+    assert account["equity"].to_numpy() == pytest.approx(expected.equity, rel=1e-11)
+    assert set(service.tables.read("fills")["symbol"]) == {"AAPL"}
+    assert (expected.capped, expected.unfilled) == (0, len(DAYS) - 1)
+
+
 def test_a_second_run_orders_nothing_and_a_dry_run_stores_nothing(service: App) -> None:
     words = ("trade", "--strategy", "volatility-target", "--symbols", "MSFT,AAPL", "--as-of", str(DAYS[0]))
     dry = run(*words, "--dry-run")

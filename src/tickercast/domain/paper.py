@@ -249,7 +249,7 @@ class Exchange:
             return state(Status.ACCEPTED, (), one.at)
         wanted = one.quantity * bars.factor(one.basis, one.basis_at)
         price, opened = float(bars.open[at]), _moment(bars.opens_at[at])
-        quantity = min(wanted, self._most(bars, at, price))
+        quantity = min(wanted, float(self.terms.costs.most(bars.value[at], bars.open[at], self.terms.lot)))
         if quantity <= 0:
             return state(Status.EXPIRED, (), opened, "the bar's volume was too small")
         part = self._part(quantity, price * (1 + _sign(one.side) * self.terms.costs.slippage_bps / 1e4), opened)
@@ -257,11 +257,6 @@ class Exchange:
             share = f"{self.terms.costs.capacity:.0%} of the bar's volume was filled, the rest lapsed"
             return state(Status.EXPIRED, [part], opened, share)
         return state(Status.FILLED, [part], opened)
-
-    def _most(self, bars: Series, at: int, price: float) -> float:
-        value, lot = float(bars.value[at]), self.terms.lot
-        most = self.terms.costs.capacity * value / price if math.isfinite(value) else math.inf
-        return math.floor(most / lot) * lot if math.isfinite(most) else most
 
     def _exit(self, one: Sent, entry: State) -> State:
         """The exit of a bracket: the first bar whose low or high meets one of its prices."""

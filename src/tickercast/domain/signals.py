@@ -12,7 +12,7 @@ next bar closes higher, and Prophet's median. A strategy sees one moment at a ti
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 
 import numpy as np
@@ -103,7 +103,7 @@ class Panel:
         ends: `(T,)`, what names each bar.
         open: `(T, n)`, adjusted for dividends and splits as `close` is.
         close: `(T, n)`.
-        value: `(T, n)`, what was traded in the bar, in currency; NaN where the volume is not known.
+        value: `(T, n)`, what was traded in the bar, in currency, as `traded_value` gives it; NaN if not known.
         signals: `(T, n)` for each of `FIELDS`.
         age: `(T, n)`, bars since the newest forecast; infinite before the first.
         member: `(T, n)`, whether the symbol was in the universe.
@@ -181,6 +181,24 @@ class Panel:
         return replace(self, **cut, signals={name: values[start:end] for name, values in self.signals.items()})
 
 
+def before(frequency: Frequency) -> timedelta:
+    """How far before a first decision bars are read, for strategies that look back: about 250 sessions or hours."""
+    return timedelta(days=370) if frequency.is_daily else timedelta(hours=250)
+
+
+def traded_value(volume: Floats, close: Floats) -> Floats:
+    """What was traded in each bar of a series, in its currency: `(k,)`; NaN where the volume is not known.
+
+    A series whose volumes are all 0 reports none, as currencies do; in any other, 0 is a bar in which nothing traded.
+
+    >>> traded_value(np.array([0.0, 5.0]), np.array([2.0, 3.0])).tolist()
+    [0.0, 15.0]
+    >>> traded_value(np.zeros(2), np.array([2.0, 3.0])).tolist()
+    [nan, nan]
+    """
+    return volume * close if (volume > 0).any() else np.full(len(close), np.nan)
+
+
 def panel(series: Sequence[Bars], signals: Sequence[Signals] = (), member: Mapping[str, Bools] | None = None) -> Panel:
     """Put bars and signals on one axis.
 
@@ -201,7 +219,7 @@ def panel(series: Sequence[Bars], signals: Sequence[Signals] = (), member: Mappi
         factor = bars.columns["adj_close"] / bars.columns["close"]
         prices["open"][rows, column] = bars.columns["open"] * factor
         prices["close"][rows, column] = bars.columns["adj_close"]
-        prices["value"][rows, column] = bars.columns["volume"] * bars.columns["close"]
+        prices["value"][rows, column] = traded_value(bars.columns["volume"], bars.columns["close"])
         members[rows, column] = (member or {}).get(bars.symbol, True)
         if bars.symbol in by_symbol:
             one = by_symbol[bars.symbol]

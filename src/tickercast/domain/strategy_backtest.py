@@ -68,6 +68,17 @@ class Costs:
         """The same limits without any cost."""
         return replace(self, fees_bps=0.0, slippage_bps=0.0, borrow_bps=0.0)
 
+    def most(self, value: Floats, prices: Floats, lot: float) -> Floats:
+        """The shares that a bar fills at most, in whole lots; infinite where its volume is not known.
+
+        Args:
+            value: what was traded in the bar, in currency, as `signals.traded_value` gives it.
+            prices: at which the shares are filled.
+            lot: the shares of a lot; 0: fractions are traded.
+        """
+        found = self.capacity * np.where(np.isfinite(value), value, np.inf) / prices
+        return np.floor(found / lot) * lot if lot else found
+
 
 Weigh = Callable[[int, Floats], Floats]
 """Target weights `(n,)` at a row of the panel, from the weights that are held."""
@@ -82,8 +93,9 @@ class Run:
         equity: `(T,)`, at each close, in currency.
         weights: `(T, n)`, positions at each close, in shares of equity.
         traded: `(T,)`, value traded at each open, in shares of equity.
-        orders: how many orders were filled.
-        capped: how many of them were cut by the capacity.
+        orders: how many orders were filled, in whole or in part.
+        capped: how many of them were filled in part, up to the capacity.
+        unfilled: how many others met a bar whose capacity was nothing.
         delisted: the symbols that stopped trading while they were held.
     """
 
@@ -93,6 +105,7 @@ class Run:
     traded: Floats
     orders: int
     capped: int
+    unfilled: int
     delisted: Sequence[str]
 
 
@@ -134,7 +147,7 @@ def simulate(
             orders = changes(wanted, account.shares, equity, marks[row], panel.close[row], costs)
             orders = _within_power(orders, account.shares, equity, marks[row], costs)
     names = [panel.symbols[number] for number in sorted(account.delisted)]
-    return Run(panel.ends[start:], *found, account.filled, account.capped, names)
+    return Run(panel.ends[start:], *found, account.filled, account.capped, account.unfilled, names)
 
 
 class _Account:
@@ -143,17 +156,17 @@ class _Account:
     def __init__(self, cash: float, shares: Floats) -> None:
         self.cash = cash
         self.shares = shares
-        self.filled = self.capped = 0
+        self.filled = self.capped = self.unfilled = 0
         self.delisted: set[int] = set()
 
     def fill(self, orders: Floats, opens: Floats, value: Floats, costs: Costs) -> float:
         """Fill orders at an open, and return the value that was traded; those of a symbol without a bar lapse."""
         amount = np.where(np.isfinite(opens), orders, 0.0)
         prices = np.where(amount != 0, opens, 1.0)
-        most = costs.capacity * np.where(np.isfinite(value), value, np.inf) / prices
-        if costs.lot:
-            most = np.floor(most / costs.lot) * costs.lot
-        self.capped += int((np.abs(amount) > most).sum())
+        most = costs.most(value, prices, costs.lot)
+        cut = np.abs(amount) > most
+        self.capped += int((cut & (most > 0)).sum())
+        self.unfilled += int((cut & (most == 0)).sum())
         amount = np.clip(amount, -most, most)
         paid = amount * prices * (1 + np.sign(amount) * costs.slippage_bps / 1e4)
         traded = float(np.abs(paid).sum())

@@ -1,7 +1,7 @@
 """Stored bars and signals, as strategies read them: a backtest reads two dates, a live signal the newest."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 from tickercast.domain.bars import BAR_COLUMNS, Bars, Extent
 from tickercast.domain.forecast import Origin
 from tickercast.domain.frequency import Frequency
-from tickercast.domain.signals import Panel, Signals, panel
+from tickercast.domain.signals import Panel, Signals, before, panel
 from tickercast.domain.universe import Members
 from tickercast.errors import UsageError
 from tickercast.ports import Between, Warehouse
@@ -28,11 +28,6 @@ COLUMNS = {
 _MOST_NAMED = 500  # symbols of a query; of more, all are read, and some kept
 _FLAGS = ("origin", "simulated", "model_has_seen", "doubtful")
 _VERSION = ["model_name", "model_version"]
-
-
-def before(frequency: Frequency) -> timedelta:
-    """How far before the first decision bars are read, for strategies that look back: about 250 sessions or hours."""
-    return timedelta(days=370) if frequency.is_daily else timedelta(hours=250)
 
 
 def stored_panel(

@@ -62,8 +62,7 @@ def notes(found: Backtest) -> Iterator[str]:
         yield SURVIVORS
     yield from _known_later(found)
     yield from _cut_short(found)
-    if not np.isfinite(panel.value[found.start :]).any():
-        yield "The source has no volumes: no order was cut."
+    yield from _without_volumes(found)
     by_reason: dict[str, list[str]] = {}
     for symbol, reason in found.failures.items():
         by_reason.setdefault(str(reason), []).append(symbol)
@@ -83,6 +82,22 @@ def _known_later(found: Backtest) -> Iterator[str]:
             yield f"Of {signals:,} signals, {after:,} were made when their future was known, from the bars before them."
 
 
+def _without_volumes(found: Backtest) -> Iterator[str]:
+    """The symbols whose orders no volume bounds."""
+    panel = found.panel.rows(found.start, len(found.panel))
+    names = [
+        symbol
+        for symbol, closes, values in zip(panel.symbols, panel.close.T, panel.value.T, strict=True)
+        if np.isfinite(closes).any() and not np.isfinite(values).any()
+    ]
+    if len(names) == len(panel.symbols):
+        yield "The source has no volumes: no order was cut."
+    elif names:
+        more = f" and {len(names) - 8:,} more" if len(names) > 8 else ""
+        said = "has no volumes: no order in it" if len(names) == 1 else "have no volumes: no order in them"
+        yield f"{', '.join(names[:8])}{more} {said} was cut."
+
+
 def _cut_short(found: Backtest) -> Iterator[str]:
     for result in found.results:
         if result.net.delisted:
@@ -92,10 +107,12 @@ def _cut_short(found: Backtest) -> Iterator[str]:
                 f"delisting, and {found.costs.delisting_loss:.0%} of what was long was lost. If trading went on, "
                 "forecast from newer bars, or end earlier, with --to."
             )
-        if result.net.capped:
+        cut = result.net.capped + result.net.unfilled
+        if cut:
             yield (
-                f"{result.net.capped:,} of {result.net.orders:,} orders of {result.variant.name} were cut to "
-                f"{found.costs.capacity:.1%} of the bar's volume."
+                f"{cut:,} of {result.net.orders + result.net.unfilled:,} orders of {result.variant.name} were cut to "
+                f"{found.costs.capacity:.1%} of the bar's volume"
+                + (f", {result.net.unfilled:,} of them to nothing." if result.net.unfilled else ".")
             )
 
 

@@ -25,6 +25,7 @@ from tickercast.domain.strategy_backtest import (
 )
 from tickercast.domain.universe import Members, read_members
 from tickercast.errors import UsageError
+from tickercast.show.strategies import notes
 
 FREE = Costs(fees_bps=0, slippage_bps=0, borrow_bps=0, capacity=1, delisting_loss=0, band=0, buying_power=1)
 FIRST = np.datetime64("2021-01-04", "D")
@@ -86,6 +87,25 @@ def test_at_most_a_share_of_the_volume_is_filled_and_the_rest_is_decided_again()
     run = simulate(made, held_at(1.0), replace(FREE, capacity=0.01), capital=1000.0)
     assert (run.weights[:, 0] * 100).round(9).tolist() == [0, 20, 40, 60]
     assert run.capped == 3
+
+
+def test_a_series_whose_volumes_are_all_0_reports_none_and_bounds_no_order() -> None:
+    made = panel([bars("EURUSD=X", [10] * 3, [10] * 3, volume=0), bars("A", [10] * 3, [10] * 3, volume=0)])
+    run = simulate(made, lambda row, held: np.array([0.5, 0.0]), replace(FREE, capacity=0.01), capital=1000.0)
+    assert run.weights[:, 0].tolist() == [0, 0.5, 0.5]
+    assert (run.orders, run.capped, run.unfilled) == (1, 0, 0)
+
+
+def test_a_bar_of_no_volume_in_a_series_that_has_volumes_fills_nothing_and_is_counted_apart() -> None:
+    quiet = bars("A", [10] * 4, [10] * 4)
+    quiet.columns["volume"][1:3] = [0, 2000]
+    made, costs = panel([quiet, bars("B", [10] * 4, [10] * 4, volume=0)]), replace(FREE, capacity=0.01)
+    run = simulate(made, lambda row, held: np.array([0.5, 0.0]), costs, capital=1000.0)
+    assert (run.weights[:, 0] * 100).round(9).tolist() == [0, 0, 20, 50]
+    assert (run.orders, run.capped, run.unfilled) == (2, 1, 1)
+    said = list(notes(backtest(made, [variant("half", lambda known: Decision(np.array([0.5, 0.0]), str))], costs)))
+    assert "B has no volumes: no order in it was cut." in said
+    assert "2 of 3 orders of half were cut to 1.0% of the bar's volume, 1 of them to nothing." in said
 
 
 def test_whoever_holds_a_symbol_that_stops_trading_loses_a_part_once_that_is_known() -> None:

@@ -32,6 +32,7 @@ from tickercast.domain.orders import (
     exit_id,
 )
 from tickercast.domain.paper import Exchange, Part, Sent, Series, State, Terms, parse_terms
+from tickercast.domain.signals import before, traded_value
 from tickercast.errors import OrderRefused, UsageError
 from tickercast.ports import Between, Warehouse
 
@@ -178,7 +179,7 @@ class Paper:
             sent = self._sent(rows) if len(rows) else []
             series: Mapping[str, Series] = {}
             if sent:
-                first = min(one.at for one in sent) - _FOUND
+                first = min(one.at for one in sent) - before(self.frequency)  # as far as a backtest reads
                 series = self._bars(sorted({one.symbol for one in sent}), first)
         return Exchange(series, sent, self._terms, _naive(self.now))
 
@@ -231,7 +232,7 @@ class Paper:
             highs,
             lows,
             bars["adj_close"].to_numpy(np.float64),
-            (bars["volume"] * bars["close"]).to_numpy(np.float64, na_value=np.nan),
+            traded_value(*(bars[name].to_numpy(np.float64, na_value=np.nan) for name in ("volume", "close"))),
             year,
         )
 

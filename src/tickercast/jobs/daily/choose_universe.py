@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.signals import traded_value
 from tickercast.domain.universe import Members, Universe, ranked, rule_of, scores
 from tickercast.errors import Permanent, UsageError
 from tickercast.ports import Warehouse
@@ -91,7 +92,7 @@ def _by_bars(
     if not known:
         return {}, failures
     close = np.array([bars.columns["adj_close"] for bars in known])
-    value = np.array([bars.columns["volume"] * bars.columns["close"] for bars in known])
+    value = np.array([traded_value(bars.columns["volume"], bars.columns["close"]) for bars in known])
     found = scores(by, close, value)
     score = {bars.symbol: float(each) for bars, each in zip(known, found, strict=True)}
     for symbol in [each for each in score if not np.isfinite(score[each])]:
