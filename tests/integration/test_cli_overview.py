@@ -127,6 +127,23 @@ def test_the_overview_sorts_and_filters(command: Command) -> None:
     assert "None of 4 is fresh." in command("overview", "--state", "fresh", "--as-of", "2012-08-15").stdout
 
 
+def test_the_overview_names_the_symbols_that_it_leaves_out(
+    command: Command, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TICKERCAST_HOME", str(workspace))
+    command("forecast", "MSFT", "AAPL", "2012-04-02")
+    assert "left out" not in command("overview").output
+    command("forecast", "IBM", "2012-08-15")
+    said = "2 symbols without a forecast of the 100 days up to the newest are left out: AAPL, MSFT."
+    done = command("overview")
+    assert f"{said} Name them to see them." in done.stdout
+    assert " MSFT " not in done.stdout
+    done = command("overview", "--csv")
+    assert said in done.stderr
+    assert [row["symbol"] for row in csv.DictReader(done.stdout.splitlines())] == ["IBM"]
+    assert "left out" not in command("overview", "IBM").output
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -157,7 +174,7 @@ def test_a_named_symbol_is_shown_however_old_its_forecast_is(
     monkeypatch.setenv("TICKERCAST_HOME", str(workspace))
     command("forecast", "IBM", "2011-08-15")
     command("forecast", "MSFT", "2012-08-15")
-    assert "IBM" not in command("overview").stdout
+    assert "2011-08-15" not in command("overview").stdout
     assert "2011-08-15" in command("overview", "--csv", "IBM").stdout
 
 

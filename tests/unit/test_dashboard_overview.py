@@ -72,6 +72,18 @@ def test_the_rows_are_those_of_the_overview(opened: Open, place: Place) -> None:
         assert (found["state"], found["verdict"], found["missed"]) == (row.state, row.verdict, row.missed)
 
 
+def test_symbols_that_are_left_out_are_named_as_the_badge_counts_them(
+    opened: Open, place: Place, make_bars: Callable[..., Bars]
+) -> None:
+    assert "left out" not in said(opened())
+    old = to_csv([make_bars("GOOG", last=date(2023, 3, 10), seed=3)])
+    place.handle(place.upload("ohlc/2023-03-10/GOOG.csv", old))
+    page = opened()
+    assert "2 of 2 symbols." in said(page)
+    assert "1 symbol without a forecast of the 100 days up to the newest is left out: GOOG." in said(page)
+    assert "2 of 3 forecasts current: 1 expired" in said(page)
+
+
 def test_filters_are_in_the_address_and_say_what_is_left(opened: Open) -> None:
     page = opened(find="ms")
     assert list(page.dataframe[0].value["symbol"]) == ["MSFT"]

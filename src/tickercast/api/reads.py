@@ -128,7 +128,10 @@ async def odds(
 
 @router.get("/v1/overview", response_model=list[schemas.Overview], responses=CSV)
 async def overview(request: Request, kind: Format = None) -> Response:
-    """One row a symbol: what its current forecast says, and how far that can be trusted."""
+    """One row a symbol: what its current forecast says, and how far that can be trusted.
+
+    A symbol without a forecast of the 100 days up to the newest of all is left out; `/v1/symbols` has it.
+    """
     service = service_of(request)
     return rows(request, overviews.frame(await service.work(service.app.overview)))
 

@@ -22,7 +22,8 @@ from tickercast.jobs.access.gate import Gate
 from tickercast.jobs.access.tokens import add_token, read_tokens, revoke_token
 from tickercast.jobs.access.usage import Usage
 from tickercast.jobs.requests.send_file import Sent, send_file
-from tickercast.reading import ledger, overview
+from tickercast.reading import ledger, views
+from tickercast.reading import overview as overviews
 from tickercast.reading.forecasts import LEDGER_COLUMNS, stored_forecasts
 from tickercast.reading.ledger import Entry
 from tickercast.reading.queries import ask
@@ -148,12 +149,12 @@ class Access(Requests):
         made = found[name]
         return StoredForecast(made, objects.parse(made.object).as_of)
 
-    def overview(self, symbols: str | Sequence[str] = (), as_of: date | str | None = None) -> list[overview.Row]:
+    def overview(self, symbols: str | Sequence[str] = (), as_of: date | str | None = None) -> list[overviews.Row]:
         """One row a symbol: what its current forecast says, and how far that can be trusted.
 
         Args:
-            symbols: those wanted, as Yahoo spells them; all that are still forecast by default.
-            as_of: the last cutoff that counts; the newest by default.
+            symbols: those wanted, as Yahoo spells them; by default all with a forecast of the 100 days up to `as_of`.
+            as_of: the last cutoff that counts; the newest of all by default.
 
         Raises:
             UsageError: a symbol or the date is not valid.
@@ -161,7 +162,18 @@ class Access(Requests):
         """
         wanted = [parse_symbol(word) for word in one_or_more(symbols)]
         day = parse_day(as_of) if as_of else None
-        return overview.overview(self.tables, now=self.now(), symbols=wanted, as_of=day)
+        return overviews.overview(self.tables, now=self.now(), symbols=wanted, as_of=day)
+
+    def left_out_of_overview(self, rows: Sequence[overviews.Row]) -> list[str]:
+        """The symbols that the overview of all has not, since their forecasts are too old, by name.
+
+        Args:
+            rows: the overview of all symbols.
+
+        Raises:
+            WarehouseUnavailable: try again.
+        """
+        return overviews.left_out(rows, views.freshness(self.tables))
 
     def send(self, data: bytes, symbol: str, as_of: date | str | None = None) -> Sent:
         """Send the bars of one symbol, so that an event forecasts them; see `upload`.

@@ -1,5 +1,6 @@
 """The commands of the first look: the overview, and the watchlist behind it."""
 
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -38,7 +39,7 @@ def overview(
         typer.Argument(
             metavar="[TICKER]...",
             help="Symbols with stored forecasts.",
-            show_default="all that are still forecast",
+            show_default="all with a forecast of the 100 days up to the newest",
             autocompletion=completion.symbols,
         ),
     ] = None,
@@ -88,10 +89,20 @@ def overview(
         say(f"No forecast{of} is stored. Name a later date, or leave --as-of out.")
     elif not symbols:
         say("Nothing is forecast yet: tickercast forecast MSFT AAPL.")
+    left_out = [] if symbols or as_of else service.left_out_of_overview(found)
+    _name_left_out(left_out, complain if as_json or as_csv else say)
     missing = [symbol for symbol in symbols if symbol not in {row.symbol for row in found}]
     if missing:
         complain(f"No forecast{of} is stored of {', '.join(missing)}: tickercast forecast {' '.join(missing)}.")
         raise typer.Exit(SOME_FAILED)
+
+
+def _name_left_out(names: Sequence[str], tell: Callable[[str], None]) -> None:
+    """Name the symbols that the overview of all has not."""
+    from tickercast.show.overview import left_out_sentence
+
+    if names:
+        tell(f"{left_out_sentence(names)} Name them to see them.")
 
 
 watchlist = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Keep the list of symbols of the daily run.")

@@ -10,8 +10,10 @@ from tickercast import plain
 from tickercast.dashboard import address, state
 from tickercast.domain.calibration import NARROW, TOO_EARLY, WIDE, Calibration
 from tickercast.domain.frequency import DAILY
-from tickercast.reading.overview import Row, frame, newest_session
+from tickercast.plain import markdown
+from tickercast.reading.overview import Row, frame, left_out, newest_session
 from tickercast.show import sentences
+from tickercast.show.overview import left_out_sentence
 from tickercast.show.sentences import NOT_ADVICE, SIMULATED, price
 
 _VERDICTS = ("better", "no edge", "worse", "too early")
@@ -57,6 +59,9 @@ def _overview(rows: Sequence[Row]) -> None:
         intervals = {each.symbol: each for each in state.calibrations(None, DAILY)}
     found = _filtered(rows, {symbol for symbol, each in intervals.items() if each.flagged})
     st.markdown(f"{len(found):,} of {sentences.symbols(len(rows))}. A symbol opens its page, a title sorts.")
+    missing = left_out(rows, state.currency())
+    if missing:
+        st.markdown(markdown(f"{left_out_sentence(missing)} The page Forecast shows them."))
     if not found:
         st.info("No symbol is left: take a filter away.", icon=":material/filter_alt_off:")
         return

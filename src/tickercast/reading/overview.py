@@ -96,12 +96,12 @@ COLUMNS = [name for name in Row.__dataclass_fields__ if name != "widths"]
 def overview(
     warehouse: Warehouse, *, now: datetime, symbols: Sequence[str] = (), as_of: date | None = None
 ) -> list[Row]:
-    """One row a symbol that is still forecast, by name.
+    """One row a symbol, by name.
 
     Args:
         warehouse: where forecasts and prices are.
         now: the time.
-        symbols: those wanted, however old their forecasts are; all that are still forecast by default.
+        symbols: those wanted, however old their forecasts are; by default all whose are not too old, see `KEPT_FOR`.
         as_of: the last cutoff that counts; the newest of all symbols by default.
 
     Raises:
@@ -122,6 +122,19 @@ def overview(
         symbols=list(symbols) or [""],  # BigQuery reads the type of a parameter off its values
     )
     return [_row(values, now) for values in found.to_dict("records")]
+
+
+def left_out(rows: Sequence[Row], newest: pd.DataFrame) -> list[str]:
+    """The symbols that the overview of all has not, since their forecasts are too old, by name.
+
+    Args:
+        rows: the overview of all symbols.
+        newest: how old each symbol's newest forecast is, from `reading.views.freshness`.
+    """
+    if not rows:
+        return []
+    is_old = newest["cutoff"].dt.date < newest_session(rows) - KEPT_FOR
+    return sorted(newest.loc[is_old & (newest["frequency"] == DAILY.name), "symbol"])
 
 
 def newest_session(rows: Sequence[Row]) -> date:

@@ -10,11 +10,11 @@ from rich.text import Text
 
 from tickercast.domain.calibration import Calibration
 from tickercast.domain.freshness import State
-from tickercast.reading.overview import Row
+from tickercast.reading.overview import KEPT_FOR, Row
 from tickercast.show.calibration import sentence
 from tickercast.show.fan import spark
 from tickercast.show.fitting import Table, Widest
-from tickercast.show.sentences import SIMULATED, doubt, interval, number, price
+from tickercast.show.sentences import SIMULATED, doubt, interval, number, price, symbols
 
 STATES: Mapping[State, str] = {"fresh": "green", "due": "cyan", "stale": "yellow", "expired": "red", "unknown": "red"}
 """The colours of the states."""
@@ -41,6 +41,19 @@ def overview_table(rows: Sequence[Row], calibrations: Sequence[Calibration] = ()
     tables = [_table(cells, [name for name in columns if name not in left_out]) for left_out in _NARROWER]
     notes = [Text(SIMULATED, style="bold red")] if any(row.simulated for row in rows) else []
     return Group(Widest(tables), *notes, *_doubts(rows), *_flags(rows, flagged), *_states(rows))
+
+
+def left_out_sentence(names: Sequence[str]) -> str:
+    """Which symbols the overview of all has not, and why.
+
+    >>> left_out_sentence(["AMZN"])
+    '1 symbol without a forecast of the 100 days up to the newest is left out: AMZN.'
+    """
+    verb = "is" if len(names) == 1 else "are"
+    return (
+        f"{symbols(len(names))} without a forecast of the {KEPT_FOR.days} days up to the newest {verb} left out: "
+        f"{_first(names)}."
+    )
 
 
 def overview_json(rows: Sequence[Row]) -> str:
@@ -94,21 +107,25 @@ def _flags(rows: Sequence[Row], flagged: Mapping[str, Calibration]) -> list[Text
 
 def _states(rows: Sequence[Row]) -> list[Text]:
     """Why forecasts are not fresh, each sentence once."""
-    symbols: dict[str, list[Row]] = {}
+    said: dict[str, list[Row]] = {}
     for row in rows:
         if row.state != "fresh":
-            symbols.setdefault(row.freshness, []).append(row)
+            said.setdefault(row.freshness, []).append(row)
     return [
         Text(f"{_named([row.symbol for row in found], len(rows))}: {why}", style=STATES[found[0].state])
-        for why, found in symbols.items()
+        for why, found in said.items()
     ]
 
 
-def _named(symbols: Sequence[str], count: int) -> str:
-    if len(symbols) == count and count > 1:
+def _named(names: Sequence[str], count: int) -> str:
+    if len(names) == count and count > 1:
         return "All"
-    more = f" and {len(symbols) - _MOST_NAMED} more" if len(symbols) > _MOST_NAMED else ""
-    return f"{', '.join(symbols[:_MOST_NAMED])}{more}"
+    return _first(names)
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+    return f"{', '.join(names[:_MOST_NAMED])}{more}"
 
 
 _MOST_NAMED, _BARS = 8, 12
