@@ -50,6 +50,9 @@ def set_up(project: str) -> None:
 WAITING = "tickercast.waiting"
 """The logger of what an engine waits for."""
 
+MIGRATION = "tickercast.migration"
+"""The logger of what is done to a warehouse of an earlier release; commands print its lines."""
+
 Show = Callable[[str], None]
 """Shows people what is waited for; an empty sentence says that it is over."""
 

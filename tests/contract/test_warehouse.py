@@ -21,6 +21,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from tests.support.warehouse_rows import AT, append, digest, forecast, ingestion, price, score, span
 
+from tickercast import logs
 from tickercast.backends.warehouse.bigquery import BigQueryWarehouse
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.backends.warehouse.sql import read_rewrites
@@ -900,8 +901,13 @@ def test_pending_names_what_provisioning_would_change(open_warehouse: Callable[[
     assert made.provision() == ["dear"]
 
 
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was said of a migration."""
+    return [record.getMessage() for record in caplog.records if record.name == logs.MIGRATION]
+
+
 def test_tables_of_an_earlier_release_are_said_to_be_that_and_stay_so_until_they_are_provisioned(
-    open_warehouse: Callable[[Path], Warehouse],
+    open_warehouse: Callable[[Path], Warehouse], caplog: pytest.LogCaptureFixture
 ) -> None:
     open_warehouse(FIRST_RELEASE).provision()
     newer = open_warehouse(resource("sql"))
@@ -924,7 +930,14 @@ def test_tables_of_an_earlier_release_are_said_to_be_that_and_stay_so_until_they
         newer.query("SELECT * FROM coverages_nothere")
     assert "provision" not in str(wrong.value)
     assert newer.pending() == lacking
+    assert not told(caplog)
     newer.provision()
+    assert told(caplog) == [
+        f"{newer.url} is of an earlier release: migrating drift, forecasts, ingestions, prices, retrains. "
+        "No row is lost; earlier releases may refuse the tables then."
+    ]
+    newer.provision()
+    assert len(told(caplog)) == 1
     for ask in asked:
         ask()
 

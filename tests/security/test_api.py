@@ -14,6 +14,7 @@ from tests.support.api_client import Client, client
 from tickercast.api import launch
 from tickercast.api.door import PUBLIC
 from tickercast.app import App
+from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import Settings
 from tickercast.domain.tokens import Scope
 from tickercast.errors import UsageError
@@ -174,6 +175,16 @@ def test_without_tokens_no_other_address_is_served(open_app: App) -> None:
     for host in ("0.0.0.0", "192.0.2.1", "::"):
         with pytest.raises(UsageError, match="anybody could call the API"):
             launch.require(open_app, host, 8700)
+    launch.require(open_app, "127.0.0.1", 0)
+
+
+def test_a_warehouse_of_an_earlier_release_is_not_served_and_not_migrated(open_app: App, workspace: Path) -> None:
+    DuckDBWarehouse(workspace / "w.duckdb", Path(__file__).parents[1] / "support" / "first_edition").provision()
+    before = open_app.tables.pending()
+    with pytest.raises(UsageError, match=r"is of an earlier release: .* more differ, .*tickercast provision"):
+        launch.require(open_app, "127.0.0.1", 0)
+    assert open_app.tables.pending() == before
+    open_app.provision()
     launch.require(open_app, "127.0.0.1", 0)
 
 

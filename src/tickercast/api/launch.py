@@ -2,11 +2,12 @@
 
 import importlib.util
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tickercast import config
 from tickercast.app import App, callers
-from tickercast.errors import UsageError
+from tickercast.errors import TickercastError, UsageError
 
 if TYPE_CHECKING:
     from tickercast.api.door import Door
@@ -18,7 +19,8 @@ def require(app: App, host: str, port: int) -> None:
     """Check that the API can be served.
 
     Raises:
-        UsageError: its packages are not installed, the port is in use, or anybody could call it.
+        UsageError: its packages are not installed, the port is in use, anybody could call it, or the warehouse is of an
+            earlier release.
         StoreUnavailable: whether there are tokens cannot be told; try again.
     """
     missing = [name for name in _NEEDED if not importlib.util.find_spec(name)]
@@ -32,6 +34,12 @@ def require(app: App, host: str, port: int) -> None:
             f"There are no tokens, so that anybody could call the API at {host}: 127.0.0.1 was needed, or a token. "
             "Make one first: tickercast tokens create NAME --scopes read,forecast."
         )
+    if names := _of_earlier_release(app):
+        listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        raise UsageError(
+            f"{app.settings.warehouse} is of an earlier release: {listed} {'differ' if len(names) > 1 else 'differs'}, "
+            "and a server migrates nothing. Run `tickercast provision`, which keeps every row, and serve then."
+        )
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -41,6 +49,13 @@ def require(app: App, host: str, port: int) -> None:
             raise UsageError(
                 f"Port {port} of {host} is not available: {reason}. Name another: tickercast serve --port {port + 1}."
             ) from error
+
+
+def _of_earlier_release(app: App) -> list[str]:
+    """The tables and views that `provision` would change; none while the warehouse does not answer."""
+    with suppress(TickercastError):  # /readyz says it
+        return sorted(name for name, how in app.tables.pending().items() if how == "changed")
+    return []
 
 
 def door(app: App, host: str) -> "Door":

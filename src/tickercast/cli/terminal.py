@@ -205,6 +205,7 @@ def guarded(command: Callable[[], object]) -> NoReturn:
     _set_up_streams()
     config.keep_files_private()
     logging.getLogger("tickercast").addHandler(logging.NullHandler())
+    print_log(logging.getLogger(logs.MIGRATION), on_terminal=True)
     atexit.register(_mute)
     try:
         with logs.showing(_complain_once()):

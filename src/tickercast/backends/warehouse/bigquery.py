@@ -54,6 +54,7 @@ from tickercast.backends.warehouse.sql import (
     Column,
     SqlObject,
     additions,
+    announce_migration,
     checked_query,
     drops,
     missing_columns,
@@ -159,6 +160,7 @@ class BigQueryWarehouse:
                 self._create_dataset()
             before = self._set_aside(applied, pending(objects, applied, _sql_hash))
             changed = pending(objects, applied, _sql_hash)
+            announce_migration(self.url, objects, changed, before)
             names = [*(each.name for each in objects), *before]
             for table in before:
                 added = additions(self._sql, table.removesuffix(BEFORE))

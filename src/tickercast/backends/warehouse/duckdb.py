@@ -40,6 +40,7 @@ from tickercast.backends.warehouse.sql import (
     Column,
     SqlObject,
     additions,
+    announce_migration,
     checked_query,
     drops,
     from_duckdb,
@@ -327,6 +328,7 @@ class DuckDBWarehouse:
                 added = f"ADD COLUMN IF NOT EXISTS `{column.name}` {column.kind}"
                 connection.execute(to_duckdb(f"ALTER TABLE {table} {added}"))
         changed = self._pending(connection)
+        announce_migration(self.url, read_objects(self._sql), changed, before)
         if not before:  # a table that was dropped may get its rows again
             made = [name for name, how in changed.items() if how == "missing"]
             connection.execute("DELETE FROM _appends WHERE list_contains(?, split_part(key, '/', 1))", [made])

@@ -1,6 +1,7 @@
 """The SQL files: one a table or view, in BigQuery's dialect, with unqualified names."""
 
 import hashlib
+import logging
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from datetime import timedelta
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+from tickercast import logs
 from tickercast.errors import NotSetUp, Outdated, SchemaMismatch, UsageError
 
 
@@ -281,6 +283,27 @@ def pending(
         for each in objects
         if applied.get(each.name) != fingerprint(each)
     }
+
+
+def announce_migration(
+    url: str, objects: Sequence[SqlObject], changed: Mapping[str, str], before: Sequence[str]
+) -> None:
+    """Log which tables of an earlier release are migrated, before it is done: there is no way back.
+
+    Args:
+        url: the warehouse.
+        objects: the tables and views, as their files define them.
+        changed: those that are `missing` or `changed`, by name.
+        before: the tables that were renamed, so that their rows can be rewritten.
+    """
+    altered = [each.name for each in objects if not each.is_view and changed.get(each.name) == "changed"]
+    names = sorted({*altered, *(name.removesuffix(BEFORE) for name in before)})
+    if names:
+        logging.getLogger(logs.MIGRATION).warning(
+            "%s is of an earlier release: migrating %s. No row is lost; earlier releases may refuse the tables then.",
+            url,
+            ", ".join(names),
+        )
 
 
 def outdated(url: str, lacking: Collection[str]) -> Outdated:
