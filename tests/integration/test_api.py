@@ -318,7 +318,13 @@ def test_a_rejected_file_gives_its_reason(app: App, make_bars: MakeBars) -> None
     [
         ("/v1/forecasts/ZZZ", 404, "ZZZ has no forecast"),
         ("/v1/forecasts/MSFT?cutoff=2001-01-02", 404, "from 2001-01-02"),
-        ("/v1/forecasts/MSFT?model=ewma-t", 404, "by ewma-t"),
+        (
+            "/v1/forecasts/MSFT?model=ewma-t",
+            404,
+            "by ewma-t at frequency 1d: one by random-walk or tickercast-lstm was",
+        ),
+        ("/v1/forecasts/MSFT?model=EWMA-T&cutoff=2012-08-15", 404, "from 2012-08-15 by EWMA-T at frequency 1d: one by"),
+        ("/v1/forecasts/ZZZ?model=ewma-t", 404, "ZZZ has no forecast at frequency 1d: one was needed. Request it."),
         ("/v1/forecasts/MSFT?cutof=2012-08-15", 422, "'cutof' is no parameter here"),
         ("/v1/forecasts/MSFT?cutoff=soon", 422, "query.cutoff is 'soon'"),
         ("/v1/forecasts/MSFT?frequency=5m", 422, "query.frequency is '5m'"),
@@ -332,7 +338,7 @@ def test_a_rejected_file_gives_its_reason(app: App, make_bars: MakeBars) -> None
         ("/v1/indicators/MSFT?first=2012-01-02&last=2011-01-03", 422, "Swap them"),
         ("/v1/odds/MSFT", 422, "No price was named"),
         ("/v1/odds/MSFT?above=31&below=29", 422, "Swap them"),
-        ("/v1/odds/MSFT?above=nan", 422, "query.above is 'nan'"),
+        ("/v1/odds/MSFT?above=nan", 422, "query.above is 'nan': Input should be a finite number"),
         ("/v1/tickets/xyz", 404, "ticket is not known"),
         ("/v1/tickets/b2hsYy8yMDEyLTA4LTE1L0lCTS5jc3YjNw", 404, "holds no ohlc/2012-08-15/IBM.csv at generation 7"),
         ("/v1/nothing", 404, "no such address"),
@@ -373,6 +379,37 @@ def test_every_error_is_one_sentence_in_the_form_of_rfc_9457(served: Client, pat
 def test_a_body_that_does_not_fit_is_refused(served: Client, body: bytes, status: int, said: str) -> None:
     answered = served.post("/v1/forecasts", content=body, headers={"Content-Type": "application/json"})
     assert (answered.status_code, said in answered.json()["detail"]) == (status, True), answered.text
+
+
+def test_bars_of_which_some_lack_an_adjusted_close_are_refused_with_their_count(
+    served: Client, make_bars: MakeBars
+) -> None:
+    bars = bars_of(make_bars("META", last=date(2012, 8, 15), sessions=120))
+    del bars[7]["adj_close"]
+    for store in ("true", "false"):
+        answered = served.post(f"/v1/forecasts?store={store}", json={"symbol": "META", "bars": bars})
+        assert (answered.status_code, answered.json()["detail"]) == (
+            422,
+            f"body.bars: adj_close is missing in 1 of 120 bars, the first of {bars[7]['date']}: it was needed in "
+            "all or in none. Add it, or leave it out of all.",
+        )
+
+
+def test_stale_bars_are_refused_without_a_word_of_files_and_sources(served: Client, make_bars: MakeBars) -> None:
+    bars = bars_of(make_bars("META", last=date(2012, 6, 15), sessions=120))
+    stale = served.post("/v1/forecasts?store=false", json={"symbol": "META", "as_of": "2012-08-15", "bars": bars})
+    bars[-1]["high"] = bars[-1]["low"] / 2
+    odd = served.post(
+        "/v1/forecasts?store=false", json={"symbol": "META", "as_of": "2012-06-15", "bars": bars[-1:] * 1}
+    )
+    for answered, needed in ((stale, "or get newer bars."), (odd, "Correct the bars and send them again.")):
+        assert answered.status_code == 422
+        assert answered.json()["detail"].endswith(needed)
+
+
+def test_the_champion_can_be_asked_for_by_that_word(served: Client) -> None:
+    named = served.get("/v1/forecasts/MSFT?model=champion")
+    assert (named.status_code, named.json()) == (200, served.get("/v1/forecasts/MSFT").json())
 
 
 def test_a_source_that_does_not_answer_is_told_without_the_options_of_commands(

@@ -111,9 +111,16 @@ def _send(service: Service, asked: ForecastRequest, data: bytes) -> tuple[str, A
 
 
 def _csv(bars: list[Bar]) -> bytes:
+    unadjusted = [bar.date for bar in bars if bar.adj_close is None]
+    if 0 < len(unadjusted) < len(bars):
+        raise Problem(
+            422,
+            f"body.bars: adj_close is missing in {len(unadjusted):,} of {len(bars):,} bars, the first of "
+            f"{min(unadjusted)}: it was needed in all or in none. Add it, or leave it out of all.",
+        )
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    columns = _COLUMNS if any(bar.adj_close is not None for bar in bars) else [*_COLUMNS[:5], "Volume"]
+    columns = [*_COLUMNS[:5], "Volume"] if unadjusted else _COLUMNS
     writer.writerow(columns)
     for bar in bars:
         adjusted = [bar.adj_close] if "Adj Close" in columns else []

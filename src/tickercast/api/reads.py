@@ -30,7 +30,9 @@ Format = Annotated[
     Query(alias="format", pattern="^(json|csv)$", description="`csv` for programs that send no header Accept."),
 ]
 Frequency = Annotated[FREQUENCIES, Query(description="How far the bars lie apart.")]
-Level = Annotated[float | None, Query(ge=LOWEST, le=HIGHEST, description="A price in the symbol's currency.")]
+Level = Annotated[
+    float | None, Query(ge=LOWEST, le=HIGHEST, allow_inf_nan=False, description="A price in the symbol's currency.")
+]
 
 
 def rows(request: Request, found: Any) -> Response:
@@ -42,7 +44,7 @@ def rows(request: Request, found: Any) -> Response:
 async def forecast(
     request: Request,
     symbol: Symbol,
-    model: Annotated[str, Query(max_length=80, description="The model; the champion by default.")] = "",
+    model: Annotated[str, Query(max_length=80, description="The model; `champion` by default.")] = "",
     cutoff: Annotated[
         Cutoff | None,
         Query(description="The forecast origin, the newest by default: a day, or of hourly bars a moment, too (UTC)."),

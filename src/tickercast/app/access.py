@@ -22,6 +22,7 @@ from tickercast.jobs.access.gate import Gate
 from tickercast.jobs.access.tokens import add_token, read_tokens, revoke_token
 from tickercast.jobs.access.usage import Usage
 from tickercast.jobs.requests.send_file import Sent, send_file
+from tickercast.models.catalogue import CHAMPION
 from tickercast.reading import ledger, views
 from tickercast.reading import overview as overviews
 from tickercast.reading.forecasts import LEDGER_COLUMNS, stored_forecasts
@@ -119,7 +120,7 @@ class Access(Requests):
 
         Args:
             symbol: as Yahoo spells it.
-            model: whose; the champion's if it is empty.
+            model: whose; the champion's if it is empty or `champion`.
             cutoff: the forecast origin; the newest by default. Of hourly bars a moment (UTC, naive), or a day, whose
                 newest origin is read.
             frequency: of the bars.
@@ -139,15 +140,26 @@ class Access(Requests):
         key = frequency_of(frequency).key("cutoff")
         rows = rows[rows[key] == rows[key].max()]
         newest = rows.assign(later=rows["origin"] != Origin.BACKFILL).sort_values(["later", "written_at"]).tail(1)
-        found = stored_forecasts(newest, self.tables, model=model)
+        found = stored_forecasts(newest, self.tables, model="" if model == CHAMPION else model)
         if name not in found:
             at = f" from {cutoff}" if cutoff else ""
-            by = f" by {model}" if model else ""
-            raise ObjectNotFound(
-                f"{name} has no forecast{at}{by} at frequency {frequency}: one was needed. Request it."
-            )
+            models = self._models_of(newest) if len(newest) else []
+            if models:
+                raise ObjectNotFound(
+                    f"{name} has no forecast{at} by {model or CHAMPION} at frequency {frequency}: one by "
+                    f"{' or '.join(models)} was needed. Name one of these."
+                )
+            raise ObjectNotFound(f"{name} has no forecast{at} at frequency {frequency}: one was needed. Request it.")
         made = found[name]
         return StoredForecast(made, objects.parse(made.object).as_of)
+
+    def _models_of(self, entry: pd.DataFrame) -> list[str]:
+        """The models that have forecast a symbol from a cutoff: those of its row of the ledger."""
+        key = frequency_of(str(entry["frequency"].iloc[0])).key("cutoff")
+        where = {"symbol": entry["symbol"].iloc[0], "frequency": entry["frequency"].iloc[0]}
+        where |= {"cutoff": entry["cutoff"].iloc[0].date()}
+        rows = self.tables.read("forecast_history", where, ["model_name", key])
+        return sorted(set(rows.loc[rows[key] == entry[key].iloc[0], "model_name"]))
 
     def overview(self, symbols: str | Sequence[str] = (), as_of: date | str | None = None) -> list[overviews.Row]:
         """One row a symbol: what its current forecast says, and how far that can be trusted.

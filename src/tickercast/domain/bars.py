@@ -179,7 +179,7 @@ class Bars:
             raise NoRecentBars(
                 f"{self.symbol} is stale: its last bar before {stamp(as_of)} is of {stamp(known.end)}, and one of the "
                 f"{days} before was needed. Name a date up to {stamp(known.end + stale_after)}, "
-                "or a source with newer bars."
+                "or get newer bars."
             )
         return known
 

@@ -129,7 +129,7 @@ OTHER_SYMBOL = Refusal(
 # Its dates.
 NO_DATE = Refusal(
     "{symbol}: {column} {seen!r} is not a date ({count} such row(s)): {form} was needed.",
-    "Correct the file and send it again.",
+    "Correct the bars and send them again.",
 )
 EITHER_ORDER = Refusal(
     "{column} {seen!r} may be day/month or month/day, and so may every other: a day above 12, or YYYY-MM-DD, was "
@@ -142,7 +142,7 @@ BOTH_ORDERS = Refusal(
 )
 NO_SUCH_YEAR = Refusal(
     "{symbol}: {column} {seen!r} is no session ({count} such row(s)): a year from {first} to {last} was needed.",
-    "Correct the file and send it again.",
+    "Correct the bars and send them again.",
 )
 FUTURE = Refusal(
     "{symbol} has {count} bar(s) of days that have not been, the first of {day}: bars up to {today} were needed.",
@@ -202,24 +202,24 @@ NO_PRICES = Refusal(
 NO_PRICE = Refusal(
     "{symbol}: {column} {seen!r} of {day} is not a price ({bad} of the {total} bars judged are faulty): a positive "
     "number up to 1e15 was needed.",
-    "Correct the file and send it again.",
+    "Correct the bars and send them again.",
 )
 NO_VOLUME = Refusal(
     "{symbol}: {column} {seen!r} of {day} is not a volume ({bad} of the {total} bars judged are faulty): "
     "a number from 0 "
     "on, or nothing, was needed.",
-    "Correct the file and send it again.",
+    "Correct the bars and send them again.",
 )
 IMPOSSIBLE = Refusal(
     "{symbol}: {column} {seen!r} of {day} does not fit the bar ({bad} of the {total} bars judged are "
     "faulty): low ≤ open, "
     "close ≤ high was needed.",
-    "Correct the file and send it again.",
+    "Correct the bars and send them again.",
 )
 SPIKE = Refusal(
     "{symbol}: {column} {seen!r} of {day} is {factor} times the closes around it ({bad} of the {total} bars judged are "
     "faulty): prices that can be were needed.",
-    "Correct the file and send it again.",
+    "Correct the bars and send them again.",
 )
 OTHER_UNIT = Refusal(
     "{symbol}: {column} {seen!r} of {day} is {factor} times the closes before it, as if some bars were in another "
@@ -227,7 +227,8 @@ OTHER_UNIT = Refusal(
     "Correct those bars, or multiply or divide them by 100.",
 )
 UNSCALED = Refusal(
-    "{symbol} ranges from {low:g} to {high:g}: prices of one scale were needed.", "Correct the file and send it again."
+    "{symbol} ranges from {low:g} to {high:g}: prices of one scale were needed.",
+    "Correct the bars and send them again.",
 )
 SPLIT = Refusal(
     "{symbol} opens on {day} at {move}, near a split of {ratio}, and has no adjusted close: prices on one basis were "
