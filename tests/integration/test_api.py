@@ -512,6 +512,28 @@ def test_usage_is_appended_in_bundles_and_counted_once(app: App) -> None:
     assert app.usage_by_owner()["calls"].tolist() == [23]
 
 
+def test_a_refused_call_costs_nothing_and_is_counted_for_its_token(app: App) -> None:
+    _, text = app.create_token("desk", [Scope.READ, Scope.FORECAST], per_month=3)
+    _, other = app.create_token("reader", [Scope.READ])
+    app.forecast("MSFT", "2012-08-15")
+    with client(app) as found:
+        assert found.get(f"/v1/symbols?format=csv&token={text}").status_code == 403
+        assert found.using(other).post("/v1/forecasts", json={}).status_code == 403
+        assert found.using("wrong").get("/v1/symbols").status_code == 401
+        desk = found.using(text)
+        assert [desk.get("/v1/symbols").status_code for _ in range(5)] == [200, 200, 200, 429, 429]
+        assert desk.get("/nowhere").status_code == 429
+        found.door.inside.state.service.usage.append(app.tables)
+    stored = app.tables.read("usage")
+    rows = {(row.owner, row.route, row.status): row.calls for row in stored.itertuples()}
+    assert rows == {
+        ("desk", "/v1/symbols", 200): 3,
+        ("desk", "none", 403): 1,
+        ("desk", "none", 429): 3,
+        ("reader", "none", 403): 1,
+    }
+
+
 def test_an_old_forecast_can_be_asked_for_by_its_cutoff(app: App) -> None:
     app.forecast("MSFT", "2012-08-14")
     app.forecast("MSFT", "2012-08-15")

@@ -111,18 +111,12 @@ class Door:
     async def _admit(self, call: "_Call") -> Admitted:
         text, gate = call.token(), self._service.gate
         scope = None if call.path == "/metrics" else (Scope.READ if call.method in ("GET", "HEAD") else Scope.FORECAST)
-        charged = call.path not in _UNCHARGED
-        admitted = gate.admit_from_memory(text, scope, charged=charged)
+        how = {"charged": call.path not in _UNCHARGED, "in_address": call.token_in_query}
+        admitted = gate.admit_from_memory(text, scope, **how)
         if admitted is None:
-            admitted = await asyncio.to_thread(gate.admit, text, scope, charged=charged)
+            admitted = await asyncio.to_thread(gate.admit, text, scope, **how)
         if admitted.token is None:
             _check_caller(call, is_local=self._is_local)
-        elif call.token_in_query and tuple(admitted.token.scopes) != (Scope.READ,):
-            raise Problem(
-                403,
-                f"The token of {admitted.token.owner} is in the address, where programs write it down: one whose only "
-                "scope is read was needed. Send others in the header Authorization.",
-            )
         return admitted
 
     async def _made(self, call: "_Call", key: tuple[str, bytes, bool], revision: str, receive: Receive) -> _Kept | None:
@@ -157,8 +151,8 @@ class Door:
         seconds = time.perf_counter() - call.started
         method = call.method if call.method in ("GET", "POST") else "other"
         self._service.metrics.note(method, route, call.status, seconds)
-        token = call.admitted.token
-        if route != "none" and (token or route.startswith(("/v1/", "/v2/"))):
+        token = call.admitted.token or self._service.gate.known(call.token())
+        if token or route.startswith(("/v1/", "/v2/")):
             self._service.usage.note(
                 token.id if token else "", token.owner if token else "", route, call.status, seconds
             )

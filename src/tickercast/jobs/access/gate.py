@@ -90,23 +90,26 @@ class Gate:
         now = self._clock()
         return self._tokens is not None and now - self._tried_at < READ_AFTER_S and now - self._read_at <= KNOWN_FOR_S
 
-    def admit(self, text: str, scope: Scope | None, *, charged: bool = True) -> Admitted:
-        """Let a call in, and take it from its quota.
+    def admit(self, text: str, scope: Scope | None, *, charged: bool = True, in_address: bool = False) -> Admitted:
+        """Let a call in, and take it from its quota; what is refused costs nothing.
 
         Args:
             text: the token's; empty if there is none.
             scope: that the call needs; None: any.
             charged: whether the call counts.
+            in_address: whether the token stands in the address of the call.
 
         Raises:
             Unauthenticated, OutOfScope, QuotaSpent: it is refused.
             StoreUnavailable: try again.
         """
-        admitted = self._decide(self._known(), text, scope, charged)
+        admitted = self._decide(self._known(), text, scope, charged, in_address)
         assert admitted is not None  # it blocks
         return admitted
 
-    def admit_from_memory(self, text: str, scope: Scope | None, *, charged: bool = True) -> Admitted | None:
+    def admit_from_memory(
+        self, text: str, scope: Scope | None, *, charged: bool = True, in_address: bool = False
+    ) -> Admitted | None:
         """The same where the store need not be asked, and so nothing blocks; None where it has to be.
 
         Raises:
@@ -114,10 +117,14 @@ class Gate:
         """
         if self._tokens is None or not self.is_ready():
             return None
-        return self._decide(self._tokens, text, scope, charged, blocks=False)
+        return self._decide(self._tokens, text, scope, charged, in_address, blocks=False)
+
+    def known(self, text: str) -> Token | None:
+        """The token of a text, valid or not, as far as it is known without asking the store."""
+        return self._tokens.find(text) if self._tokens and text else None
 
     def _decide(
-        self, known: TokenList, text: str, scope: Scope | None, charged: bool, *, blocks: bool = True
+        self, known: TokenList, text: str, scope: Scope | None, charged: bool, in_address: bool, *, blocks: bool = True
     ) -> Admitted | None:
         if not self._needs_tokens and not known.tokens:
             return OPEN
@@ -126,6 +133,11 @@ class Gate:
             raise OutOfScope(
                 f"The token of {token.owner} is for {' and '.join(token.scopes)}: the scope {scope} was needed. Use "
                 "another token."
+            )
+        if in_address and tuple(token.scopes) != (Scope.READ,):
+            raise OutOfScope(
+                f"The token of {token.owner} is in the address, where programs write it down: one whose only scope is "
+                "read was needed. Send others in the header Authorization."
             )
         if token.per_month is None:
             return Admitted(token)

@@ -75,7 +75,7 @@ class Usage:
         Args:
             token: its id; empty where none was needed.
             owner: of the token.
-            route: as the API declares it, for example `/v1/forecasts/{symbol}`.
+            route: as the API declares it, for example `/v1/forecasts/{symbol}`; `none` where it did not come to one.
             status: of the answer.
             seconds: that it took.
         """
