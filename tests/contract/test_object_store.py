@@ -25,7 +25,7 @@ from google.cloud import storage
 from tickercast.backends.object_store.gcs import GcsObjectStore
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.domain.objects import REPEATS, repeating
-from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
+from tickercast.errors import EngineUnusable, ObjectNotFound, PreconditionFailed, UsageError
 from tickercast.ports import ObjectStore
 
 NAME = "ohlc/2023-07-22/MSFT.csv"
@@ -364,7 +364,7 @@ def test_the_live_content_is_a_file_of_its_name(tmp_path: Path) -> None:
     assert (tmp_path / "bucket" / NAME).read_bytes() == b"bars"
 
 
-def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_a_folder_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "bucket").write_text("a file is in the way")
-    with pytest.raises(StoreUnavailable, match="cannot be used"):
+    with pytest.raises(EngineUnusable, match="is a file: a folder was needed"):
         LocalObjectStore(tmp_path / "bucket").write(NAME, b"bars")

@@ -159,9 +159,9 @@ def test_the_command_compares_with_a_statistical_model_on_a_sample(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("arch")
-    assert backtest("--windows", "5", "--peer", "garch", "--json", "out.json") == 0
+    assert backtest("--windows", "9", "--peer", "garch", "--json", "out.json") == 0
     report = json.loads((workspace / "out.json").read_text())
-    assert report["overall"]["n"] == 5
+    assert report["overall"]["n"] == 9
     low, high = report["ratios"]["garch"]["sp"][1:]
     assert 0.5 < low <= report["ratios"]["garch"]["sp"][0] <= high < 2
     assert "garch" in capsys.readouterr().out

@@ -15,7 +15,7 @@ _NORMAL = NormalDist()
 def ends(blocks: int) -> tuple[float, float]:
     """The probabilities of the quantiles of a bootstrap at which a 95% interval begins and ends.
 
-    Those of few blocks are expanded to the reach of Student's t (Hesterberg, The American Statistician 2015).
+    Those of few blocks are expanded.
 
     Args:
         blocks: how many are drawn; of fewer than `LEAST` no interval means anything.
@@ -23,8 +23,15 @@ def ends(blocks: int) -> tuple[float, float]:
     >>> ends(20), [round(ends(blocks)[0], 4) for blocks in (8, 5)]
     ((0.025, 0.975), [0.0057, 0.001])
     """
-    if blocks >= FEW:
-        return 0.025, 0.975
+    return (0.025, 0.975) if blocks >= FEW else expanded(blocks)
+
+
+def expanded(blocks: int) -> tuple[float, float]:
+    """The same, expanded to the reach of Student's t (Hesterberg, The American Statistician 2015).
+
+    Args:
+        blocks: how many are drawn.
+    """
     low = _NORMAL.cdf(-math.sqrt(blocks / (blocks - 1)) * student(0.975, blocks - 1)) if blocks > 1 else 0.0
     return low, 1 - low
 

@@ -18,7 +18,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain.bootstrap import ends
+from tickercast.domain.bootstrap import expanded
 from tickercast.domain.frequency import Ends
 from tickercast.domain.signals import Bools, Floats, Panel
 from tickercast.domain.strategy import Variant
@@ -420,7 +420,7 @@ def block_of(panel: Panel) -> int:
 
 
 def sharpe_interval(returns: Floats, block: int, *, draws: int = DRAWS, seed: int = 0) -> Interval:
-    """The Sharpe ratio of a bar and its 95% interval, from a bootstrap over blocks.
+    """The Sharpe ratio of a bar and its 95% interval, from a bootstrap over blocks, expanded; see `bootstrap.expanded`.
 
     Args:
         returns: `(T,)`, of each bar.
@@ -438,7 +438,7 @@ def sharpe_interval(returns: Floats, block: int, *, draws: int = DRAWS, seed: in
     mean, square = drawn @ sums / whole.size, drawn @ squares / whole.size
     spread = np.sqrt(np.maximum(square - mean**2, 0))
     ratios = np.divide(mean, spread, out=np.zeros(draws), where=spread > 0)
-    low, high = np.quantile(ratios, ends(count))
+    low, high = np.quantile(ratios, expanded(count))
     return Interval(value, float(low), float(high))
 
 
