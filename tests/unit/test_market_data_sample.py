@@ -100,6 +100,13 @@ def test_a_range_that_the_sample_does_not_cover_is_told_what_it_covers(first: da
     assert all(word in str(failure) for word in ("2000-03-01", "2013-03-01", str(last), "--source"))
 
 
+def test_a_date_before_the_first_bar_is_all_that_is_named_of_what_was_needed() -> None:
+    failure = fetch(["FB"], date(1990, 1, 1), date(2012, 1, 1)).failures["FB"]
+
+    assert "from 2012-05-18 to 2013-03-01, and a bar on or before 2012-01-01 was needed" in str(failure)
+    assert "1990" not in str(failure)  # how far back a job reads is not what its caller asked for
+
+
 def test_progress_counts_every_symbol_once() -> None:
     advanced = []
 

@@ -191,6 +191,26 @@ class Bars:
         """The same bars without those before `first`; there may be none."""
         return self.rows(self._count_before(first), len(self))
 
+    def between(self, first: date, last: date, source: str) -> "Bars":
+        """The same bars, from `first` to `last`.
+
+        Args:
+            first: the first session that may be used.
+            last: the last one.
+            source: where the bars are from, as a sentence on them begins.
+
+        Raises:
+            NoRecentBars: there are none.
+        """
+        inside = self.since(first).through(last)
+        if len(inside):
+            return inside
+        needed = f"a bar on or before {last}" if last < self.first else f"a bar from {first} to {last}"
+        raise NoRecentBars(
+            f"{source} has {self.symbol} from {self.first} to {self.cutoff}, and {needed} was needed. Name a date that "
+            "it has, or another source: --source yahoo, --source FOLDER or --source simulated."
+        )
+
     def rows(self, start: int, end: int) -> "Bars":
         """The bars from row `start` to before row `end`; the arrays are shared."""
         whole, first = self._extent.whole, self._extent.start

@@ -15,7 +15,7 @@ from tickercast.domain.findings import Finding
 from tickercast.domain.price_files import ENDINGS, OTHER_ENDINGS, Window, first_symbol, name_without_ending, read_prices
 from tickercast.domain.spelling import agree
 from tickercast.domain.symbols import parse_symbol
-from tickercast.errors import InvalidBars, NoRecentBars, Permanent, UnknownSymbol, UsageError
+from tickercast.errors import InvalidBars, Permanent, UnknownSymbol, UsageError
 
 _NAMED = 8  # symbols listed in a message
 
@@ -61,7 +61,7 @@ class Folder:
             try:
                 contents = [_open(file, [symbol], window) for file in own[symbol]] or shared
                 content = self._pick(symbol, contents, single)
-                series[symbol] = self._in_range(content.reading.bars[symbol], first, last)
+                series[symbol] = content.reading.bars[symbol].between(first, last, str(self._path))
                 findings[symbol] = content.reading.findings.get(symbol, ())
             except Permanent as error:
                 failures[symbol] = error
@@ -129,15 +129,6 @@ class Folder:
             + (f"Did you mean {close[0]}? " if close else "")
             + "Name one of those, or another source: --source yahoo or --source simulated."
         )
-
-    def _in_range(self, bars: Bars, first: date, last: date) -> Bars:
-        inside = bars.since(first).through(last)
-        if not len(inside):
-            raise NoRecentBars(
-                f"{self._path} has {bars.symbol} from {bars.first} to {bars.cutoff}, and bars from "
-                f"{first} to {last} were needed. Name a date in that range, or a source with other bars."
-            )
-        return inside
 
 
 def _open(path: Path, symbols: Sequence[str], window: Window) -> _Contents:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain.bars import BAR_COLUMNS, Bars, Reading
 from tickercast.domain.price_splits import later_splits, splits
-from tickercast.errors import NoRecentBars, Permanent, UnknownSymbol
+from tickercast.errors import Permanent, UnknownSymbol
 
 SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 
@@ -30,7 +30,7 @@ class Sample:
         failures: dict[str, Permanent] = {}
         for symbol in symbols:
             try:
-                series[symbol] = _in_range(_bars(symbol), first, last)
+                series[symbol] = _bars(symbol).between(first, last, "The sample")
             except Permanent as error:
                 failures[symbol] = error
             advance(1)
@@ -51,17 +51,6 @@ def _bars(symbol: str) -> Bars:
     values = {name: np.array(raw[name], np.float64) for name in BAR_COLUMNS[1:]}
     days = np.array(raw["date"], "datetime64[D]")
     return Bars(symbol, {"session_date": days, **_split_adjusted(values)})
-
-
-def _in_range(bars: Bars, first: date, last: date) -> Bars:
-    inside = bars.since(first).through(last)
-    if not len(inside):
-        raise NoRecentBars(
-            f"The sample has {bars.symbol} from {bars.first} to {bars.cutoff}, and bars from {first} to "
-            f"{last} were needed. Name a date in that range, or another source: --source yahoo, --source FOLDER or "
-            "--source simulated."
-        )
-    return inside
 
 
 def _split_adjusted(raw: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
