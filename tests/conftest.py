@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -46,6 +45,16 @@ def _log_as_before() -> Iterator[None]:
     before = (log.handlers[:], log.level, log.propagate)
     yield
     log.handlers[:], log.level, log.propagate = before
+
+
+@pytest.fixture(autouse=True)
+def _environment_as_before() -> Iterator[None]:
+    """Leave the environment as it was, whatever a test, or a command that it runs in this process, sets."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
 
 
 @pytest.fixture
@@ -144,8 +153,7 @@ def make_s3_store(s3_server: "S3Server") -> "Callable[..., S3ObjectStore]":
     from tickercast.backends.object_store.s3 import S3ObjectStore
 
     def make(*, versioned: bool = True, **more: Any) -> S3ObjectStore:
-        name = f"tickercast-test-{uuid.uuid4().hex}"
-        s3_server.make_bucket(name, versioning="Enabled" if versioned else "")
+        name = s3_server.make_bucket(versioning="Enabled" if versioned else "")
         return S3ObjectStore(name, endpoint=s3_server.url, versioned=versioned, **more)
 
     return make

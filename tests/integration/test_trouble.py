@@ -152,7 +152,7 @@ def s3(
         monkeypatch.setenv(setting, "none")
     server = S3Server()
     try:
-        server.make_bucket(name := f"bars-{uuid.uuid4().hex}", versioning=versioning)
+        name = server.make_bucket(versioning=versioning)
         server.fail(LIST, *failures)
         yield lambda: S3ObjectStore(name, endpoint=server.url, patience_s=0.1).names("ohlc/")
     finally:

@@ -475,8 +475,8 @@ class S3Site(Site):
 
         self._folders = {name: folder / name for name in ("faulty", "clean")}
         self._server = S3Server()
-        self._server.make_bucket("faults")
-        self.store = S3ObjectStore("faults", endpoint=self._server.url)
+        self._bucket = self._server.make_bucket()
+        self.store = S3ObjectStore(self._bucket, endpoint=self._server.url)
         for path in self._folders.values():
             path.mkdir(parents=True)
             App(self._settings(path)).provision()
@@ -517,7 +517,7 @@ class S3Site(Site):
         self._server.close()
 
     def _settings(self, folder: Path) -> config.Settings:
-        bucket = f"s3://faults?endpoint={self._server.url}"
+        bucket = f"s3://{self._bucket}?endpoint={self._server.url}"
         return config.Settings(bucket=bucket, warehouse=f"duckdb://{folder}/warehouse.duckdb")
 
 

@@ -44,9 +44,9 @@ def run(files: Sequence[tuple[str, bytes, int]], chance: random.Random, *, fault
     logging.getLogger("tickercast").addHandler(logging.NullHandler())  # refused files are no news
     server = S3Server()
     try:
-        server.make_bucket("faults")
+        name = server.make_bucket()
         with TemporaryDirectory() as folder, keys():
-            bucket = f"s3://faults?endpoint={server.url}"
+            bucket = f"s3://{name}?endpoint={server.url}"
             settings = Settings(bucket=bucket, warehouse=f"duckdb://{folder}/warehouse.duckdb")
             with config.using(settings):
                 App(settings).provision()

@@ -10,6 +10,7 @@ import hashlib
 import itertools
 import re
 import threading
+import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http.client import HTTPMessage
@@ -52,12 +53,17 @@ class S3Server(StoreStandIn):
         self._lock = threading.RLock()
         self._moto = Client(DomainDispatcherApplication(create_backend_app))
 
-    def make_bucket(self, name: str, *, versioning: str = "Enabled") -> None:
-        """Make an empty bucket; `versioning` is S3's word for its state, empty where it was never switched on."""
+    def make_bucket(self, *, versioning: str = "Enabled") -> str:
+        """Make a bucket, and name it; `versioning` is S3's word for its state, empty where it was never switched on.
+
+        Its name is new: all stand-ins of a process share what moto holds.
+        """
+        name = f"tickercast-test-{uuid.uuid4().hex}"
         self._ask("PUT", f"/{name}")
         if versioning:
             body = f"<VersioningConfiguration><Status>{versioning}</Status></VersioningConfiguration>"
             self._ask("PUT", f"/{name}?versioning", data=body.encode())
+        return name
 
     def answer(self, verb: str, url: str, headers: HTTPMessage, content: bytes) -> Answer | None:
         """The answer to a request; none at all is a lost connection."""
