@@ -294,6 +294,43 @@ def test_that_the_warehouse_is_down_is_sent_and_closes_nothing(
     assert "failure: The warehouse does not answer" in receiver.messages[1]["message"]
 
 
+def test_a_bucket_that_cannot_be_used_is_an_alert_and_closes_nothing(
+    place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rejected(place)
+    before = titles(check(place, receiver))
+
+    def down(*_: Any, **__: Any) -> str:
+        raise StoreUnavailable("The bucket is down.")
+
+    with monkeypatch.context() as context:
+        context.setattr(place.store, "generation", down)
+        with pytest.raises(StoreUnavailable):  # what was sent cannot be recorded
+            check(place, receiver)
+    assert receiver.messages[1]["message"].startswith("failure: The bucket cannot be used. The bucket is down.")
+    assert "over:" not in receiver.messages[1]["message"]
+    assert titles(check(place, receiver)) == before
+
+
+def test_a_bucket_that_lost_its_champion_is_an_alert_and_settles_no_rejected_file(place: Place) -> None:
+    rejected(place)
+    for name in place.store.names(""):
+        place.store.delete(name, generation=place.store.generation(name))
+    [found] = check(place).found
+    assert (found.title, found.severity) == ("The bucket cannot be used", "failure")
+    assert "holds no published model, and the ledger has 1 entry" in found.text
+    assert not check(place).checked & {"rejected", "champion"}
+
+
+def test_a_damaged_pointer_at_the_champion_is_a_failure(place: Place, receiver: Receiver) -> None:
+    check(place, receiver)
+    place.store.write(CHAMPION, b"{")
+    [found] = check(place, receiver).found
+    assert (found.title, found.severity) == ("No champion can be served", "failure")
+    assert "tickercast rollback --to VERSION" in found.text
+    assert receiver.messages[-1]["title"] == "tickercast: 1 changed"
+
+
 def test_of_two_checks_at_once_both_may_send_and_neither_record_is_lost(
     place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from tickercast.config import Settings
 from tickercast.domain.bars import Bars
 from tickercast.domain.calibration import NARROW, Calibration
 from tickercast.domain.frequency import Frequency
+from tickercast.domain.model_card import CHAMPION
 from tickercast.domain.price_files import to_csv
 from tickercast.reading.overview import overview
 
@@ -129,6 +130,7 @@ def test_intervals_that_have_not_held_are_flagged(opened: Open, monkeypatch: pyt
 
 
 def test_open_alerts_are_on_every_page(opened: Open, place: Place) -> None:
+    place.store.write(CHAMPION, b'{"name": "tickercast-lstm", "version": "1"}')
     place.handle(place.upload("ohlc/2023-07-22/TORN.csv", b"Date,Open\n"))
     for name in ("Overview", "Track record"):
         assert "ohlc/2023-07-22/TORN.csv" in said(opened(page=name)).replace("\\", "")

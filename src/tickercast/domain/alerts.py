@@ -238,6 +238,19 @@ class Champion:
 
 
 @dataclass(frozen=True)
+class NoChampion:
+    """A frequency whose forecasts cannot be made, since what names its champion is damaged.
+
+    Attributes:
+        reason: what was seen, and what to do.
+        frequency: of the bars.
+    """
+
+    reason: str
+    frequency: Frequency = DAILY
+
+
+@dataclass(frozen=True)
 class Trading:
     """A strategy on paper that is halted, or met a limit.
 
@@ -263,6 +276,7 @@ class Facts:
     Attributes:
         flow: why the last run of the flow failed, empty if it succeeded.
         engine: why the warehouse does not answer, empty if it does.
+        bucket: why the bucket cannot be used, empty if it can.
         rejected: the rejected files.
         drift: the newest report, one entry a kind.
         coverage: of the champion; `()` if nothing has been resolved.
@@ -271,7 +285,7 @@ class Facts:
         stale: symbols on the watchlist without a current forecast.
         hours: coins that are forecast hour by hour, and were not in the last hours.
         silent: the trading day on which nothing arrived, if the newest is one.
-        champion: the served model; `()` if there is none.
+        champion: the served model, or why there is none; `()` if none has been published yet.
         calendar: the exchanges of forecast symbols whose known holidays end soon.
         trading: the strategies on paper that are halted, or met a limit within a day.
         tables: which tables and views are missing or of an earlier release, empty if none is.
@@ -279,6 +293,7 @@ class Facts:
 
     flow: str | None = None
     engine: str | None = None
+    bucket: str | None = None
     rejected: Sequence[Rejected] | None = None
     drift: Sequence[Drift] | None = None
     coverage: Sequence[Coverage] | None = None
@@ -287,7 +302,7 @@ class Facts:
     stale: Sequence[Stale] | None = None
     hours: Sequence[MissedHours] | None = None
     silent: Sequence[Silence] | None = None
-    champion: Sequence[Champion] | None = None
+    champion: Sequence[Champion | NoChampion] | None = None
     calendar: Sequence[CalendarEnd] | None = None
     trading: Sequence[Trading] | None = None
     tables: str | None = None
@@ -331,6 +346,7 @@ def open_alerts(facts: Facts) -> tuple[Alert, ...]:
     found = [
         *_of_flow(facts.flow),
         *_of_engine(facts.engine),
+        *_of_bucket(facts.bucket),
         *_of_tables(facts.tables),
         *(_of_silence(each) for each in facts.silent or ()),
         *(_of_trading(each) for each in facts.trading or ()),
@@ -405,6 +421,11 @@ def _of_engine(failure: str | None) -> Iterator[Alert]:
         yield Alert("engine:warehouse", "failure", "The warehouse does not answer", failure)
 
 
+def _of_bucket(failure: str | None) -> Iterator[Alert]:
+    if failure:
+        yield Alert("bucket:store", "failure", "The bucket cannot be used", failure)
+
+
 def _of_tables(lacking: str | None) -> Iterator[Alert]:
     if lacking:
         yield Alert("tables:warehouse", "failure", "Tables of the warehouse are missing or old", lacking)
@@ -425,8 +446,10 @@ def _of_trading(found: Trading) -> Alert:
     return Alert(f"trading:{found.account}/{found.strategy}", severity, title, found.reason)
 
 
-def _of_champion(champion: Champion) -> Alert:
+def _of_champion(champion: Champion | NoChampion) -> Alert:
     key, hourly = f"champion:served{_apart(champion.frequency)}", "" if champion.frequency.is_daily else " for hours"
+    if isinstance(champion, NoChampion):
+        return Alert(key, "failure", f"No champion can be served{hourly}", champion.reason)
     if champion.baseline:
         title = f"The baseline {champion.baseline} is served{hourly} in the place of {champion.name} {champion.version}"
         return Alert(key, "warning", title, champion.reason)

@@ -8,7 +8,6 @@ lost. A receiver that does not accept its message gets it at the next check; the
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -26,6 +25,7 @@ from tickercast.domain.alerts import (
     Drift,
     Facts,
     MissedHours,
+    NoChampion,
     Rejected,
     Silence,
     Stale,
@@ -52,7 +52,7 @@ from tickercast.errors import (
     WarehouseUnavailable,
 )
 from tickercast.jobs.champion.decisions import decided_by
-from tickercast.jobs.operations.provision import complete
+from tickercast.jobs.operations.provision import check_published, complete
 from tickercast.model_store import ModelStore
 from tickercast.ports import Notifier, ObjectStore, Warehouse
 from tickercast.reading.anomalies import anomalies
@@ -166,7 +166,7 @@ def gather_facts(
     An engine that does not answer is a fact itself; the facts that only it knows are left out. With `only_reads` the
     warehouse is taken as it is, where otherwise missing tables and views are created.
     """
-    facts: dict[str, Any] = {"flow": flow_failure, "engine": "", "tables": ""}
+    facts: dict[str, Any] = {"flow": flow_failure, "engine": "", "bucket": "", "tables": ""}
     try:
         if not only_reads:
             complete(models=(), warehouse=warehouse)
@@ -187,15 +187,25 @@ def gather_facts(
         facts["calendar"] = [CalendarEnd(*end) for end in ending.items()]
         facts["trading"] = _trading(warehouse, now)
         rejected = ask(warehouse, "alert_rejected")
-        with suppress(StoreUnavailable, EngineUnusable):
-            facts["rejected"] = _rejected(rejected, store)
-            served = [models, *([models.of(HOURLY)] if coins else [])]
-            facts["champion"] = [found for one in served for found in _champion(one, warehouse)]
+        facts |= _facts_of_bucket(rejected, [models, *([models.of(HOURLY)] if coins else [])], store, warehouse)
     except (NotSetUp, Outdated) as error:
         facts["tables"] = str(error)
     except (WarehouseUnavailable, EngineUnusable, UsageError) as error:
         facts["engine"] = str(error)
     return Facts(**facts)
+
+
+def _facts_of_bucket(
+    rejected: pd.DataFrame, served: Sequence[ModelStore], store: ObjectStore, warehouse: Warehouse
+) -> dict[str, Any]:
+    try:
+        check_published(served, warehouse)
+        return {
+            "rejected": _rejected(rejected, store),
+            "champion": [found for one in served for found in _champion(one, warehouse)],
+        }
+    except (StoreUnavailable, EngineUnusable) as error:
+        return {"bucket": str(error)}
 
 
 def _rejected(ledger: pd.DataFrame, store: ObjectStore) -> list[Rejected]:
@@ -318,12 +328,13 @@ def _trading(warehouse: Warehouse, now: datetime) -> list[Trading]:
     return list(found.values())
 
 
-def _champion(models: ModelStore, warehouse: Warehouse) -> list[Champion]:
+def _champion(models: ModelStore, warehouse: Warehouse) -> list[Champion | NoChampion]:
     try:
         pointer = models.pointer()
-    except (ModelUnavailable, BundleError) as error:
-        log.warning("No champion is served: %s", error)
+    except ModelUnavailable:  # the first forecast publishes one
         return []
+    except BundleError as error:
+        return [NoChampion(str(error), models.frequency)]
     why = decided_by(pointer, models.frequency, warehouse) or "No flow decided it."
     return [Champion(pointer.name, pointer.version, why, pointer.baseline, models.frequency)]
 
