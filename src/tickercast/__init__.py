@@ -14,9 +14,21 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tickercast import errors as errors
 from tickercast.version import __version__ as __version__
 
-__all__ = ["Bars", "Forecast", "Model", "evaluate", "load_model", "open", "read_csv", "read_events", "read_frame"]
+__all__ = [
+    "Bars",
+    "Forecast",
+    "Model",
+    "errors",
+    "evaluate",
+    "load_model",
+    "open",
+    "read_csv",
+    "read_events",
+    "read_frame",
+]
 
 if TYPE_CHECKING:
     from tickercast.library import Bars, Forecast, Model, evaluate, load_model, read_csv, read_events, read_frame
@@ -30,3 +42,8 @@ def __getattr__(name: str) -> Any:
     from tickercast import library
 
     return getattr(library, name)
+
+
+def __dir__() -> list[str]:
+    """The public names, those that are not yet imported too."""
+    return [*__all__, "__version__"]

@@ -20,7 +20,7 @@ from tickercast.errors import TickercastError, UsageError
 METHODS = [
     name for name, _ in inspect.getmembers(App, inspect.isfunction) if name == "__init__" or not name.startswith("_")
 ]
-FUNCTIONS = [name for name in tickercast.__all__ if name not in ("Bars", "Forecast")]
+FUNCTIONS = [name for name in tickercast.__all__ if name not in ("Bars", "Forecast", "errors")]
 
 WRONG: Mapping[str, Any] = {
     "None": None,

@@ -29,7 +29,7 @@ from tickercast.errors import (
 )
 
 MakeBars = Callable[..., Bars]
-PUBLIC = ["Bars", "Forecast", "Model", "evaluate", "load_model", "open", "read_csv", "read_events", "read_frame"]
+IMPORTED_LATE = ["Bars", "Forecast", "Model", "evaluate", "load_model", "open", "read_csv", "read_events", "read_frame"]
 
 
 def open_in(folder: Path, name: str = "app") -> App:
@@ -56,13 +56,20 @@ def price_file(tmp_path: Path, make_bars: MakeBars) -> Path:
 
 
 def test_the_public_names_are_these_and_no_others() -> None:
-    assert sorted(tickercast.__all__) == PUBLIC
-    for name in PUBLIC:
+    assert sorted(tickercast.__all__) == sorted([*IMPORTED_LATE, "errors"])
+    for name in IMPORTED_LATE:
         assert getattr(tickercast, name) is getattr(library, name)
+    assert tickercast.errors is errors
     assert tickercast.Bars is Bars
     assert tickercast.Forecast is Forecast
     with pytest.raises(AttributeError, match="'nothing'"):
         _ = tickercast.nothing  # type: ignore[attr-defined]
+
+
+def test_the_import_alone_offers_all_that_is_public_and_the_errors() -> None:
+    script = "import tickercast; print(sorted(dir(tickercast)), tickercast.errors.UsageError.__name__)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"{sorted([*IMPORTED_LATE, '__version__', 'errors'])} UsageError"
 
 
 def test_the_import_alone_loads_nothing_heavy() -> None:
