@@ -247,7 +247,10 @@ _USE_CASES = (
 
 def api() -> str:
     """Render the reference of the library, for docs/library.md."""
-    functions = [library.open, library.read_csv, library.read_events, library.load_model, library.evaluate]
+    functions = [
+        *(library.open, library.read_csv, library.read_frame, library.read_events, library.load_model),
+        library.evaluate,
+    ]
     values = [library.Forecast, Step, library.Bars, Reading, Requested, library.Model, library.Evaluation]
     parts = [text for made in functions for text in (f"### tickercast.{made.__name__}\n", *_function(made))]
     used = [row for row in _methods(library.App) if re.split(r"[`(]", row[0])[1] in _USE_CASES]

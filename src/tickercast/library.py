@@ -27,7 +27,7 @@ from tickercast.domain.evaluation import (
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Forecast, Prediction, Predictor, checked, informed
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
-from tickercast.domain.price_files import Window, check_one_symbol, first_symbol, name_without_ending, read_prices
+from tickercast.domain.price_files import Window, first_symbol, name_without_ending, of_others, read_prices
 from tickercast.domain.spelling import in_yahoos_spelling
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import NoRecentBars, UsageError
@@ -92,15 +92,13 @@ def read_csv(path: str | Path, *, symbol: str | None = None, every: str = DAILY.
         raised when that symbol is asked for. What was left out or is odd is in `findings`.
 
     Raises:
-        UsageError: the file cannot be read, or `symbol` is none, or the file holds several.
-        InvalidBars: nothing in it can be used, or its name is not a symbol and it has no column Symbol.
+        UsageError: the file cannot be read, or `symbol` is none, or the file holds others than it.
+        InvalidBars: nothing in it can be used, or it names another symbol than `symbol` or its name, or none.
     """
     content, name = _content(path)
     if not symbol:
         return _read(content, name_without_ending(name), every)
-    given = _spelt(symbol)
-    check_one_symbol(content, given)
-    return _read(content, given, every)
+    return _read_one(content, _spelt(symbol), every)
 
 
 def read_frame(frame: pd.DataFrame, *, symbol: str | None = None, every: str = DAILY.name) -> Reading:
@@ -124,19 +122,18 @@ def read_frame(frame: pd.DataFrame, *, symbol: str | None = None, every: str = D
         The same as `read_csv`.
 
     Raises:
-        UsageError: it is no table, or no symbol is named, or two.
-        InvalidBars: nothing in it can be used.
+        UsageError: it is no table, or `symbol` is none, or no symbol is named, or the table holds others than it.
+        InvalidBars: nothing in it can be used, or it names another symbol than `symbol`.
     """
     if not isinstance(frame, pd.DataFrame):
         raise UsageError(f"A {type(frame).__name__} was given: a pandas DataFrame was needed. Make one of it.")
     is_counted = frame.index.names == [None] and pd.api.types.is_integer_dtype(frame.index.dtype)
-    content = frame.to_csv(index=not is_counted).encode()
-    given, named = _spelt(symbol) if symbol else "", first_symbol(content) or ""
-    if not (given or named):
+    content = frame.to_csv(index=not is_counted).encode(errors="backslashreplace")  # a lone surrogate is no text
+    if symbol:
+        return _read_one(content, _spelt(symbol), every)
+    if not first_symbol(content):
         raise UsageError("The table names no symbol: a column Symbol, or symbol='MSFT', was needed. Give one of them.")
-    if given and named and given != named:
-        raise UsageError(f"The table is of {named}, and symbol={symbol!r} was given: one of them was needed. Drop one.")
-    return _read(content, given, every)
+    return _read(content, "", every)
 
 
 def _content(path: str | Path) -> tuple[bytes, str]:
@@ -154,6 +151,15 @@ def _spelt(symbol: str) -> str:
     if not isinstance(symbol, str):
         raise UsageError(f"The symbol is {str(symbol)[:40]}: a text was needed, such as 'MSFT'. Give one.")
     return parse_symbol(in_yahoos_spelling(symbol.strip().upper()))
+
+
+def _read_one(content: bytes, symbol: str, every: str) -> Reading:
+    """What is to be of one symbol alone."""
+    reading = _read(content, symbol, every)
+    held = [*reading, *reading.failures]
+    if held != [symbol]:
+        raise of_others(held, symbol)
+    return reading
 
 
 def _read(content: bytes, symbol: str, every: str) -> Reading:

@@ -225,6 +225,18 @@ def test_a_file_of_several_symbols_is_read_whole_whatever_its_name(make_bars: Ma
             tickercast.read_csv(tmp_path / name, symbol="KO")
 
 
+@pytest.mark.parametrize("given", ["MSFT", "META", "KO"])
+def test_a_symbol_is_given_for_one_symbol_alone(make_bars: MakeBars, tmp_path: Path, given: str) -> None:
+    one, two = (make_bars(symbol).frame.assign(symbol=symbol) for symbol in ("MSFT", "META"))
+    for frame in (pd.concat([one, two]), pd.concat([one[:200], two, one[200:]])):
+        frame.to_csv(tmp_path / "prices.csv", index=False)
+        for read, what in ((tickercast.read_csv, tmp_path / "prices.csv"), (tickercast.read_frame, frame)):
+            with pytest.raises(UsageError, match=f"several symbols, such as MSFT and META, and {given} was given for"):
+                read(what, symbol=given)  # type: ignore[operator]
+    with pytest.raises(UsageError, match="The file holds MSFT, and PRICES was given for it"):
+        tickercast.read_frame(one, symbol="PRICES")
+
+
 def plain_table(bars: Bars) -> pd.DataFrame:
     titles = {"session_date": "Date", "adj_close": "Adj Close"}
     return bars.frame.rename(columns=lambda name: titles.get(name, name.title())).set_index("Date")
@@ -270,6 +282,17 @@ def test_a_symbol_is_spelt_as_in_a_column(make_bars: MakeBars, tmp_path: Path) -
     bars.frame.to_csv(tmp_path / "prices.csv", index=False)
     assert list(tickercast.read_frame(bars.frame, symbol="brk.b")) == ["BRK-B"]
     assert list(tickercast.read_csv(tmp_path / "prices.csv", symbol="BRK.B")) == ["BRK-B"]
+    for seen in ("BRK/B", "$BRK-B"):
+        assert list(tickercast.read_frame(bars.frame.assign(symbol=seen), symbol="BRK-B")) == ["BRK-B"]
+
+
+def test_half_a_letter_in_a_text_that_is_ignored_is_ignored(make_bars: MakeBars) -> None:
+    frame = make_bars().frame
+    half = pd.Series(["a\ud800"] * len(frame), dtype=object)
+    assert len(tickercast.read_frame(frame.assign(note=half), symbol="MSFT")["MSFT"]) == len(frame)
+    [(name, why)] = tickercast.read_frame(frame.assign(symbol=half)).failures.items()
+    assert "is not a symbol" in str(why)
+    name.encode()
 
 
 def test_a_table_of_hours_is_read(workspace: Path) -> None:
@@ -520,8 +543,8 @@ BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = 
     ),
     "a table of another symbol": (
         lambda app, bars: tickercast.read_frame(bars.frame.assign(symbol="MSFT"), symbol="AAPL"),
-        UsageError,
-        "The table is of MSFT, and symbol='AAPL' was given: one of them was needed",
+        InvalidBars,
+        "named AAPL, or that was given for it, and its column symbol says MSFT: one and the same symbol was needed",
     ),
     "a symbol that is none": (
         lambda app, bars: tickercast.read_frame(bars.frame, symbol="M S/FT"),

@@ -8,7 +8,7 @@ datetime.date(2023, 7, 21)
 12.0
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from tickercast.domain import price_csv, price_parquet
 from tickercast.domain.bars import Reading
@@ -32,6 +32,7 @@ __all__ = [
     "first_symbol",
     "last_symbol",
     "name_without_ending",
+    "of_others",
     "read_frame",
     "read_prices",
     "to_csv",
@@ -110,10 +111,17 @@ def check_one_symbol(data: bytes, given: str) -> None:
     """
     first, last = first_symbol(data), last_symbol(data)
     if first and last and first != last:
-        raise UsageError(
-            f"The file holds several symbols, such as {shown(first, 40)} and {shown(last, 40)}, and {given} was given "
-            f"for it: a file of one symbol was needed. Give no symbol, or a file of {given} alone."
-        )
+        raise of_others([first, last], given)
+
+
+def of_others(held: Sequence[str], given: str) -> UsageError:
+    """The error of a file, or a table, that holds other symbols than the one that was given for it."""
+    some = " and ".join(shown(symbol, 40) for symbol in held[:2])
+    seen = f"several symbols, such as {some}" if held[1:] else some
+    return UsageError(
+        f"The file holds {seen}, and {given} was given for it: a file of one symbol was needed. Give no symbol, or a "
+        f"file of {given} alone."
+    )
 
 
 def _spelt(found: str | None) -> str | None:

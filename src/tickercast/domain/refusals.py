@@ -122,8 +122,9 @@ COLUMN_TYPE = Refusal(
 
 # Its symbols.
 OTHER_SYMBOL = Refusal(
-    "The file is named {named} and its {column} says {seen}: one and the same symbol was needed.",
-    "Rename the file to {advice}, or correct the column.",
+    "The file is named {named}, or that was given for it, and its {column} says {seen}: one and the same symbol was "
+    "needed.",
+    "Rename the file to {advice}, give {seen} for it, or correct the column.",
 )
 
 # Its dates.
