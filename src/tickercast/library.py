@@ -13,6 +13,7 @@ import pandas as pd
 from tickercast import config
 from tickercast.app import App
 from tickercast.domain import event_files, features
+from tickercast.domain.bar_checks import check_bars
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.calendar import check_every, check_range, parse_day
 from tickercast.domain.evaluation import (
@@ -243,6 +244,7 @@ class Model:
         Raises:
             UsageError: these are no bars or results days, or not those of one frequency, the model's; or no forecast
                 can be made of what the model gave.
+            InvalidBars: bars made of columns of your own are not what a file may hold; see `domain.bar_checks`.
             TooFewSessions: a series is shorter than the model needs.
             CalendarError: the sessions of a symbol's exchange are not known.
         """
@@ -379,6 +381,7 @@ def evaluate(
     Raises:
         UsageError: a date, the model, its bars, the results days or `every` is not valid, or no forecast can be made of
             what the model gave.
+        InvalidBars: bars made of columns of your own are not what a file may hold; see `domain.bar_checks`.
         NoRecentBars: no session in that range has enough bars before and after it.
     """
     begin, end = parse_day(first), parse_day(last)
@@ -439,6 +442,7 @@ def _series(bars: Bars | Reading | Iterable[Bars], wanted: Frequency | None) -> 
 
     Raises:
         UsageError: they are not, or are no bars.
+        InvalidBars: they are bars that no file would give.
     """
     series = list(bars.bars.values()) if isinstance(bars, Reading) else _listed(bars)
     for one in series:
@@ -453,6 +457,7 @@ def _series(bars: Bars | Reading | Iterable[Bars], wanted: Frequency | None) -> 
                 f"The bars of {one.symbol} are of {one.frequency}, and bars of {wanted} were needed, as the model or "
                 f"other bars have them. Give those, or load a model with every='{one.frequency}'."
             )
+    check_bars(series)
     return series
 
 

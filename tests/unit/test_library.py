@@ -513,6 +513,14 @@ def test_a_model_of_ones_own_is_not_asked_about_nothing() -> None:
 # ---------------------------------------------------------------- bad inputs
 
 
+YEAR = ("2023-01-01", "2023-12-31")
+
+
+def _with(bars: Bars, change: Callable[[str, Any], Any]) -> Bars:
+    """Bars with other columns."""
+    return Bars(bars.symbol, {name: change(name, values) for name, values in bars.columns.items()})
+
+
 BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = {
     "a setting's name": (lambda app, bars: tickercast.open(bukket="x"), UsageError, "'bukket' is not a setting"),
     "a setting's value": (lambda app, bars: tickercast.open(max_file_mb="lots"), UsageError, "max_file_mb is 'lots'"),
@@ -565,6 +573,38 @@ BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = 
         lambda app, bars: Bars("MSFT", bars.frame.drop(columns="close")),
         InvalidBars,
         "The table of MSFT has no column close: session_date, open",
+    ),
+    "bars in a list": (
+        lambda app, bars: Bars("MSFT", [1.0]),  # type: ignore[arg-type]
+        InvalidBars,
+        "A list was given as the columns of MSFT: an array for each of session_date, open",
+    ),
+    "bars without dates": (
+        lambda app, bars: Bars("MSFT", {"close": np.ones(3)}),
+        InvalidBars,
+        "The table of MSFT has no column session_date, open, high, low, adj_close, volume",
+    ),
+    "a date alone": (
+        lambda app, bars: Bars("MSFT", {"session_date": np.datetime64("2023-07-21")}),  # type: ignore[dict-item]
+        InvalidBars,
+        "session_date of MSFT is an array of 0 dimensions: an array of datetime64[D], one a bar",
+    ),
+    "a table of texts": (
+        lambda app, bars: Bars("MSFT", bars.frame.assign(close="x")),
+        InvalidBars,
+        "The column close of MSFT is of the type str: an array of numbers, one a bar",
+    ),
+    "bars the other way round": (
+        lambda app, bars: tickercast.load_model().predict(_with(bars, lambda name, values: values[::-1])),
+        InvalidBars,
+        "MSFT has the bar of 2023-07-20 after that of 2023-07-21",
+    ),
+    "a close that is none to evaluate": (
+        lambda app, bars: tickercast.evaluate(
+            "ewma-t", _with(bars, lambda name, values: values * np.nan if name == "close" else values), *YEAR
+        ),
+        InvalidBars,
+        "MSFT has the close nan in the bar of 2023-05-10: a number above zero was needed",
     ),
     "a model": (lambda app, bars: tickercast.load_model("nope"), UsageError, "'nope' is not a model"),
     "short bars": (lambda app, bars: tickercast.load_model().predict(bars), TooFewSessions, "at least 91"),

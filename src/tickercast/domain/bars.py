@@ -85,18 +85,18 @@ class Bars:
     def __init__(
         self, symbol: str, columns: Mapping[str, NDArray[Any]] | pd.DataFrame, simulated: bool = False
     ) -> None:
-        """Take columns, or a table that has them; whatever else the table has is left out, and nothing is checked.
+        """Take columns, or a table that has them; whatever else the table has is left out.
+
+        Values are not checked here, where it would cost every event, but where somebody's own bars come in: see
+        `bar_checks`. `tickercast.read_frame` reads and checks tables of any shape.
 
         Raises:
             InvalidBars: the table lacks a column. `tickercast.read_frame` reads and checks tables of other shapes.
         """
         if isinstance(columns, pd.DataFrame):
-            if missing := [name for name in BAR_COLUMNS if name not in columns]:
-                raise InvalidBars(
-                    f"The table of {symbol} has no column {', '.join(missing)}: {', '.join(BAR_COLUMNS)} were needed. "
-                    "Read it by tickercast.read_frame, which knows other names."
-                )
-            columns = {name: _array(name, columns[name]) for name in BAR_COLUMNS}
+            columns = _arrays(symbol, columns)
+        elif not isinstance(columns, Extent):
+            _check_dates(symbol, columns)
         object.__setattr__(self, "symbol", symbol)
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "simulated", simulated)
@@ -229,10 +229,52 @@ class Bars:
         return int(np.searchsorted(self.columns["session_date"], np.datetime64(day, "D"), side))
 
 
+def _arrays(symbol: str, table: pd.DataFrame) -> dict[str, NDArray[Any]]:
+    if missing := [name for name in BAR_COLUMNS if name not in table]:
+        raise lacking(symbol, missing)
+    made = {}
+    for name in BAR_COLUMNS:
+        try:
+            made[name] = _array(name, table[name])
+        except (TypeError, ValueError) as error:
+            raise of_other_values(symbol, name, f"of the type {table[name].dtype}") from error
+    return made
+
+
 def _array(name: str, values: "pd.Series[Any]") -> NDArray[Any]:
     if name == "session_date":
         return values.to_numpy().astype("datetime64[D]")
     return values.to_numpy(np.float64, na_value=np.nan)
+
+
+def _check_dates(symbol: str, columns: object) -> None:
+    if not isinstance(columns, Mapping):
+        raise InvalidBars(
+            f"A {type(columns).__name__} was given as the columns of {symbol}: an array for each of "
+            f"{', '.join(BAR_COLUMNS)}, by these names, was needed. {_READ}"
+        )
+    if "session_date" not in columns:
+        raise lacking(symbol, [name for name in BAR_COLUMNS if name not in columns])
+    if np.ndim(columns["session_date"]) != 1:
+        raise of_other_values(symbol, "session_date", f"an array of {np.ndim(columns['session_date'])} dimensions")
+
+
+def lacking(symbol: str, missing: Sequence[str]) -> InvalidBars:
+    """The error that says which columns are missing."""
+    needed = ", ".join(BAR_COLUMNS)
+    return InvalidBars(f"The table of {symbol} has no column {', '.join(missing)}: {needed} were needed. {_READ}")
+
+
+def of_other_values(symbol: str, name: str, seen: str) -> InvalidBars:
+    """The error that says what a column is, and what it should be."""
+    kind = TIMES.get(name, "numbers")
+    return InvalidBars(f"The column {name} of {symbol} is {seen}: an array of {kind}, one a bar, was needed. {_READ}")
+
+
+TIMES = {"session_date": "datetime64[D]", "closed_at": "datetime64[h]"}
+"""The types of the columns that are no numbers."""
+
+_READ = "Read them by tickercast.read_frame, which knows other names and types."
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,17 @@
 
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from tests.support.hourly import make_hours
 
+from tickercast.domain.bar_checks import check_bars
 from tickercast.domain.bars import BAR_COLUMNS, Bars, bars_of, below_each_other, tails
 from tickercast.domain.price_files import read_prices, to_parquet
+from tickercast.errors import InvalidBars
 
 MakeBars = Callable[..., Bars]
 
@@ -118,3 +121,72 @@ def test_rows_of_rows_are_those_of_a_slice(series: list[Bars]) -> None:
         made = bars.rows(1, 5).rows(start, end)
         np.testing.assert_array_equal(made.columns["close"], bars.columns["close"][1:5][start:end])
         assert len(made) == len(bars.columns["close"][1:5][start:end])
+
+
+# ---------------------------------------------------------------- bars of one's own
+
+
+def one_other(values: Any, value: float) -> Any:
+    """The same values, but for the last."""
+    return np.append(values[:-1], value)
+
+
+ODD: dict[str, tuple[str, Callable[[Any], Any], str]] = {
+    "a close that is none": ("close", lambda one: one_other(one, np.nan), "the close nan in the bar of 2023-07-21: a"),
+    "an infinite open": ("open", lambda one: one_other(one, np.inf), "the open inf in the bar of 2023-07-21: a number"),
+    "an adjusted close of 0": (
+        "adj_close",
+        lambda one: one_other(one, 0),
+        "the adj_close 0.0 in the bar of 2023-07-21",
+    ),
+    "a low below zero": ("low", lambda one: -one, "a number above zero was needed"),
+    "a low that is high": ("low", lambda one: one * 2, "no more than open and close was needed"),
+    "a high that is low": ("high", lambda one: one / 2, "no less than open and close was needed"),
+    "a volume below zero": ("volume", lambda one: -one, "a number from zero on, or NaN, was needed"),
+    "a volume without end": ("volume", lambda one: one * np.inf, "has the volume inf in the bar of"),
+    "dates in no order": (
+        "session_date",
+        lambda one: one[::-1],
+        "the bar of 2023-07-20 after that of 2023-07-21: bars",
+    ),
+    "doubled dates": (
+        "session_date",
+        lambda one: one.repeat(2)[: len(one)],
+        "bars in the order of time, each once, were needed",
+    ),
+    "no date": ("session_date", lambda one: one_other(one, np.datetime64("NaT")), "has a bar without a date"),
+    "dates of another type": (
+        "session_date",
+        lambda one: one.astype("datetime64[ns]"),
+        "session_date of MSFT is an array of datetime64[ns]: an array of datetime64[D], one a bar, was needed",
+    ),
+    "texts": ("close", lambda one: one.astype(str), "close of MSFT is an array of <U32: an array of numbers"),
+    "a list": ("close", list, "close of MSFT is a list: an array of numbers, one a bar, was needed"),
+    "too few": ("high", lambda one: one[1:], "high of MSFT is an array of shape (4,) beside 5 dates"),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_bars_of_ones_own_that_no_file_would_give_are_refused(make_bars: MakeBars, case: str) -> None:
+    name, change, said = ODD[case]
+    columns = dict(make_bars(sessions=5).columns)
+    with pytest.raises(InvalidBars) as refused:
+        check_bars([Bars("MSFT", {**columns, name: change(columns[name])})])
+    assert said in str(refused.value)
+
+
+def test_bars_without_a_column_or_a_symbol_are_refused(make_bars: MakeBars) -> None:
+    bars, hours = make_bars(sessions=5), make_hours(hours=5)
+    lacking = {name: values for name, values in bars.columns.items() if name != "volume"}
+    with pytest.raises(InvalidBars, match="The table of MSFT has no column volume: session_date, open"):
+        check_bars([Bars("MSFT", lacking)])
+    for symbol in ("msft", "M S", 5):
+        with pytest.raises(InvalidBars, match=f"Bars are of '{symbol}': a symbol in upper case was needed"):
+            check_bars([Bars(symbol, bars.columns)])  # type: ignore[arg-type]
+    with pytest.raises(InvalidBars, match="has the bar of 2022-01-03 03:00 UTC after that of 2022-01-03 04:00 UTC"):
+        check_bars([Bars("BTCUSDT", {name: values[::-1] for name, values in hours.columns.items()})])
+
+
+def test_bars_of_files_and_whole_numbers_are_in_order(series: list[Bars]) -> None:
+    whole = {name: values if values.dtype.kind == "M" else np.full(5, 3) for name, values in series[0].columns.items()}
+    check_bars([*series, series[0].rows(0, 0), make_hours(hours=5), Bars("MSFT", whole)])

@@ -1,0 +1,90 @@
+"""The check of bars that somebody made of columns of his own; those of files and sources were checked when read.
+
+>>> days = np.array(["2023-07-20", "2023-07-21"], "datetime64[D]")
+>>> check_bars([Bars("MSFT", {"session_date": days, **dict.fromkeys(BAR_COLUMNS[1:], np.array([11.0, 12.0]))})])
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickercast.domain.bars import BAR_COLUMNS, TIMES, Bars, lacking, of_other_values
+from tickercast.domain.frequency import said
+from tickercast.domain.symbols import is_symbol
+from tickercast.domain.text import shown
+from tickercast.errors import InvalidBars
+
+_PRICES = ("open", "high", "low", "close", "adj_close")
+_ROUNDING = 1e-9  # by which prices that were calculated may overshoot
+
+
+def check_bars(series: Sequence[Bars]) -> None:
+    """Refuse bars of which no forecast should be made.
+
+    Args:
+        series: the bars of one or more symbols.
+
+    Raises:
+        InvalidBars: a symbol is none; a column is missing, or of another type or length; the bars are not in the order
+            of time; a price is no number above zero; open or close is not between low and high; or a volume is no
+            number from zero on, nor NaN.
+    """
+    for bars in series:
+        if not (isinstance(bars.symbol, str) and is_symbol(bars.symbol)):
+            raise InvalidBars(
+                f"Bars are of {shown(bars.symbol, 40)!r}: a symbol in upper case was needed, such as MSFT or BRK-B. "
+                "Give them one."
+            )
+        _check_types(bars)
+        _check_order(bars)
+        _check_prices(bars)
+
+
+def _check_types(bars: Bars) -> None:
+    names = BAR_COLUMNS if bars.frequency.is_daily else (*BAR_COLUMNS, "closed_at")
+    if missing := [name for name in names if name not in bars.columns]:
+        raise lacking(bars.symbol, missing)
+    for name in names:
+        values = bars.columns[name]
+        if not isinstance(values, np.ndarray):
+            raise of_other_values(bars.symbol, name, f"a {type(values).__name__}")
+        if values.shape != (len(bars),):
+            raise of_other_values(bars.symbol, name, f"an array of shape {values.shape} beside {len(bars)} dates")
+        if not (values.dtype == TIMES[name] if name in TIMES else values.dtype.kind in "fiu"):
+            raise of_other_values(bars.symbol, name, f"an array of {values.dtype}")
+
+
+def _check_order(bars: Bars) -> None:
+    if np.isnat(bars.ends).any():
+        raise InvalidBars(f"{bars.symbol} has a bar without a date: one was needed. Leave out that bar.")
+    late = np.flatnonzero(bars.ends[1:] <= bars.ends[:-1])
+    if len(late):
+        before, after = said(bars.ends[late[0] : late[0] + 2])
+        raise InvalidBars(
+            f"{bars.symbol} has the bar of {after} after that of {before}: bars in the order of time, each once, were "
+            "needed. Sort them and leave repeats out."
+        )
+
+
+def _check_prices(bars: Bars) -> None:
+    columns = bars.columns
+    for name in _PRICES:
+        _check(bars, name, (columns[name] > 0) & (columns[name] < np.inf), "a number above zero")
+    volume = columns["volume"]
+    _check(bars, "volume", ((volume >= 0) & (volume < np.inf)) | np.isnan(volume), "a number from zero on, or NaN,")
+    opened, high, low, close = (columns[name] for name in _PRICES[:4])
+    above, below = np.maximum(opened, close) * (1 - _ROUNDING), np.minimum(opened, close) * (1 + _ROUNDING)
+    _check(bars, "high", high >= above, "no less than open and close")
+    _check(bars, "low", low <= below, "no more than open and close")
+
+
+def _check(bars: Bars, name: str, is_right: NDArray[np.bool_], needed: str) -> None:
+    if is_right.all():
+        return
+    row = int(np.argmin(is_right))
+    [bar] = said(bars.ends[row : row + 1])
+    raise InvalidBars(
+        f"{bars.symbol} has the {name} {bars.columns[name][row]} in the bar of {bar}: {needed} was needed. Correct or "
+        "leave out that bar."
+    )
