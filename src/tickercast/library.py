@@ -26,9 +26,13 @@ from tickercast.domain.evaluation import (
     why_no_origin,
 )
 from tickercast.domain.events import ResultsDays
+from tickercast.domain.findings import NOTHING_FOUND, Finding, Findings, sentence
 from tickercast.domain.forecast import Forecast, Prediction, Predictor, checked, informed
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
+from tickercast.domain.hours import oddities
+from tickercast.domain.model_card import class_findings
 from tickercast.domain.price_files import Window, first_symbol, name_without_ending, of_others, read_prices
+from tickercast.domain.quality import findings_of
 from tickercast.domain.spelling import in_yahoos_spelling
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import NoRecentBars, UsageError
@@ -90,7 +94,8 @@ def read_csv(path: str | Path, *, symbol: str | None = None, every: str = DAILY.
 
     Returns:
         A mapping of symbols to `Bars`; the reason for each symbol that could not be read is in `failures`, and is
-        raised when that symbol is asked for. What was left out or is odd is in `findings`.
+        raised when that symbol is asked for. What was left out or changed is in `findings`; what is odd about the
+        newest bars, each forecast of them says.
 
     Raises:
         UsageError: the file cannot be read, or `symbol` is none, or the file holds others than it.
@@ -239,7 +244,8 @@ class Model:
                 last bar.
 
         Returns:
-            One forecast a symbol; a single one for the bars of one symbol.
+            One forecast a symbol; a single one for the bars of one symbol. Each says what is odd about its newest bars,
+            and of a `Reading` also what was left out or changed when it was read.
 
         Raises:
             UsageError: these are no bars or results days, or not those of one frequency, the model's; or no forecast
@@ -250,10 +256,11 @@ class Model:
         """
         days = _results(results)
         series, predictor = _series(bars, self.frequency), informed(self.predictor, days)
-        features.check_length(series, predictor.min_sessions)
+        features.check_length(series, max(predictor.min_sessions, 1))
         if not series:
             return []
         quantiles = checked(predictor, predictor.predict(series), len(series))
+        found = _findings(series, predictor, bars.findings if isinstance(bars, Reading) else NOTHING_FOUND)
         made = [
             Prediction(
                 one.symbol,
@@ -264,13 +271,37 @@ class Model:
                 self.name,
                 self.version,
                 simulated=one.simulated,
+                doubtful=any(each.touches_width for each in odd),
                 frequency=one.frequency,
             ).forecast()
-            for one, log_returns in zip(series, quantiles, strict=True)
+            for one, log_returns, odd in zip(series, quantiles, found, strict=True)
         ]
+        made = [replace(one, findings=sentence(odd)) for one, odd in zip(made, found, strict=True)]
         if days:
             made = [replace(one, results=day) for one, day in zip(made, expected_days(series, days), strict=True)]
         return made[0] if isinstance(bars, Bars) else made
+
+
+def _findings(series: Sequence[Bars], model: Predictor, when_read: Findings) -> list[list[Finding]]:
+    """What is odd about the bars of each series, as an event finds it for a forecast from the last of them."""
+    odd: dict[int, list[Finding]] = {}
+    if series[0].frequency.is_daily:
+        now = datetime.now(UTC)
+        for cutoff, rows in _by_cutoff(series).items():
+            odd |= dict(zip(rows, findings_of([series[row] for row in rows], cutoff, now=now), strict=True))
+    else:
+        odd |= {row: oddities(one, one.ends[-1].item()) for row, one in enumerate(series)}
+    return [
+        [*when_read.get(one.symbol, ()), *odd[row], *class_findings(model, one.symbol)]
+        for row, one in enumerate(series)
+    ]
+
+
+def _by_cutoff(series: Sequence[Bars]) -> Mapping[date, list[int]]:
+    rows: dict[date, list[int]] = {}
+    for row, one in enumerate(series):
+        rows.setdefault(one.cutoff, []).append(row)
+    return rows
 
 
 def _check_predictor(model: Any) -> None:

@@ -327,6 +327,39 @@ def test_several_series_are_predicted_as_each_alone(make_bars: MakeBars, price_f
     assert model.predict([]) == []
 
 
+def test_a_model_alone_says_what_is_odd_as_the_application_does(app: App, make_bars: MakeBars, workspace: Path) -> None:
+    frame = make_bars().frame
+    frame.loc[370:380, ["open", "high", "low", "close", "adj_close"]] = frame["close"][369]
+    frame.loc[300, ["open", "high", "low", "close"]] = np.nan
+    (workspace / "prices").mkdir()
+    frame.to_csv(workspace / "prices" / "MSFT.csv", index=False)
+    [by_application] = app.forecast(["MSFT"], "2023-07-21", source=str(workspace / "prices"))
+    read = tickercast.read_csv(workspace / "prices" / "MSFT.csv")
+    [whole], alone = tickercast.load_model().predict(read), tickercast.load_model().predict(read["MSFT"])
+    halted = "halted: no move for 11 sessions from 2023-06-08 to 2023-06-23"
+    assert alone.findings == halted
+    assert whole.findings == by_application.findings == f"left out: 1 row(s) without prices (2023-02-28); {halted}"
+    assert whole.doubtful
+    assert alone.doubtful
+    assert by_application.doubtful
+    early = read["MSFT"].rows(0, 300)
+    assert [one.doubtful for one in tickercast.load_model("ewma-t").predict([early, read["MSFT"]])] == [False, True]
+
+
+def test_hours_that_are_missing_make_a_forecast_doubtful() -> None:
+    whole = make_hours(hours=1200)
+    torn = Bars(whole.symbol, {name: np.delete(values, slice(1100, 1120)) for name, values in whole.columns.items()})
+    made = tickercast.load_model(every="1h").predict([whole, torn])
+    assert [(one.doubtful, one.findings[:24]) for one in made] == [(False, ""), (True, "gap: no bar for 20 hours")]
+
+
+def test_a_class_that_a_model_was_not_measured_on_is_said(make_bars: MakeBars) -> None:
+    card = tickercast.load_model().predictor.card.model_copy(update={"metrics": {}})  # type: ignore[attr-defined]
+    [stock, coin] = tickercast.Model(Own(card=card)).predict([make_bars("MSFT"), make_bars("ETH-USD")])
+    assert stock.findings == ""
+    assert coin.findings.startswith("not measured for this class: ETH-USD counts as crypto")
+
+
 def test_a_model_alone_takes_results_days_and_its_forecast_says_them(tmp_path: Path, make_bars: MakeBars) -> None:
     (tmp_path / "mine.csv").write_text(
         "symbol,date,session,known_at\nMSFT,2023-07-25,after,2023-07-06\nMSFT,2022-07-26,after,\nMMM,2023-07-25,,\n"
@@ -497,6 +530,8 @@ def test_a_model_of_ones_own_is_shown_no_series_that_is_too_short(make_bars: Mak
         model.predict([make_bars(sessions=91), make_bars(sessions=90)])
     with pytest.raises(TooFewSessions, match=r"BTCUSDT has 90 hour\(s\): at least 91 were needed"):
         model.predict(make_hours(hours=90))
+    with pytest.raises(TooFewSessions, match=r"MSFT has 0 session\(s\): at least 1 were needed"):
+        tickercast.Model(Own(min_sessions=0)).predict(make_bars().rows(0, 0))
 
 
 def test_the_folder_of_a_bundle_may_be_a_path(make_bars: MakeBars) -> None:

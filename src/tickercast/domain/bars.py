@@ -91,7 +91,7 @@ class Bars:
         `bar_checks`. `tickercast.read_frame` reads and checks tables of any shape.
 
         Raises:
-            InvalidBars: the table lacks a column. `tickercast.read_frame` reads and checks tables of other shapes.
+            InvalidBars: there are no dates; or a table lacks a column, or cannot be read as numbers and dates.
         """
         if isinstance(columns, pd.DataFrame):
             columns = _arrays(symbol, columns)
@@ -284,7 +284,8 @@ class Reading(Mapping[str, "Bars"]):
     Attributes:
         bars: the symbols that could be read.
         failures: the reason for each symbol that could not, which is raised when that symbol is asked for.
-        findings: what is odd about the bars, by symbol: what was left out, widened, or adjusted for a split.
+        findings: what the reading left out, widened, or adjusted for a split, and what a file itself says is odd, by
+            symbol. Jumps, halts and gaps in the newest bars are found when they are forecast: see `Forecast.findings`.
         others: the symbols in the file that were not asked for.
     """
 
