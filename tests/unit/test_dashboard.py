@@ -196,10 +196,12 @@ def test_the_fan_begins_at_the_last_close_and_holds_both_intervals() -> None:
 def test_the_session_on_which_results_act_is_marked() -> None:
     none = vintage().iloc[:0]
     expected = ResultsDay(date(2023, 7, 25), "after", date(2023, 7, 26), is_predicted=True)
-    [line] = figures.forecast_figure(bars(), vintage(), none, LIGHT, panels=[], results=expected).layout.shapes
+    marked = figures.forecast_figure(bars(), vintage(), none, LIGHT, panels=[], results=expected).layout
+    [line], [label] = marked.shapes, marked.annotations
     assert (line.x0, line.x1) == ("2023-07-26", "2023-07-26")
-    marked = figures.forecast_figure(bars(), vintage(), none, LIGHT, panels=[], results=expected)
-    assert [note.text for note in marked.layout.annotations] == ["results 2023-07-25, predicted"]
+    assert label.text == "results 2023-07-25, predicted"
+    assert (label.xanchor, label.yanchor) == ("right", "bottom"), "it stands above the chart, left of its line"
+    assert marked.margin.t >= 25, "its text needs room there"
 
 
 def test_what_the_ledger_says_about_a_forecast_is_its_findings_and_its_results_day(place: Place) -> None:

@@ -98,8 +98,6 @@ def forecast_figure(
     figure.add_trace(_candles(candles, palette, unit if many else frequency.noun))
     figure.add_traces([*_overlays(candles, overlays, palette)])
     figure.add_traces([*_followed(thinned(followed, longer) if many else followed, palette, form)])
-    if results:
-        _mark_results(figure, results, palette)
     for row, panel in enumerate(shown, start=2):
         _PANELS[panel](figure, row, candles, palette)
     if not many and frequency.is_daily:
@@ -109,10 +107,14 @@ def forecast_figure(
     figure.update_yaxes(tickformat="+.0%" if is_change else None, row=1, col=1)
     _laid_out(figure, sum(heights) + _LEGEND)
     legend = {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "xanchor": "left", "x": 0}
-    return figure.update_layout(legend=legend, margin={"b": 30 + _LEGEND})
+    figure.update_layout(legend=legend, margin={"b": 30 + _LEGEND})
+    if results:
+        _mark_results(figure, results, palette)
+    return figure
 
 
 _LEGEND = 50  # pixels below the axis
+_LABEL = 30  # pixels above the candles, for the label of the results day
 
 
 def thinned(followed: pd.DataFrame, period: str = "W") -> pd.DataFrame:
@@ -139,7 +141,9 @@ def _mark_results(figure: go.Figure, results: ResultsDay, palette: Palette) -> N
     line = {"color": palette.walk, "width": 1.5, "dash": "dot"}
     figure.add_shape(type="line", xref="x", yref="y domain", x0=at, x1=at, y0=0, y1=1, line=line)
     text = f"results {results.day}{', predicted' if results.is_predicted else ''}"
-    figure.add_annotation(xref="x", yref="y domain", x=at, y=1, text=text, showarrow=False, yanchor="bottom")
+    label = {"x": at, "y": 1, "text": text, "showarrow": False, "xanchor": "right", "yanchor": "bottom"}
+    figure.add_annotation(xref="x", yref="y domain", **label)
+    figure.update_layout(margin={"t": _LABEL})
 
 
 def aggregated(bars: pd.DataFrame, period: str = "W") -> pd.DataFrame:
