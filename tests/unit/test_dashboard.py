@@ -234,7 +234,9 @@ def test_panels_take_rows_of_their_own_and_none_where_there_is_no_volume() -> No
     none = vintage().iloc[:0]
     assert len(figures.forecast_figure(bars(), vintage(), none, LIGHT).layout.shapes) == 2, "RSI's 30 and 70"
     assert figures.forecast_figure(bars(), vintage(), none, LIGHT, panels=[]).layout.height == 450
-    assert figures.forecast_figure(bars(volume=np.nan), vintage(), none, LIGHT, panels=["Volume"]).layout.height == 450
+    for unknown in (np.nan, 0.0):
+        drawn = figures.forecast_figure(bars(volume=unknown), vintage(), none, LIGHT, panels=["Volume"])
+        assert drawn.layout.height == 450
 
 
 def test_years_are_drawn_as_weeks() -> None:
@@ -578,6 +580,22 @@ def test_a_comparison_names_the_day_that_each_symbol_is_measured_from(
     ]
     assert not any("OLD" in said.value for said in gone.caption)
     assert any("from its last before, on 2022-12-15. Its forecast, dashed" in said.value for said in longer.caption)
+
+
+def test_that_no_volume_is_reported_is_said_in_place_of_its_panel(
+    opened: Callable[..., Any], tmp_path: Path, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Place(tmp_path)
+    known = make_bars("EURUSD=X")
+    silent = replace(known, columns={**known.columns, "volume": np.zeros(len(known))})
+    for bars in (silent, make_bars("MSFT")):
+        made.handle(made.upload(f"ohlc/2023-07-22/{bars.symbol}.csv", to_csv([bars])))
+    monkeypatch.setenv("TICKERCAST_WAREHOUSE", made.warehouse.url)
+    said = "No volume is reported for these bars."
+    for query, expected in (({"symbol": "EURUSD=X"}, 1), ({"symbol": "EURUSD=X", "panels": "RSI"}, 0), ({}, 0)):
+        shown = opened(**({"symbol": "MSFT"} | query))
+        assert not shown.exception
+        assert [each.value for each in shown.caption].count(said) == expected
 
 
 @pytest.fixture

@@ -54,6 +54,11 @@ class Beside:
     bars: pd.DataFrame | None = None
 
 
+def has_volume(bars: pd.DataFrame) -> bool:
+    """Whether any volume is reported: sources without one, as of currencies, leave it out or write 0."""
+    return bool((bars["volume"] > 0).any())
+
+
 def as_change(rows: pd.DataFrame, base: float) -> pd.DataFrame:
     """Bars or forecasts whose prices are changes from a price, as shares."""
     return rows.assign(**{name: rows[name] / base - 1 for name in _PRICES if name in rows})
@@ -81,12 +86,12 @@ def forecast_figure(
         palette: the colours.
         beside: another model, or another symbol, to draw with it.
         overlays: names of `OVERLAYS`.
-        panels: names of `PANELS`.
+        panels: names of `PANELS`; that of volumes is left out where none is reported.
         results: the results day that the forecast expected, to mark the session on which it acts.
         frequency: of the bars.
         is_change: whether prices are changes, from `as_change`.
     """
-    shown = [panel for panel in PANELS if panel in panels and (panel != "Volume" or bars["volume"].notna().any())]
+    shown = [panel for panel in PANELS if panel in panels and (panel != "Volume" or has_volume(bars))]
     heights = [_PRICE, *[_PANEL] * len(shown)]
     figure = make_subplots(rows=len(heights), cols=1, shared_xaxes=True, row_heights=heights, vertical_spacing=0.03)
     many = len(bars) >= WEEKLY_FROM

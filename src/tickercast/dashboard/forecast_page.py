@@ -9,7 +9,15 @@ import streamlit as st
 
 from tickercast import plain
 from tickercast.dashboard import address, banner, odds_section, state, width_section
-from tickercast.dashboard.figures import OVERLAYS, PANELS, Beside, as_change, forecast_figure, histogram_figure
+from tickercast.dashboard.figures import (
+    OVERLAYS,
+    PANELS,
+    Beside,
+    as_change,
+    forecast_figure,
+    has_volume,
+    histogram_figure,
+)
 from tickercast.domain.distribution import expected_move
 from tickercast.domain.forecast import RANDOM_WALK
 from tickercast.domain.frequency import Frequency, frequency_of
@@ -284,6 +292,8 @@ def _chart(shown: _Shown, options: st.delta_generator.DeltaGenerator, span: st.d
     )
     state.picture(figure, key="chart", alt=_alt(shown, len(bars), beside))
     _captions(shown, earlier, beside)
+    if "Volume" in panels and not has_volume(bars):
+        st.caption("No volume is reported for these bars.")
 
 
 def _beside(shown: _Shown, first: pd.Timestamp, notes: st.delta_generator.DeltaGenerator) -> Beside | None:
