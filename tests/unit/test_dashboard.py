@@ -257,6 +257,16 @@ def test_the_axis_leaves_out_days_without_sessions_except_where_it_trades_on_all
     assert not figures.forecast_figure(crypto, vintage(), none, LIGHT).layout.xaxis.rangebreaks
 
 
+def test_the_axis_keeps_the_days_on_which_only_the_symbol_beside_trades() -> None:
+    none, days = vintage().iloc[:0], pd.date_range("2023-07-22", periods=10)
+    coin = figures.Beside("BTC-USD", vintage(target_date=days), bars(pd.date_range(end="2023-07-21", periods=60)))
+    assert not figures.forecast_figure(bars(), vintage(), none, LIGHT, beside=coin).layout.xaxis.rangebreaks
+    stock = figures.Beside("AAPL", vintage(), bars())
+    with_holiday = bars(SESSIONS.delete(30))
+    _, closed = figures.forecast_figure(with_holiday, vintage(), none, LIGHT, beside=stock).layout.xaxis.rangebreaks
+    assert list(closed["values"]) == []
+
+
 def test_the_random_walk_is_drawn_beside_when_asked_for() -> None:
     beside = figures.Beside("random-walk", vintage())
     figure = figures.forecast_figure(bars(), vintage(), vintage().iloc[:0], LIGHT, beside=beside)

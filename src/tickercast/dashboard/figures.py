@@ -106,7 +106,7 @@ def forecast_figure(
     for row, panel in enumerate(shown, start=2):
         _PANELS[panel](figure, row, candles, palette)
     if not many and frequency.is_daily:
-        figure.update_xaxes(rangebreaks=_breaks(bars, fan))
+        figure.update_xaxes(rangebreaks=_breaks(bars, fan, ghosts, beside))
     figure.update_xaxes(rangeslider_visible=False, showgrid=False)
     figure.update_yaxes(side="right", automargin=True)
     figure.update_yaxes(tickformat="+.0%" if is_change else None, row=1, col=1)
@@ -488,12 +488,18 @@ def _short(dates: Iterable[pd.Timestamp]) -> list[str]:
     return [f"{end.day} {end:%b}" for end in map(pd.Timestamp, dates)]
 
 
-def _breaks(bars: pd.DataFrame, fan: pd.DataFrame) -> list[dict[str, object]]:
-    """The days without a session, to hide them: the axis has no gaps where the exchange was closed."""
-    sessions = pd.DatetimeIndex([*bars["session_date"], *fan["target_date"]])
+def _breaks(
+    bars: pd.DataFrame, fan: pd.DataFrame, ghosts: pd.DataFrame, beside: Beside | None
+) -> list[dict[str, object]]:
+    """The days on which nothing is drawn, to hide them: the axis has no gaps where every exchange was closed."""
+    drawn = [bars["session_date"], *(each[name] for each in (fan, ghosts) for name in ("cutoff", "target_date"))]
+    if beside:
+        drawn += [beside.fan["cutoff"], beside.fan["target_date"]]
+        drawn += [beside.bars["session_date"]] if beside.bars is not None else []
+    sessions = pd.DatetimeIndex(pd.concat(drawn))
     closed = pd.date_range(sessions.min(), sessions.max()).difference(sessions)
     if (sessions.dayofweek >= 5).any():
-        return []  # the symbol trades every day, so a gap is a missing bar
+        return []  # one symbol trades every day, so a gap of its line is a missing bar
     holidays = closed[closed.dayofweek < 5]
     return [{"bounds": ["sat", "mon"]}, {"values": _days(holidays)}]
 
