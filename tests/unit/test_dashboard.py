@@ -23,6 +23,7 @@ from tickercast.cli import app
 from tickercast.config import Settings, resource
 from tickercast.dashboard import charts, figures, launch
 from tickercast.dashboard.palette import DARK, LIGHT
+from tickercast.dashboard.strategy_figures import equity_figure
 from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import Role
@@ -377,6 +378,27 @@ def test_the_pictures_of_operations_hold_their_rows() -> None:
     furthest = {"furthest": "range", "furthest_score": 0.2, "furthest_threshold": 0.1}
     drifted = pd.DataFrame({"day": days, "kind": "input", "share_drifted": 0.5, "n_drifted": 1, "n": 2, **furthest})
     assert list(charts.drift_figure(drifted, LIGHT).data[0].y) == [0.5, 0.5]
+
+
+def test_no_tick_is_finer_than_the_bars_where_there_are_one_or_two() -> None:
+    covered = {"model_name": "lstm", "coverage_80": 0.8, "coverage_95": 0.9, "n": 10}
+    for count, every in ((1, "M1"), (2, "M1"), (6, "M1"), (7, "M2"), (25, "M5")):
+        months = pd.date_range("2023-08-01", periods=count, freq="MS")
+        axis = charts.coverage_figure(pd.DataFrame({"month": months, **covered}), "lstm", LIGHT).layout.xaxis
+        assert (axis.dtick, axis.tick0, axis.tickformat) == (every, months[0], "%b %Y")
+        assert axis.range == (pd.Timestamp("2023-07-17"), months[-1] + pd.Timedelta(days=15))
+
+    furthest = {"furthest": "range", "furthest_score": 0.2, "furthest_threshold": 0.1}
+    share = {"kind": "input", "share_drifted": 0.5, "n_drifted": 1, "n": 2, **furthest}
+    once = charts.drift_figure(pd.DataFrame({"day": [pd.Timestamp("2023-08-16")], **share}), LIGHT).layout.xaxis
+    assert once.range == (pd.Timestamp("2023-08-02 12:00"), pd.Timestamp("2023-08-16 12:00"))
+
+    account = {"strategy": "flat", "equity": 1.0, "gross_equity": np.nan}
+    for freq, unit in (("1D", pd.Timedelta(days=1)), ("1h", pd.Timedelta(hours=1))):
+        for count in (1, 2) if freq == "1D" else (2,):
+            bars = pd.date_range("2023-08-16", periods=count, freq=freq, tz="UTC")
+            first, last = equity_figure(pd.DataFrame({"bar": bars, **account}), LIGHT).layout.xaxis.range
+            assert (last - first, last - bars[-1]) == (14 * unit, unit / 2)
 
 
 # ---------------------------------------------------------------- sentences

@@ -4,10 +4,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from tickercast.dashboard import axes
 from tickercast.dashboard.palette import Palette
 from tickercast.domain.forecast import Role
 
-_HALF_A_DAY = pd.Timedelta(hours=12)
 _DAY_MS = 86_400_000
 _SHAPES = ("circle", "diamond", "square", "triangle-up", "x", "cross")
 
@@ -35,6 +35,7 @@ def coverage_figure(coverage: pd.DataFrame, model: str, palette: Palette) -> go.
             hovertemplate="%{y:.1%} of %{customdata:,}",
         )
     figure.update_yaxes(tickformat=".0%", rangemode="tozero" if rows.empty else "normal")
+    axes.by_month(figure, rows["month"])
     return _laid_out(figure)
 
 
@@ -140,9 +141,7 @@ def health_figure(health: pd.DataFrame, palette: Palette) -> go.Figure:
         )
     figure.update_yaxes(title="symbols", row=1, col=1)
     figure.update_yaxes(title="ms", rangemode="tozero", row=2, col=1)
-    last = health["day"].max()
-    first = min(health["day"].min(), last - pd.Timedelta(days=13))
-    figure.update_xaxes(type="date", range=[first - _HALF_A_DAY, last + _HALF_A_DAY])
+    axes.by_bar(figure, health["day"])
     figure.update_traces(width=0.8 * _DAY_MS, selector={"type": "bar"})
     figure.update_layout(barmode="stack")
     return _laid_out(figure, height=420)
@@ -172,6 +171,7 @@ def drift_figure(drift: pd.DataFrame, palette: Palette) -> go.Figure:
             ),
         )
     figure.update_yaxes(title="share drifted", tickformat=".0%", range=[-0.03, 1.05])
+    axes.by_bar(figure, drift["day"])
     return _laid_out(figure)
 
 

@@ -3,6 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
+from tickercast.dashboard import axes
 from tickercast.dashboard.palette import Palette
 
 
@@ -23,7 +24,7 @@ def equity_figure(accounts: pd.DataFrame, palette: Palette) -> go.Figure:
                 x=rows["bar"], y=rows[column] / rows[column].iloc[0] - 1, name=label, mode="lines",
                 line={"color": colour, "width": 2, "dash": dash}, hovertemplate="%{y:+.1%}",
             )  # fmt: skip
-    return _laid_out(figure, "since the beginning", 380)
+    return _laid_out(figure, accounts, "since the beginning", 380)
 
 
 def drawdown_figure(accounts: pd.DataFrame, palette: Palette) -> go.Figure:
@@ -34,7 +35,7 @@ def drawdown_figure(accounts: pd.DataFrame, palette: Palette) -> go.Figure:
             x=rows["bar"], y=-rows["drawdown"], name=str(name), mode="lines", hovertemplate="%{y:.1%}",
             line={"color": palette.lines[number % len(palette.lines)], "width": 2},
         )  # fmt: skip
-    return _laid_out(figure, "since the last peak", 280)
+    return _laid_out(figure, accounts, "since the last peak", 280)
 
 
 def positions_figure(accounts: pd.DataFrame, palette: Palette) -> go.Figure:
@@ -51,10 +52,11 @@ def positions_figure(accounts: pd.DataFrame, palette: Palette) -> go.Figure:
                 x=rows["bar"], y=values, name=f"{name}, {side}", mode="lines", hovertemplate="%{y:.0%}",
                 line={**line, "shape": "hv"},
             )  # fmt: skip
-    return _laid_out(figure, "share of equity", 280)
+    return _laid_out(figure, accounts, "share of equity", 280)
 
 
-def _laid_out(figure: go.Figure, unit: str, height: int) -> go.Figure:
+def _laid_out(figure: go.Figure, accounts: pd.DataFrame, unit: str, height: int) -> go.Figure:
+    axes.by_bar(figure, accounts["bar"])
     figure.update_yaxes(title=unit, tickformat=".1%")
     figure.update_layout(
         height=height,
