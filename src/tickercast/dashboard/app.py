@@ -36,6 +36,7 @@ _STYLE = """<style>
 .st-key-top h1, .st-key-headline h2 {padding: 0; line-height: 1.2}
 .st-key-top h1 {position: relative; top: -0.5rem}
 [data-testid="stCaptionContainer"] {color: inherit; opacity: 0.8}
+.stMarkdownBadge {white-space: normal !important}
 div.rows {overflow-x: auto}
 table.rows {width: 100%; border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums}
 table.rows th {text-align: left; font-weight: 600}
@@ -52,7 +53,6 @@ table.rows td:first-child {white-space: nowrap}
   .st-key-banner [data-testid="stMarkdownContainer"] {font-size: 0.8rem}
   .st-key-banner {gap: 0.5rem}
   .st-key-banner button {min-height: 1.8rem; padding: 0 0.5rem}
-  .stMarkdownBadge {white-space: normal !important}
   .st-key-page button {padding: 0 0.45rem; min-height: 2.2rem}
   .st-key-page button p {font-size: 0.78rem}
   .st-key-refresh {position: fixed; top: 0.7rem; right: 3.5rem; z-index: 999991}

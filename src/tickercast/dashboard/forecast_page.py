@@ -166,7 +166,7 @@ def _span(frequency: Frequency) -> pd.DateOffset:
     """How far before the cutoff the chart begins."""
     ranges, usual, name = (RANGES, "3M", "range") if frequency.is_daily else (HOURLY_RANGES, "3D", "hours")
     bound = address.bound(name, list(ranges), usual)
-    chosen = ranges[str(st.segmented_control("Range", list(ranges), required=True, **bound))]
+    chosen = ranges[str(st.segmented_control("Range", list(ranges), required=True, wrap=True, **bound))]
     return pd.DateOffset(months=chosen) if frequency.is_daily else pd.DateOffset(days=chosen)
 
 
@@ -266,10 +266,15 @@ def _chart(shown: _Shown, options: st.delta_generator.DeltaGenerator, span: st.d
             "Overlays",
             list(OVERLAYS),
             selection_mode="multi",
+            wrap=True,
             **address.bound_several("overlays", list(OVERLAYS), ["SMA 20"]),
         )
         panels = st.pills(
-            "Panels", list(PANELS), selection_mode="multi", **address.bound_several("panels", list(PANELS), ["Volume"])
+            "Panels",
+            list(PANELS),
+            selection_mode="multi",
+            wrap=True,
+            **address.bound_several("panels", list(PANELS), ["Volume"]),
         )
         ghosts = st.toggle("Earlier forecasts", **address.bound_switch("ghosts", usual=True))
     vintages = shown.vintages

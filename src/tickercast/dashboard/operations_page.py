@@ -128,8 +128,8 @@ def _drift() -> None:
     bars = sorted(set(found["frequency"]))
     if len(bars) > 1:
         daily = DAILY.name
-        chosen = st.segmented_control("Bars", [daily, HOURLY.name], default=daily, key="drift-bars") or daily
-        found = found[found["frequency"] == chosen]
+        chosen = st.segmented_control("Bars", [daily, HOURLY.name], default=daily, wrap=True, key="drift-bars")
+        found = found[found["frequency"] == (chosen or daily)]
     figure = drift_figure(found[found["day"] >= found["day"].max() - pd.Timedelta(days=_DAYS)], state.palette())
     state.picture(figure, key="drift", alt="Share of inputs, predictions and measures that drifted, by day")
     newest = found[found["day"] == found["day"].max()]

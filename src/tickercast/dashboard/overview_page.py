@@ -90,7 +90,7 @@ def _filtered(rows: Sequence[Row], flagged: Collection[str]) -> list[Row]:
         st.session_state["find"] = st.query_params.get("find", "")
         text = st.text_input("Find", key="find", placeholder="MSF, BRK …", width=180, on_change=_to_address)
         verdicts = st.pills(
-            "Verdict", _VERDICTS, selection_mode="multi", **address.bound_several("verdict", _VERDICTS, [])
+            "Verdict", _VERDICTS, selection_mode="multi", wrap=True, **address.bound_several("verdict", _VERDICTS, [])
         )
         needs = st.toggle(
             _NEEDS,

@@ -62,8 +62,9 @@ def _portfolio(found: PortfolioOutlook) -> None:
         f"… over {len(rows)} sessions": last["var_95"],
         "Mean loss beyond that": last["es_95"],
     }
-    for column, (label, value) in zip(st.columns(3), figures.items(), strict=True):
-        column.metric(label, f"{value:,.0f} {currency}")
+    with st.container(horizontal=True, key="scorecards"):
+        for label, value in figures.items():
+            st.metric(label, f"{value:,.0f} {currency}", border=True, width="content")
     figure = gains_figure(rows, currency, state.palette())
     state.picture(figure, key="gains", alt="The distribution of the portfolio's gain by session")
     st.markdown("### What each holding adds to it")

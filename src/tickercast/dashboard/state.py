@@ -263,7 +263,7 @@ def every() -> str:
     bound = address.bound("every", known, usual, drops=["cutoff"])
     if len(known) == 1:
         return known[0]
-    return str(st.segmented_control("Bars", known, format_func=EVERY.__getitem__, required=True, **bound))
+    return str(st.segmented_control("Bars", known, format_func=EVERY.__getitem__, required=True, wrap=True, **bound))
 
 
 def palette() -> Palette:

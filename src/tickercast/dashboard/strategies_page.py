@@ -30,7 +30,7 @@ def show() -> None:
     left, middle, right = st.columns([2, 2, 1], gap="large")
     usual = ["direction"] if every == HOURLY.name else _USUAL
     bound = address.bound_several("strategies", list(STRATEGIES), usual)
-    chosen = left.pills("Strategies", list(STRATEGIES), selection_mode="multi", **bound)
+    chosen = left.pills("Strategies", list(STRATEGIES), selection_mode="multi", wrap=True, **bound)
     typed = middle.text_input("Symbols, with commas between", ", ".join(known[:5]), key="strategy_symbols")
     symbols: list[str] = []
     with state.section():
