@@ -1,6 +1,7 @@
 """The dashboard's parts, each by itself: what it asks, what it draws, what it says, and how it starts."""
 
 import importlib.util
+import itertools
 import socket
 import sys
 from collections.abc import Callable
@@ -22,8 +23,8 @@ from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.cli import app
 from tickercast.config import Settings, resource
 from tickercast.dashboard import charts, figures, launch
-from tickercast.dashboard.palette import DARK, LIGHT
-from tickercast.dashboard.strategy_figures import equity_figure
+from tickercast.dashboard.palette import DARK, LIGHT, SHAPES
+from tickercast.dashboard.strategy_figures import drawdown_figure, equity_figure, positions_figure
 from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import Role
@@ -229,6 +230,47 @@ def test_each_overlay_is_drawn_when_asked_for(overlay: str) -> None:
     none = vintage().iloc[:0]
     assert overlay in names(figures.forecast_figure(bars(), vintage(), none, LIGHT, overlays=[overlay]))
     assert overlay not in names(figures.forecast_figure(bars(), vintage(), none, LIGHT))
+
+
+BLIND = {
+    "red": ((0.152, 1.053, -0.205), (0.115, 0.786, 0.099), (-0.004, -0.048, 1.052)),
+    "green": ((0.367, 0.861, -0.228), (0.280, 0.673, 0.047), (-0.012, 0.043, 0.969)),
+    "blue": ((1.256, -0.077, -0.179), (-0.078, 0.931, 0.148), (0.005, 0.691, 0.304)),
+}
+"""What readers see who are blind to a colour, of linear RGB (Machado, Oliveira and Fernandes, 2009)."""
+
+
+def seen(colour: str, blind: str) -> Any:
+    """A colour in CIELAB, as a reader sees it who is blind to another."""
+    shares = np.array([int(colour[start : start + 2], 16) for start in (1, 3, 5)]) / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    mixed = np.clip(np.array(BLIND[blind]) @ linear, 0, 1)
+    white = np.array([0.9505, 1, 1.089])
+    x, y, z = np.cbrt(np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ mixed)
+    x, y, z = np.array([x, y, z]) / np.cbrt(white)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("blind", list(BLIND))
+def test_readers_who_are_blind_to_a_colour_tell_the_first_lines_apart(blind: str) -> None:
+    for palette in (LIGHT, DARK):
+        for colours in (palette.lines[:3], palette.series[:3]):
+            for one, other in itertools.combinations(colours, 2):
+                assert np.linalg.norm(seen(one, blind) - seen(other, blind)) > 15, (one, other)
+
+
+def test_no_line_is_told_from_another_by_its_colour_alone() -> None:
+    drawn = figures.forecast_figure(bars(), vintage(), vintage().iloc[:0], LIGHT, overlays=list(figures.OVERLAYS))
+    dashes = {trace.name: trace.line.dash for trace in drawn.data if trace.name in figures.OVERLAYS}
+    assert len(set(dashes.values())) == len(figures.OVERLAYS)
+    names = [f"strategy {number}" for number in range(9)]
+    rows = {"bar": SESSIONS[0], "equity": 1.0, "gross_equity": np.nan, "drawdown": 0.0, "weight_MSFT": 1.0}
+    accounts = pd.DataFrame([{"strategy": name, **rows} for name in names])
+    steps = pd.DataFrame([skill(model_name=name) for name in names])
+    pictures = [draw(accounts, DARK).data for draw in (equity_figure, drawdown_figure, positions_figure)]
+    for traces in (*pictures, charts.steps_figure(steps, DARK).data):
+        assert len({(trace.marker.symbol, trace.line.color) for trace in traces}) == len(names)
+        assert len({trace.marker.symbol for trace in traces[: len(SHAPES)]}) == len(SHAPES)
 
 
 def test_panels_take_rows_of_their_own_and_none_where_there_is_no_volume() -> None:

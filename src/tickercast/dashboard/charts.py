@@ -1,15 +1,16 @@
 """The charts of the track record and of operations: functions from frames to figures."""
 
+from itertools import cycle
+
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from tickercast.dashboard import axes
-from tickercast.dashboard.palette import Palette
+from tickercast.dashboard.palette import SHAPES, Palette
 from tickercast.domain.forecast import Role
 
 _DAY_MS = 86_400_000
-_SHAPES = ("circle", "diamond", "square", "triangle-up", "x", "cross")
 
 
 def coverage_figure(coverage: pd.DataFrame, model: str, palette: Palette) -> go.Figure:
@@ -48,13 +49,9 @@ def steps_figure(skill: pd.DataFrame, palette: Palette, noun: str = "session") -
         noun: what a step is.
     """
     figure = go.Figure()
-    figure.add_hline(
-        y=1, line={"color": palette.rule, "width": 1.5}, annotation_text="random walk", annotation_position="top left"
-    )
-    colours = (palette.model, *palette.lines)
-    for colour, shape, ((name, role), rows) in zip(
-        colours, _SHAPES, skill.groupby(["model_name", "role"]), strict=False
-    ):
+    figure.add_hline(y=1, line={"color": palette.rule, "width": 1.5}, name="random walk", showlegend=True)
+    groups = skill.groupby(["model_name", "role"])
+    for colour, shape, ((name, role), rows) in zip(cycle(palette.series), cycle(SHAPES), groups, strict=False):
         ordered = rows.sort_values("step")
         figure.add_scatter(
             x=ordered["step"].astype(int).to_numpy(),
@@ -155,8 +152,7 @@ def drift_figure(drift: pd.DataFrame, palette: Palette) -> go.Figure:
         palette: the colours.
     """
     figure = go.Figure()
-    colours = (palette.model, palette.down, palette.walk, *palette.lines)
-    for colour, shape, (kind, rows) in zip(colours, _SHAPES, drift.groupby("kind"), strict=False):
+    for colour, shape, (kind, rows) in zip(palette.series, SHAPES, drift.groupby("kind"), strict=False):
         figure.add_scatter(
             x=rows["day"].dt.strftime("%Y-%m-%d").tolist(),
             y=rows["share_drifted"].to_numpy(dtype=float),

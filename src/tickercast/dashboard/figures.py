@@ -38,6 +38,9 @@ _MARKS = {"80%": ("circle", 5), "95%": ("diamond", 7), "outside": ("x", 11)}
 _PRICES = ("open", "high", "low", "close", "last_close", "actual", *LEVELS, *sum(OVERLAYS.values(), ()))
 """The columns that are prices; those of indicators' panels are not."""
 
+_DASHES = ("solid", "dash", "dashdot", "longdash", "dot")
+"""The dashes of overlays, in their order: each has its own beside its colour."""
+
 
 @dataclass(frozen=True)
 class Beside:
@@ -396,14 +399,14 @@ def _followed(vintages: pd.DataFrame, palette: Palette, form: Callable[[float], 
 
 
 def _overlays(bars: pd.DataFrame, names: Sequence[str], palette: Palette) -> Iterator[go.Scatter]:
-    for colour, (name, columns) in zip(palette.lines, OVERLAYS.items(), strict=False):
+    for colour, dash, (name, columns) in zip(palette.lines, _DASHES, OVERLAYS.items(), strict=False):
         for number, column in enumerate(columns if name in names else ()):
             yield go.Scatter(
                 x=_days(bars["session_date"]),
                 y=bars[column].to_numpy(dtype=float),
                 name=name,
                 mode="lines",
-                line={"color": colour, "width": 1.3, "dash": "dot" if len(columns) > 1 else "solid"},
+                line={"color": colour, "width": 1.3, "dash": dash},
                 legendgroup=name,
                 showlegend=number == 0,
                 hovertemplate="%{y:,.2f}",

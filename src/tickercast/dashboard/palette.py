@@ -12,6 +12,9 @@ _ORANGE, _SKY, _GREEN, _YELLOW, _BLUE, _VERMILION, _PURPLE = (
     "#CC79A7",
 )
 
+SHAPES = ("circle", "diamond", "square", "triangle-up", "x", "cross", "star")
+"""The marks of series, in the order of `Palette.series`: no series is told from another by its colour alone."""
+
 
 @dataclass(frozen=True)
 class Palette:
@@ -27,7 +30,8 @@ class Palette:
         ghost: earlier forecasts.
         rule: reference lines.
         text: text in a figure.
-        lines: overlays, in the order of their names.
+        lines: overlays, in the order of their names. Readers who are blind to red, green or blue tell the first three
+            apart by their colour, and the others by their dashes or marks alone.
     """
 
     up: str = _GREEN
@@ -39,7 +43,12 @@ class Palette:
     ghost: str = "#6B7280"
     rule: str = "#6B7280"
     text: str = "#2F2D2B"
-    lines: tuple[str, ...] = field(default=("#9A6A00", _VERMILION, _GREEN, "#A34D7F", _BLUE, "#4B5563"))
+    lines: tuple[str, ...] = field(default=("#9A6A00", "#4B5563", _GREEN, "#A34D7F", _VERMILION, _BLUE))
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Models and strategies, the champion or the first of them in its own colour."""
+        return tuple(dict.fromkeys((self.model, *self.lines)))
 
 
 LIGHT = Palette()
@@ -53,7 +62,7 @@ DARK = Palette(
     ghost="#9CA3AF",
     rule="#9CA3AF",
     text="#EDEBE8",
-    lines=(_ORANGE, "#F0803C", "#2BC79A", _PURPLE, _SKY, "#D1D5DB"),
+    lines=(_ORANGE, "#D1D5DB", "#2BC79A", _PURPLE, "#F0803C", _SKY),
 )
 
 
