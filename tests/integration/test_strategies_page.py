@@ -1,13 +1,16 @@
 """The dashboard's page of strategies, run by Streamlit's own test without a browser, and its figures."""
 
-from datetime import date
+import json
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
+from typer.testing import CliRunner
 
 from tickercast.app import App, variants_of
+from tickercast.cli import app
 from tickercast.dashboard import state
 from tickercast.dashboard.palette import DARK, LIGHT
 from tickercast.dashboard.strategy_figures import drawdown_figure, equity_figure, positions_figure
@@ -31,19 +34,39 @@ def stored(workspace: Path) -> App:
     return app
 
 
-def test_the_page_shows_verdicts_accounts_and_what_is_wanted_now(stored: App) -> None:
+def test_the_page_shows_verdicts_accounts_and_when_what_was_wanted(stored: App) -> None:
     shown = AppTest.from_function(page, default_timeout=60).run()
     assert not shown.exception
     assert not shown.error
     told = " ".join(each.value for each in shown.markdown)
     assert "volatility-target: no edge after costs" in told
-    assert {"### Equity", "### Drawdown", "### Positions", "### What they want to hold now"} <= {
+    assert {"### Equity", "### Drawdown", "### Positions", "### What they wanted to hold after 2012-08-01"} <= {
         each.value for each in shown.markdown
     }
+    assert "0 of 2 forecasts current: 2 expired" in told
+    assert any("From the bars up to 2012-08-01, in shares of equity." in each.value for each in shown.caption)
     assert any("survivors only" in each.value for each in shown.caption)
     assert any("Not investment advice" in each.value for each in shown.caption)
     shown.text_input(key="strategy_symbols").set_value("").run()
     assert [each.value for each in shown.info] == ["Choose a strategy, a symbol, and two dates."]
+
+
+def test_what_is_wanted_now_is_the_answer_of_the_command(stored: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored.forecast(["MSFT"], "2012-08-10", source="sample")
+    now = App(now=lambda: datetime(2012, 8, 16, 22, tzinfo=UTC))
+    monkeypatch.setattr(state, "_app", lambda: now)
+    shown = AppTest.from_function(page, default_timeout=60).run()
+    assert not shown.exception
+    told = [each.value for each in shown.markdown]
+    assert "### What they want to hold now" in told
+    assert any("0 of 2 forecasts current: 1 stale, 1 expired" in each for each in told)
+    done = CliRunner().invoke(app, ["strategy", "signals", "volatility-target", "--as-of", "2012-08-16", "--json"])
+    answer = json.loads(done.stdout)
+    assert any(f"From the bars up to {answer['cutoff']}," in each.value for each in shown.caption)
+    [table] = [each.value for each in shown.get("html") if "The weight that each strategy wants" in each.value]
+    reasons = [each["reason"] for each in answer["strategies"][0]["targets"]]
+    assert reasons[0] == "it has no bar since 2012-08-01"
+    assert all(f"<td>{reason}</td>" in table for reason in reasons)
 
 
 def test_the_page_leaves_simulated_signals_out_and_says_so(stored: App) -> None:

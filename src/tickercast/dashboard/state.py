@@ -18,6 +18,7 @@ from tickercast.domain.alerts import Alert
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import DAILY, HOURLY, frequency_of
 from tickercast.domain.freshness import Freshness
+from tickercast.domain.strategy import Targets
 from tickercast.domain.strategy_backtest import Backtest, Costs
 from tickercast.domain.width import Width
 from tickercast.errors import TickercastError
@@ -33,7 +34,6 @@ from tickercast.reading.track_record import demotion
 from tickercast.reading.trading import TradingStatus
 from tickercast.show import sentences
 from tickercast.show.answers import Question, odds_rows
-from tickercast.show.strategies import target_rows
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -217,15 +217,14 @@ def strategy_backtest(
 
 
 @st.cache_data(ttl=_SHORT_S, show_spinner="Reading signals …", max_entries=16)
-def strategy_targets(names: tuple[str, ...], symbols: tuple[str, ...], every: str) -> pd.DataFrame:
-    """What built-in strategies want to hold after the newest forecasts, as text; see `App.strategy_targets`.
+def strategy_targets(names: tuple[str, ...], symbols: tuple[str, ...], every: str, as_of: date | None) -> Targets:
+    """What built-in strategies want to hold as of a date, today where there is none; see `App.strategy_targets`.
 
     Raises:
         UsageError: nothing is stored.
         WarehouseUnavailable: try again.
     """
-    last = forecast_span(every)[1]
-    return target_rows(_app().strategy_targets(variants_of(names), symbols, last, every=frequency_of(every)))
+    return _app().strategy_targets(variants_of(names), symbols, as_of, every=frequency_of(every))
 
 
 @st.cache_data(ttl=_SHORT_S, show_spinner="Reading accounts …", max_entries=2)

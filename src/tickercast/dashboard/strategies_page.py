@@ -5,9 +5,9 @@ from datetime import date
 import pandas as pd
 import streamlit as st
 
-from tickercast.dashboard import address, state
+from tickercast.dashboard import address, banner, state
 from tickercast.dashboard.strategy_figures import drawdown_figure, equity_figure, positions_figure
-from tickercast.domain.frequency import HOURLY
+from tickercast.domain.frequency import HOURLY, stamp
 from tickercast.domain.strategy import STRATEGIES
 from tickercast.domain.strategy_backtest import Backtest
 from tickercast.domain.symbols import parse_symbol
@@ -43,13 +43,26 @@ def show() -> None:
         return
     with state.section():
         _results(state.strategy_backtest(tuple(chosen), tuple(symbols), *_dates(days), every, fees, slippage))
-    st.markdown("### What they want to hold now")
     with state.section():
-        rows = state.strategy_targets(tuple(chosen), tuple(symbols), every)
-        state.table(rows, "The weight that each strategy wants of each symbol, and why", prose=True)
+        _wanted(tuple(chosen), tuple(symbols), every)
     with state.section():
         _on_paper()
     st.caption(NOT_ADVICE)
+
+
+def _wanted(names: tuple[str, ...], symbols: tuple[str, ...], every: str) -> None:
+    """What strategies want to hold now; once every forecast has expired, what they wanted after the newest."""
+    newest = [row for symbol in symbols if (row := state.current(symbol, every))]
+    states = [str(row["state"]) for row in newest]
+    as_of = max(row["cutoff"] for row in newest).date() if set(states) == {"expired"} else None
+    st.markdown(f"### What they wanted to hold after {as_of}" if as_of else "### What they want to hold now")
+    banner.currency(states)
+    found = state.strategy_targets(names, symbols, every, as_of)
+    if found.panel.simulated:
+        st.error(SIMULATED, icon=":material/science:")
+    rows = show_strategies.target_rows(found)
+    state.table(rows, "The weight that each strategy wants of each symbol, and why", prose=True)
+    st.caption(f"From the bars up to {stamp(found.panel.ends[-1].item())}, in shares of equity.")
 
 
 def _halts() -> None:

@@ -31,6 +31,8 @@ FORECAST, DIRECTION, PROPHET = "forecast", "direction", "prophet"
 _HALF_80 = 1.2815515655446004
 """Half the width of a Gaussian's 80% interval, in standard deviations."""
 
+_UNCOUNTED = "doubtful ones do not count"
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -97,7 +99,7 @@ def direction(known: Known, *, margin: float = 0, short: float = 1) -> Decision:
 
     def reason(n: int) -> str:
         if np.isnan(lean[n]):
-            return "no direction is known"
+            return f"no direction is known; {_UNCOUNTED}"
         return f"the next bar closes higher with a chance of {known.prob_up[n]:.1%}"
 
     return Decision(weights, reason)
@@ -148,7 +150,7 @@ def _while_recent(known: Known, weights: Floats, reason: Callable[[int], str]) -
         if not missing[n]:
             return reason(n)
         if np.isinf(known.age[n]):
-            return "no forecast is known"
+            return f"no forecast is known; {_UNCOUNTED}"
         return "its newest forecast has ended" if over[n] else "no new forecast: left as it is"
 
     return Decision(np.where(missing & over, 0.0, weights), said)

@@ -194,7 +194,7 @@ def test_a_direction_is_long_short_or_flat() -> None:
     assert found.weights.tolist() == [0.5, 0]
     assert [found.reason(n) for n in (0, 1)] == [
         "the next bar closes higher with a chance of 53.0%",
-        "no direction is known",
+        "no direction is known; doubtful ones do not count",
     ]
     assert parse("direction")(known(prob_up=np.array([0.5, 0.49]))).weights.tolist() == [0.5, -0.5]
     assert parse("direction:margin=0.02,short=0")(known(prob_up=np.array([0.51, 0.4]))).weights.tolist() == [0, 0]
@@ -229,7 +229,7 @@ def test_what_lies_below_prophets_line_is_held() -> None:
     [
         (3.0, math.nan, "no new forecast: left as it is"),
         (10.0, 0.0, "its newest forecast has ended"),
-        (math.inf, 0.0, "no forecast is known"),
+        (math.inf, 0.0, "no forecast is known; doubtful ones do not count"),
     ],
 )
 def test_between_forecasts_positions_stay_and_after_the_last_they_end(age: float, weight: float, reason: str) -> None:
