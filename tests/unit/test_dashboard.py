@@ -28,6 +28,7 @@ from tickercast.dashboard.strategy_figures import drawdown_figure, equity_figure
 from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import Role
+from tickercast.domain.model_card import CHAMPION
 from tickercast.domain.price_files import to_csv
 from tickercast.domain.width import Width
 from tickercast.errors import UsageError, WarehouseUnavailable
@@ -688,6 +689,7 @@ def test_the_banner_reads_alerts_and_changes_nothing(
     made = Place(tmp_path)
     made.handle(made.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()])))
     made.handle(made.upload("ohlc/2023-07-22/TORN.csv", b"Date,Open\n"))
+    made.store.write(CHAMPION, b'{"name": "tickercast-lstm", "version": "1"}')
     monkeypatch.setenv("TICKERCAST_WAREHOUSE", made.warehouse.url)
     monkeypatch.setenv("TICKERCAST_BUCKET", made.store.url)
 
