@@ -125,10 +125,7 @@ def test_a_use_case_refuses_what_it_cannot_take(name: str, app: App) -> None:
         (lambda app: app.forecast_unstored("x", "MSFT"), "data is 'x': bytes was needed."),
         (lambda app: app.details("MSFT"), "made is 'MSFT': a Forecast was needed."),
         (lambda app: app.backfill_part(3), "part is 3: a Part was needed."),
-        (
-            lambda app: app.stored_forecast("MSFT", cutoff=WRONG["an aware moment"]),
-            "03:00:00+00:00, with a time zone: a",
-        ),
+        (lambda app: app.costs(WRONG["an aware moment"]), "00:00, with a time zone: a date"),
         (lambda app: app.tune("MSFT", date(1990, 1, 2), trials=1, source=3), "source is 3: a text or a MarketData"),
         (lambda app: app.report([]), "No forecast was given, and a report needs one."),
         (lambda _: App("here"), "settings is 'here': a Settings or None was needed."),

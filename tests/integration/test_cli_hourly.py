@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import jsonschema
@@ -135,6 +136,21 @@ def test_a_coin_is_forecast_24_hours_ahead_and_shown(run: Callable[..., Result])
     assert "2022-05-03 14:00" in done.output
     assert "Of the 24 closes that followed" in done.output
     assert "ohlc/1h/2022-05-02T14/BTCUSDT.csv#" in done.output
+
+
+def test_what_followed_is_in_the_report_and_the_chart_of_hours(run: Callable[..., Result]) -> None:
+    words = ("forecast", "BTCUSDT", "2022-05-02 14:00", "--every", "1h", "--source", "hours", "--actual")
+    done = run(*words, "--report", "hours.html", "--chart", "hours.png")
+    assert done.exit_code == 0, done.output
+    assert "Of the 24 closes that followed" in Path("hours.html").read_text()
+    assert Path("hours.png").stat().st_size
+
+
+def test_a_stored_hour_is_found_by_its_moment_with_a_zone_and_without(run: Callable[..., Result]) -> None:
+    assert run("forecast", "BTCUSDT", "2022-05-02 14:00", "--every", "1h", "--source", "hours").exit_code == 0
+    for moment in (datetime(2022, 5, 2, 14, tzinfo=UTC), datetime(2022, 5, 2, 14)):
+        found = App().stored_forecast("BTCUSDT", cutoff=moment, frequency="1h")
+        assert found.made.end == datetime(2022, 5, 2, 14, tzinfo=UTC)
 
 
 def test_the_json_of_hours_has_moments_and_fits_its_schema(run: Callable[..., Result]) -> None:

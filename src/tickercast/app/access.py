@@ -114,15 +114,15 @@ class Access(Requests):
         return self.tables.revisions("ingestions", by="symbol")
 
     def stored_forecast(
-        self, symbol: str, *, model: str = "", cutoff: date | None = None, frequency: str = DAILY.name
+        self, symbol: str, *, model: str = "", cutoff: date | datetime | None = None, frequency: str = DAILY.name
     ) -> StoredForecast:
         """Read the current forecast of a symbol, or that from a cutoff.
 
         Args:
             symbol: as Yahoo spells it.
             model: whose; the champion's if it is empty or `champion`.
-            cutoff: the forecast origin; the newest by default. Of hourly bars a moment (UTC, naive), or a day, whose
-                newest origin is read.
+            cutoff: the forecast origin; the newest by default. Of hourly bars a moment (UTC without a time zone), or a
+                day, whose newest origin is read.
             frequency: of the bars.
 
         Raises:
@@ -135,8 +135,10 @@ class Access(Requests):
         rows = self.tables.read("ingestions", wanted, LEDGER_COLUMNS)
         rows = rows[rows["simulated"] == rows["simulated"].all()] if len(rows) else rows
         if cutoff is not None:
-            of_day = not isinstance(cutoff, datetime)
-            rows = rows[rows["cutoff" if of_day else "cutoff_at"] == pd.Timestamp(cutoff, tz=None if of_day else "UTC")]
+            moment = pd.Timestamp(cutoff)
+            if isinstance(cutoff, datetime):
+                moment = moment.tz_convert("UTC") if cutoff.tzinfo else moment.tz_localize("UTC")
+            rows = rows[rows["cutoff_at" if moment.tz else "cutoff"] == moment]
         key = frequency_of(frequency).key("cutoff")
         rows = rows[rows[key] == rows[key].max()]
         newest = rows.assign(later=rows["origin"] != Origin.BACKFILL).sort_values(["later", "written_at"]).tail(1)

@@ -1,7 +1,7 @@
 """Use cases that make a report: of forecasts that were just made, or of those that are stored."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 from tickercast.app.access import Access
@@ -26,7 +26,7 @@ class Reports(Access, Outlooks):
     def report(
         self,
         made: Sequence[Forecast],
-        actual: Mapping[str, Mapping[date, float]] | None = None,
+        actual: Mapping[str, Mapping[date | datetime, float]] | None = None,
         *,
         holdings: str | Path = "",
     ) -> str:
@@ -34,7 +34,8 @@ class Reports(Access, Outlooks):
 
         Args:
             made: the forecasts, one a symbol; at least one.
-            actual: the closes that followed, by symbol; None: not asked for.
+            actual: the closes that followed, by symbol and date or, of hours, the moment at which each ends; None: not
+                asked for.
             holdings: a file of holdings of these symbols, whose risk is shown too.
 
         Raises:

@@ -4,7 +4,7 @@ import difflib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -152,8 +152,13 @@ class Requests(Ports):
             file.name, data, frequency.parse(as_of or newest), symbol=symbol, store=self.store, frequency=frequency
         )
 
-    def details(self, made: Forecast, actual: Mapping[date, float] | None = None) -> ForecastDetails:
-        """Everything that a report shows beside a forecast; see `reading.track_record.details`."""
+    def details(self, made: Forecast, actual: Mapping[date | datetime, float] | None = None) -> ForecastDetails:
+        """Everything that a report shows beside a forecast; see `reading.track_record.details`.
+
+        Args:
+            made: the forecast.
+            actual: the closes that followed, by date or, of hours, the moment at which each ends; None: not asked for.
+        """
         return details(made, actual, warehouse=self.tables, models=self.models)
 
     def track_record(self, made: Forecast) -> TrackRecord | None:
