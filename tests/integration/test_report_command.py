@@ -44,6 +44,17 @@ def test_stored_forecasts_make_a_report_with_the_risk_of_holdings(made: Path) ->
     assert "sessions are over: this forecast has expired." in one
 
 
+def test_a_stored_forecast_is_reported_with_its_results_day(workspace: Path) -> None:
+    (workspace / "mine.csv").write_text("symbol,date,known_at\nMSFT,2012-08-16,2012-08-01\n")
+    run("events", "fetch", "MSFT", "--source", "mine.csv")
+    run("forecast", "MSFT", CUTOFF, "--source", "sample", "--report", "made.html")
+    run("report", "MSFT", "--out", "stored.html")
+    for name in ("made.html", "stored.html"):
+        page = (workspace / name).read_text()
+        assert "Results expected 2012-08-16, inside this horizon." in page, name
+        assert "a dotted line at 2012-08-16, where results act" in page, name
+
+
 def test_a_report_of_what_came_true_does_not_call_the_forecast_old(workspace: Path) -> None:
     run("forecast", "MSFT", CUTOFF, "--source", "sample", "--actual", "--report", "made.html")
     assert "has expired" not in (workspace / "made.html").read_text()

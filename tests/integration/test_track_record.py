@@ -15,6 +15,7 @@ from tickercast.domain.price_files import to_csv
 from tickercast.jobs.requests.results import read_results
 from tickercast.jobs.requests.suggest import suggest
 from tickercast.jobs.requests.upload import Upload
+from tickercast.reading.forecasts import champion_forecasts
 from tickercast.reading.track_record import SESSIONS, TrackRecord, bars_before, closes_before, track_record
 
 MakeBars = Callable[..., Bars]
@@ -102,6 +103,15 @@ def test_a_record_in_which_no_close_counts_says_how_many_came_true_and_why(place
     assert track_record(made, warehouse=place.warehouse) == TrackRecord()
     arrive(place, bars)
     assert track_record(made, warehouse=place.warehouse) == TrackRecord(uncounted={"doubtful": 10})
+
+
+def test_a_stored_forecast_says_what_is_odd_about_its_bars(place: Place, make_bars: MakeBars) -> None:
+    odd = arrive(place, Bars("MSFT", make_bars().frame.drop(index=[395])))
+    assert odd.findings
+    plain = arrive(place, make_bars("IBM"))
+    found = champion_forecasts({"MSFT": odd.cutoff, "IBM": plain.cutoff, "AAPL": odd.cutoff}, place.warehouse)
+    assert found == {"MSFT": odd, "IBM": plain}
+    assert champion_forecasts({"AAPL": odd.cutoff}, place.warehouse) == {}
 
 
 def test_simulated_bars_have_no_record_and_real_ones_never_stand_before_their_forecast(
