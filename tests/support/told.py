@@ -1,6 +1,7 @@
 """A forecast with everything that a report shows beside it, worked out by hand, for the tests of reports and charts."""
 
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from tests.support.trading import shipped_bundle
 
 from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import Forecast, Step
+from tickercast.domain.frequency import HOURLY
 from tickercast.domain.paths import Paths
 from tickercast.reading.holdings import PortfolioOutlook, read_holdings, valued
 from tickercast.reading.outlook import Outlook
@@ -48,6 +50,20 @@ def told(
     card = shipped_bundle().card
     card = card.model_copy(update={"trained_on": trained_on or card.trained_on})
     return ForecastDetails(made, bars(sessions), record, card, actual)
+
+
+def told_hours(model: str = "har-season") -> ForecastDetails:
+    """The same of a coin by a model of hours, from 14:00 on, after ninety hours."""
+    daily, cutoff = told("BTCUSDT", sessions=90), datetime(2023, 7, 21, 14, tzinfo=UTC)
+    ends = [cutoff + timedelta(hours=step) for step in range(1, 25)]
+    first = daily.made.steps[0]
+    steps = tuple(replace(first, step=n, target_date=end.date(), target_at=end) for n, end in enumerate(ends, start=1))
+    card = shipped_bundle(model).card
+    made = replace(
+        daily.made, steps=steps, frequency=HOURLY, cutoff_at=cutoff, model_name=model, model_version=card.version
+    )
+    closed = pd.date_range(end=cutoff, periods=90, freq="h")
+    return replace(daily, made=made, card=card, bars=daily.bars.assign(closed_at=closed, atr_14=0.5))
 
 
 def bars(sessions: int) -> pd.DataFrame:

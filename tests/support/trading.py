@@ -91,9 +91,10 @@ def _in_storm(bars: pd.DataFrame, storm: date) -> pd.DataFrame:
     return bars.assign(**{name: bars[name] * np.exp(-0.03 * days) for name in _PRICES})
 
 
-def shipped_bundle() -> Bundle:
-    """The champion that comes with the package."""
-    return ModelStore(LocalObjectStore(Path("unused")), resource("shipped")).shipped
+def shipped_bundle(name: str = "") -> Bundle:
+    """A model that comes with the package; the champion of days by default."""
+    store = ModelStore(LocalObjectStore(Path("unused")), resource("shipped"))
+    return store.shipped_bundle(name, "1") if name else store.shipped
 
 
 class Fitted:

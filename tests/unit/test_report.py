@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 from rich.console import Console
-from tests.support.told import CUTOFF, RESULTS, outlook_of_two, overview_row, told
+from tests.support.told import CUTOFF, RESULTS, outlook_of_two, overview_row, told, told_hours
 
 from tickercast.domain.calibration import Calibration
 from tickercast.domain.forecast import Forecast
@@ -73,11 +73,36 @@ def test_the_page_shows_forecast_indicators_record_and_model_and_that_it_is_no_a
     assert "Volatility 18.5%" in text
     assert "no edge over the random walk: 0.987 of its loss (0.951 to 1.023) over 1,200 closes" in text
     assert "0.987 (0.951 to 1.023)" in text
-    assert "It was trained on nothing after 2018-12-31" in text
+    assert "A small LSTM ensemble" in text
+    assert "stored beside it for the same sessions. It was trained on nothing after 2018-12-31" in text
+    assert "origins, every 10 sessions of each symbol" in text
+    assert "mean close of the last 20 sessions" in text
     assert "Saying whether a price will rise or fall" in text
     assert sentences.NOT_ADVICE in text
     assert "Not investment advice" in sentences.NOT_ADVICE
     assert "made from file://bucket/ohlc/2023-07-22/MSFT.csv#5" in text
+
+
+@pytest.mark.parametrize(
+    ("model", "what"),
+    [
+        ("har-season", "A regression of the coming variance on the variances of the last hour, day, week and month"),
+        ("ewma-season", "Two moving averages of squared returns"),
+        ("tickercast-lstm-1h", "Three small LSTMs that read the last 72 hours"),
+    ],
+)
+def test_a_report_of_hours_speaks_of_hours_and_describes_the_model_by_its_own_card(model: str, what: str) -> None:
+    text = read(told_hours(model)).text
+    assert f"The model: {model} version 1 {what}" in text
+    assert "The random walk is stored beside it for the same hours." in text
+    assert "origins, every hour of each symbol 20,444" in text
+    assert "pinball loss relative to EWMA-t (RiskMetrics σ of hours, Student t₅, √step) 0.97" in text
+    assert "Horizons beyond 24 hours" in text
+    assert "mean close of the last 20 hours" in text
+    assert "mean true range of 14 hours" in text
+    assert "at 2023-07-22 14:00 UTC, the close lies between" in text
+    assert "UTC median change" in text
+    assert not re.search("session|LSTM ensemble|cryptocurrencies|date median", text)
 
 
 def test_an_indicator_that_is_not_there_yet_is_left_out() -> None:

@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 import pytest
 from rich.console import Console, RenderableType
-from tests.support.told import RESULTS
+from tests.support.told import RESULTS, told_hours
 
 from tickercast.domain.forecast import Forecast, Step
 from tickercast.errors import UsageError
@@ -83,6 +83,10 @@ def test_simulated_bars_are_said_to_be_so_everywhere() -> None:
 def test_many_symbols_take_one_line_each() -> None:
     text = shown(tables.summary_table([made("MSFT"), made("META")]))
     assert [line.split()[0] for line in text.splitlines() if "2023-07-31" in line] == ["MSFT", "META"]
+    assert "last session" in text
+    hours = shown(tables.summary_table([told_hours().made]))
+    assert "cutoff (UTC)" in hours
+    assert "last hour (UTC)" in hours
 
 
 def test_what_the_model_has_seen_is_no_test_of_it() -> None:

@@ -50,17 +50,28 @@ def describe_hourly(card: ModelCard) -> str:
     return _PAGE.format(
         title=_title(card),
         card=card,
-        what=textwrap.fill(f"{_WHAT[card.name if card.name in _WHAT else card.kind]} {_FORECASTS}", 120),
+        what=textwrap.fill(f"{what(card)} {_FORECASTS}", 120),
         file=f"- sha256 of model.onnx: `{card.sha256}`\n" if card.kind == HOURLY_KIND else "",
         wanted=WANTED,
         simple=SIMPLE,
         least=LEAST,
         arguments=card.arguments and f" {card.arguments}",
+        weaknesses="\n".join(f"- {sentence}" for sentence in weaknesses(card)),
         rows=_rows(card.metrics, MEASURES),
         verdict=f"\n## Verdict\n\n{network_verdict(card.metrics)}\n"
         if "before_sp_vs_har_season" in card.metrics
         else "",
     )
+
+
+def what(card: ModelCard) -> str:
+    """What a model that forecasts the closes of hours is."""
+    return _WHAT[card.name if card.name in _WHAT else card.kind]
+
+
+def weaknesses(card: ModelCard) -> list[str]:
+    """The limits of such a model, one sentence each."""
+    return [sentence.format(card=card) for sentence in _WEAKNESSES]
 
 
 def network_verdict(metrics: Mapping[str, float]) -> str:
@@ -108,6 +119,12 @@ _FORECASTS = (
     "knowledge of the direction."
 )
 
+_WEAKNESSES = (
+    "Saying whether a price will rise or fall, or trading on the median.",
+    "Anything but large coins that trade round the clock: two of them were learned from and measured on.",
+    "Horizons beyond {card.horizon} hours; the joint distribution over steps is not modelled.",
+)
+
 _PAGE = """# {title}
 
 {what}
@@ -132,9 +149,7 @@ Ratios below 1 are better than the other model; the brackets are 95% intervals, 
 
 ## Limits
 
-- Saying whether a price will rise or fall, or trading on the median.
-- Anything but large coins that trade round the clock: two of them were learned from and measured on.
-- Horizons beyond {card.horizon} hours; the joint distribution over steps is not modelled.
+{weaknesses}
 """
 
 _COSTS = (

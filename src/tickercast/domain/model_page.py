@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
+from tickercast.domain import hourly_page
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.hourly_page import describe_hourly
 from tickercast.domain.model_card import DIRECTION_KIND, ModelCard
 
-MEASURES = {
+_MEASURES = {
     "n": f"origins, every {DAILY.horizon} sessions of each symbol",
     "sp": "scaled pinball loss",
     "sp_vs_ewma_t": "… relative to EWMA-t (RiskMetrics σ, Student t₅, √step)",
@@ -18,7 +18,7 @@ MEASURES = {
     "coverage_95": "coverage of the 95% interval",
     "mae_vs_naive": "mean absolute error of the median relative to the last close",
 }
-"""The measures of a card that people are shown, in words."""
+"""The measures of a daily card that people are shown, in words."""
 
 _RESULTS_MEASURES = {
     "results_inside_n": "origins with results inside the horizon",
@@ -41,8 +41,8 @@ _CLASSES = {
 
 def describe(card: ModelCard) -> str:
     """The card as a page for people, in Markdown."""
-    if card.kind != "lstm":
-        return describe_hourly(card)
+    if not _is_daily(card):
+        return hourly_page.describe_hourly(card)
     return _PAGE.format(
         title=f"{card.name} {card.version}".strip(),
         card=card,
@@ -68,17 +68,31 @@ def describe(card: ModelCard) -> str:
     )
 
 
+def what(card: ModelCard) -> str:
+    """What a model that forecasts closes is."""
+    return _WHAT if _is_daily(card) else hourly_page.what(card)
+
+
+def measures(card: ModelCard) -> Mapping[str, str]:
+    """The measures of such a model that people are shown, in words; `…` stands for the pinball loss."""
+    return _MEASURES if _is_daily(card) else hourly_page.MEASURES
+
+
 def weaknesses(card: ModelCard) -> list[str]:
-    """The limits of a model, one sentence each."""
+    """The limits of such a model, one sentence each."""
+    if not _is_daily(card):
+        return hourly_page.weaknesses(card)
     others = ", ".join(_CLASSES.get(name, name) for name in card.calibrations)
     classes = _CALIBRATED.format(others) if card.calibrations else _UNCALIBRATED
     return [*(sentence.format(card=card) for sentence in _WEAKNESSES), classes]
 
 
-def _results(measures: Mapping[str, float]) -> str:
-    rows = [
-        f"| {words} | {_measured(measures, name)} |" for name, words in _RESULTS_MEASURES.items() if name in measures
-    ]
+def _is_daily(card: ModelCard) -> bool:
+    return card.kind == "lstm"
+
+
+def _results(metrics: Mapping[str, float]) -> str:
+    rows = [f"| {words} | {_measured(metrics, name)} |" for name, words in _RESULTS_MEASURES.items() if name in metrics]
     return "".join(f"\n{row}" for row in rows)
 
 
@@ -93,16 +107,18 @@ def _median(card: ModelCard) -> str:
     )
 
 
-def _rows(measures: Mapping[str, float], prefix: str) -> str:
-    return "\n".join(f"| {words} | {_measured(measures, prefix + name)} |" for name, words in MEASURES.items())
+def _rows(metrics: Mapping[str, float], prefix: str) -> str:
+    return "\n".join(f"| {words} | {_measured(metrics, prefix + name)} |" for name, words in _MEASURES.items())
 
 
-def _measured(measures: Mapping[str, float], name: str) -> str:
-    if name not in measures:
+def _measured(metrics: Mapping[str, float], name: str) -> str:
+    if name not in metrics:
         return "–"
-    interval = f" [{measures[f'{name}_lo']:g}, {measures[f'{name}_hi']:g}]" if f"{name}_lo" in measures else ""
-    return f"{measures[name]:g}{interval}"
+    interval = f" [{metrics[f'{name}_lo']:g}, {metrics[f'{name}_hi']:g}]" if f"{name}_lo" in metrics else ""
+    return f"{metrics[name]:g}{interval}"
 
+
+_WHAT = "A small LSTM ensemble that forecasts the distribution of the closes."
 
 _READS_RESULTS = """ Where it knows of a
 company's results days, it widens the steps that follow the next one and narrows the others; a day that nobody announced

@@ -10,9 +10,9 @@ import pandas as pd
 
 from tickercast.domain.calibration import Calibration
 from tickercast.domain.forecast import Role
-from tickercast.domain.frequency import stamp
+from tickercast.domain.frequency import Frequency, stamp
 from tickercast.domain.model_card import ModelCard
-from tickercast.domain.model_page import MEASURES, weaknesses
+from tickercast.domain.model_page import measures, weaknesses, what
 from tickercast.domain.width import Width
 from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.overview import Row
@@ -62,6 +62,7 @@ class _Section:
     wide: str
     narrow: str
     sessions: int
+    ends: str
     rows: Sequence[Sequence[str]]
     has_actual: bool
     outcome: str
@@ -93,7 +94,7 @@ def page(shown: Sequence[ForecastDetails], bucket: str, beside: Beside = Beside(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    cards = {(each.card.name, each.card.version): each.card for each in shown if each.card}
+    cards = {(each.card.name, each.card.version): (each.card, each.made.frequency) for each in shown if each.card}
     symbols = [each.made.symbol for each in shown]
     return environment.get_template("report.html").render(
         title=f"{symbols[0] if len(symbols) == 1 else f'{len(symbols)} symbols'}: {_sessions(shown[0])} ahead",
@@ -101,7 +102,7 @@ def page(shown: Sequence[ForecastDetails], bucket: str, beside: Beside = Beside(
         overview=cells(beside.overview, _flags(beside)),
         places={symbol: f"s{number}" for number, symbol in enumerate(symbols, start=1)},
         portfolio=_portfolio(beside.portfolio) if beside.portfolio else None,
-        models=[_model(card) for card in cards.values()],
+        models=[_model(*each) for each in cards.values()],
         untrained=sorted({(each.made.model_name, _place(each)) for each in shown if each.card is None}),
         colours=chart.COLOURS,
         version=__version__,
@@ -128,11 +129,12 @@ def _section(name: str, each: ForecastDetails, bucket: str, beside: Beside) -> _
         wide=chart.forecast_svg(each, name=f"{name}-wide", alt=alt),
         narrow=chart.forecast_svg(each, name=f"{name}-narrow", alt=alt, narrow=True),
         sessions=len(each.bars),
+        ends="date" if made.frequency.is_daily else "UTC",
         rows=[step_cells(step, made.last_close, actual) for step in made.steps],
         has_actual=actual is not None,
         outcome=sentences.outcome(made, actual) if actual is not None else "",
         seen=_seen(each),
-        indicators=_indicators(each.bars),
+        indicators=_indicators(each),
         why=sentences.why(made, width) if width else "",
         volatility=spark(width.sigmas[::-_SPARK_EVERY][::-1]) if width else "",
         record=sentences.record_sentence(made, each.record) if each.record else "",
@@ -179,9 +181,10 @@ def _seen(each: ForecastDetails) -> str:
 
 def _summary(each: ForecastDetails) -> str:
     made, last = each.made, each.made.steps[-1]
+    when = f"on {last.target_date}" if made.frequency.is_daily else f"at {stamp(last.end)} UTC"
     return (
-        f"The last close, of {sentences.moment(made)}, was {price(made.last_close)}. After {_sessions(each)}, on "
-        f"{stamp(last.end)}, the close lies between {' and '.join(map(price, last.interval(80)))} with a probability "
+        f"The last close, of {sentences.moment(made)}, was {price(made.last_close)}. After {_sessions(each)}, "
+        f"{when}, the close lies between {' and '.join(map(price, last.interval(80)))} with a probability "
         f"of 80%, and between {' and '.join(map(price, last.interval(95)))} with a probability of 95%."
     )
 
@@ -208,13 +211,13 @@ def _alt(each: ForecastDetails) -> str:
     )
 
 
-def _indicators(bars: pd.DataFrame) -> list[tuple[str, str, str]]:
+def _indicators(each: ForecastDetails) -> list[tuple[str, str, str]]:
     """Name, value and meaning of each indicator at the last bar; one that is not known yet is left out."""
-    if bars.empty:
+    if each.bars.empty:
         return []
-    last = bars.iloc[-1]
+    last, noun = each.bars.iloc[-1], each.made.frequency.noun
     return [
-        (name, form(last[column]), meaning)
+        (name, form(last[column]), meaning.format(noun=noun))
         for column, (name, form, meaning) in _INDICATORS.items()
         if pd.notna(last[column])
     ]
@@ -226,17 +229,17 @@ def _difference(value: float) -> str:
 
 
 _INDICATORS: Mapping[str, tuple[str, Any, str]] = {
-    "sma_20": ("SMA 20", price, "mean close of the last 20 sessions"),
-    "sma_50": ("SMA 50", price, "mean close of the last 50 sessions"),
-    "ema_12": ("EMA 12", price, "exponential mean, 12 sessions"),
-    "ema_26": ("EMA 26", price, "exponential mean, 26 sessions"),
+    "sma_20": ("SMA 20", price, "mean close of the last 20 {noun}s"),
+    "sma_50": ("SMA 50", price, "mean close of the last 50 {noun}s"),
+    "ema_12": ("EMA 12", price, "exponential mean, 12 {noun}s"),
+    "ema_26": ("EMA 26", price, "exponential mean, 26 {noun}s"),
     "macd": ("MACD", _difference, "EMA 12 less EMA 26"),
-    "macd_signal": ("MACD signal", _difference, "its own mean of nine sessions"),
-    "rsi_14": ("RSI 14", "{:.1f}".format, "0 to 100: the share of gains in the moves of 14 sessions (Wilder)"),
+    "macd_signal": ("MACD signal", _difference, "its own mean of nine {noun}s"),
+    "rsi_14": ("RSI 14", "{:.1f}".format, "0 to 100: the share of gains in the moves of 14 {noun}s (Wilder)"),
     "bollinger_lower": ("Bollinger, lower", price, "SMA 20 less two standard deviations"),
     "bollinger_upper": ("Bollinger, upper", price, "SMA 20 and two standard deviations"),
-    "atr_14": ("ATR 14", _difference, "mean true range of a session"),
-    "volatility_20": ("Volatility", "{:.1%}".format, "of the last 20 sessions, a year"),
+    "atr_14": ("ATR 14", _difference, "mean true range of 14 {noun}s"),
+    "volatility_20": ("Volatility", "{:.1%}".format, "of the last 20 {noun}s, a year"),
     "drawdown": ("Drawdown", "{:.1%}".format, "from the highest close so far"),
 }
 
@@ -257,16 +260,19 @@ def _record_rows(each: ForecastDetails) -> list[tuple[str, str]]:
     ]
 
 
-def _model(card: ModelCard) -> dict[str, Any]:
+def _model(card: ModelCard, frequency: Frequency) -> dict[str, Any]:
+    words = measures(card)
     return {
         "name": f"{card.name} version {card.version}",
+        "what": what(card),
+        "noun": frequency.noun,
         "trained_on": card.trained_on,
         "trained_through": card.trained_through,
         "held_out": bool(card.hold_out),
         "measures": [
-            (MEASURES[name].removeprefix("… "), _with_interval(card.metrics, name, form))
+            (words[name].replace("… ", "pinball loss "), _with_interval(card.metrics, name, form))
             for name, form in _FORMATS.items()
-            if name in card.metrics
+            if name in words and name in card.metrics
         ],
         "weaknesses": weaknesses(card),
     }
@@ -281,6 +287,9 @@ _FORMATS = {
     "n": "{:,.0f}",
     "sp_vs_random_walk": "{:.3f}",
     "sp_vs_ewma_t": "{:.3f}",
+    "sp_vs_har_season": "{:.3f}",
+    "sp_vs_ewma_season": "{:.3f}",
+    "sp_vs_tickercast_plain_1h": "{:.3f}",
     "coverage_80": "{:.2%}",
     "coverage_95": "{:.2%}",
     "mae_vs_naive": "{:.3f}",

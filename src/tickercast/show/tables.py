@@ -77,11 +77,12 @@ def _steps_table(made: Forecast, actual: Mapping[date, float] | None, left_out: 
 def summary_table(forecasts: Sequence[Forecast]) -> RenderableType:
     """The forecasts of many symbols: one row each, for the last step."""
     table = Table()
+    hours = any(not made.frequency.is_daily for made in forecasts)
     for heading in (
         "symbol",
-        "cutoff",
+        "cutoff (UTC)" if hours else "cutoff",
         "last close",
-        "last session",
+        "last hour (UTC)" if hours else "last session",
         "median",
         "change",
         "80% interval",
