@@ -11,7 +11,7 @@ from rich.console import Console
 from tests.support.told import CUTOFF, RESULTS, outlook_of_two, overview_row, told, told_hours
 
 from tickercast.domain.calibration import Calibration
-from tickercast.domain.forecast import Forecast
+from tickercast.domain.forecast import LEVELS, Forecast
 from tickercast.domain.width import Width
 from tickercast.reading.holdings import valued
 from tickercast.reading.track_record import ForecastDetails, TrackRecord
@@ -103,6 +103,20 @@ def test_a_report_of_hours_speaks_of_hours_and_describes_the_model_by_its_own_ca
     assert "at 2023-07-22 14:00 UTC, the close lies between" in text
     assert "UTC median change" in text
     assert not re.search("session|LSTM ensemble|cryptocurrencies|date median", text)
+
+
+def test_a_rate_and_its_indicators_have_the_same_decimals() -> None:
+    dollars = told("EURUSD=X")
+    names = [
+        name for name in dollars.bars if name not in ("session_date", "volume", "rsi_14", "volatility_20", "drawdown")
+    ]
+    made = dollars.made
+    steps = tuple(replace(step, **{name: getattr(step, name) * 0.010319 for name in LEVELS}) for step in made.steps)
+    bars = dollars.bars.assign(**{name: dollars.bars[name].astype(float) * 0.010319 for name in names})
+    page = read(replace(dollars, made=replace(made, last_close=1.0319, steps=steps), bars=bars))
+    assert "was 1.0319. After ten sessions, on 2023-08-04, the close lies between 0.9803 and 1.0835 with" in page.text
+    assert "SMA 20 1.0267" in page.text
+    assert "MACD -0.0026" in page.text
 
 
 def test_an_indicator_that_is_not_there_yet_is_left_out() -> None:

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console, RenderableType
 from tests.support.told import RESULTS, told_hours
 
-from tickercast.domain.forecast import Forecast, Step
+from tickercast.domain.forecast import LEVELS, Forecast, Step
 from tickercast.errors import UsageError
 from tickercast.show import sentences, tables
 
@@ -71,6 +71,24 @@ def test_closes_that_followed_are_counted_inside_each_interval() -> None:
 
 def test_a_source_without_the_sessions_that_followed_says_so() -> None:
     assert "does not hold the sessions" in shown(tables.forecast_table(made(), {}, "file://bucket"))
+
+
+@pytest.mark.parametrize(
+    ("last_close", "cells"),
+    [
+        (1.0319, "1.0422 +1.00% 0.9803 … 1.0835 0.9287 … 1.1351 1.0319"),
+        (9.86, "9.9586 +1.00% 9.3670 … 10.3530 8.8740 … 10.8460 9.8600"),
+        (10.2, "10.30 +1.00% 9.69 … 10.71 9.18 … 11.22 10.20"),
+        (0.00123456, "0.0012469 +1.00% 0.0011728 … 0.0012963 0.0011111 … 0.0013580 0.0012346"),
+    ],
+)
+def test_all_prices_of_a_symbol_have_the_decimals_of_its_last_close(last_close: float, cells: str) -> None:
+    whole = made()
+    prices = {name: getattr(whole.steps[-1], name) / 100 * last_close for name in LEVELS}
+    step = replace(whole.steps[-1], **prices)
+    assert " ".join(tables.step_cells(step, last_close, {step.end: last_close})[1:-1]) == cells
+    one = shown(tables.forecast_table(replace(whole, last_close=last_close, steps=(step,)), None, "file://bucket"))
+    assert cells.rpartition(" ")[0] in " ".join(one.split())
 
 
 def test_simulated_bars_are_said_to_be_so_everywhere() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -101,7 +102,7 @@ def forecast_figure(
     unit, longer = ("week", "W") if frequency.is_daily else ("day", "D")
     candles = aggregated(bars, longer) if many else bars
     followed = pd.concat([fan, ghosts])
-    form = _change if is_change else sentences.price
+    form = _change if is_change else partial(sentences.price, beside=fan["last_close"].iloc[0])
     figure.add_traces([*_earlier(ghosts, palette), *_fan(fan, palette, frequency, form), *_beside(beside, palette)])
     figure.add_trace(_candles(candles, palette, unit if many else frequency.noun))
     figure.add_traces([*_overlays(candles, overlays, palette)])

@@ -214,7 +214,7 @@ def _headline(shown: _Shown) -> st.delta_generator.DeltaGenerator:
     """The symbol with what its forecast says, in one line, and what stands against it; the place for its flags."""
     first, last = shown.fan.iloc[0], shown.fan.iloc[-1]
     low, high = (last[name] / last["last_close"] - 1 for name in ("close_lo_80", "close_hi_80"))
-    range_80 = sentences.interval(last["close_lo_80"], last["close_hi_80"])
+    range_80 = sentences.interval(last["close_lo_80"], last["close_hi_80"], last["last_close"])
     parts = [
         f"last close **{price(last['last_close'])}**",
         f"80% in {len(shown.fan)} {shown.frequency.noun}s **{range_80}** ({low:+.1%} to {high:+.1%})",
@@ -378,13 +378,14 @@ def _end(shown: _Shown) -> pd.Timestamp:
 
 def _alt(shown: _Shown, count: int, beside: Beside | None) -> str:
     target, noun, results = shown.fan.iloc[-1], shown.frequency.noun, shown.said.results
+    close = target["last_close"]
     mark = f" A dotted line stands at {results.effect}, where results act." if results and results.effect else ""
     compared = f" {beside.name} is drawn beside it." if beside else ""
     return (
-        f"{shown.symbol}: {count} {noun}s up to a close of {price(target['last_close'])}, then the fan. "
-        f"At the last {noun} its median is {price(target['close_median'])}, its 80% interval "
-        f"{sentences.interval(target['close_lo_80'], target['close_hi_80'])} and its 95% interval "
-        f"{sentences.interval(target['close_lo_95'], target['close_hi_95'])}.{mark}{compared}"
+        f"{shown.symbol}: {count} {noun}s up to a close of {price(close)}, then the fan. "
+        f"At the last {noun} its median is {price(target['close_median'], close)}, its 80% interval "
+        f"{sentences.interval(target['close_lo_80'], target['close_hi_80'], close)} and its 95% interval "
+        f"{sentences.interval(target['close_lo_95'], target['close_hi_95'], close)}.{mark}{compared}"
     )
 
 

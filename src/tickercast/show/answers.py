@@ -89,7 +89,9 @@ def odds_table(found: SymbolOdds, asked: Question, rows: Sequence[Ways[float]]) 
         table.add_column(heading, justify="right", no_wrap=True)
     for day, row in zip(found.outlook.dates, rows, strict=False):
         cells = (row.ends, row.closes, row.touches)
-        table.add_row(str(day), *(price(each) if asked.chance is not None else percent(each) for each in cells))
+        table.add_row(
+            str(day), *(price(each, made.last_close) if asked.chance is not None else percent(each) for each in cells)
+        )
     return Group(table, *notes(found.outlook, made.simulated), Text(measured(), style="dim"))
 
 
@@ -173,7 +175,7 @@ def paths_table(found: Outlook) -> RenderableType:
                 found.paths.high[number].max(axis=0),
             )
         ]
-        ranges = [f"{price(low)} – {price(high)}" for low, high in ends]
+        ranges = [f"{price(low, made.last_close)} – {price(high, made.last_close)}" for low, high in ends]
         table.add_row(made.symbol, price(made.last_close), str(made.steps[-1].target_date), *ranges)
     count = found.paths.close.shape[-1]
     line = Text(f"{count:,} paths from {found.cutoff}, drawn from {found.sessions:,} past sessions", style="dim")

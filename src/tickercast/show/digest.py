@@ -139,15 +139,16 @@ def _miss(each: Outcome) -> str:
     low, high = each.interval_80
     side = "below" if each.close < low else "above"
     beyond = "" if each.inside_95 else ", and outside the 95% interval too"
-    move = f"{each.symbol} closed at {price(each.close)} ({each.close / each.last_close - 1:+.1%})"
-    return f"{move}, {side} its 80% interval, {interval(low, high)}{beyond}"
+    move = f"{each.symbol} closed at {price(each.close, each.last_close)} ({each.close / each.last_close - 1:+.1%})"
+    return f"{move}, {side} its 80% interval, {interval(low, high, each.last_close)}{beyond}"
 
 
 def _anomaly(each: Anomaly) -> str:
     beside = "" if each.market_sigmas is None else f", {each.own_sigmas:+.1f} of them without the market's"
+    expected, close = interval(each.low, each.high, each.last_close), price(each.close, each.last_close)
     return (
-        f"{each.symbol} {each.close / each.last_close - 1:+.1%} to {price(each.close)}, outside its 95% interval, "
-        f"{interval(each.low, each.high)}: {each.sigmas:+.1f} standard deviations{beside}"
+        f"{each.symbol} {each.close / each.last_close - 1:+.1%} to {close}, outside its 95% interval, {expected}: "
+        f"{each.sigmas:+.1f} standard deviations{beside}"
     )
 
 

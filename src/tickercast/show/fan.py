@@ -37,7 +37,7 @@ def fan(made: Forecast, closes: Sequence[float], actual: Mapping[date, float] | 
     followed = [(actual or {}).get(step.end) for step in made.steps]
     shown = closes[-2 * _MOST_COLUMNS :]
     scale = _Scale([*shown, *_bounds(made), *(close for close in followed if close is not None)])
-    labels = {row: price(scale.value(row)) for row in (0, _ROWS // 2, _ROWS - 1)}
+    labels = {row: price(scale.value(row), made.last_close) for row in (0, _ROWS // 2, _ROWS - 1)}
     gutter = max(map(len, labels.values()))
     room = width - gutter - 2 - _per_step(made) * len(made.steps)
     left = [row[-room:] for row in _dots(shown, scale)]

@@ -81,7 +81,7 @@ def _cells(row: Row, *, is_flagged: bool) -> dict[str, Text]:
         "cutoff": Text(f"{row.cutoff}"),
         "close": Text(price(row.last_close)),
         "day": Text(number(row.change, "+.1%")),
-        "80% range": Text(interval(row.close_lo_80, row.close_hi_80)),
+        "80% range": Text(interval(row.close_lo_80, row.close_hi_80, row.last_close)),
         "±": Text(f"{(row.hi_80 - row.lo_80) / 2:.1%}"),
         "higher": Text(number(row.chance_higher, ".0%")),
         "width in its year": rank,

@@ -68,7 +68,7 @@ def _cells(row: Row, calibration: str, day: date) -> Cells:
         close=price(row.last_close),
         day=number(row.change, "+.1%"),
         fell=(row.change or 0) < 0,
-        interval=interval(row.close_lo_80, row.close_hi_80),
+        interval=interval(row.close_lo_80, row.close_hi_80, row.last_close),
         ends=f"{row.lo_80:+.1%} … {row.hi_80:+.1%}",
         rank=number(row.width_rank, ".0%"),
         spark=spark(row.widths),

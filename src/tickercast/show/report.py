@@ -181,11 +181,12 @@ def _seen(each: ForecastDetails) -> str:
 
 def _summary(each: ForecastDetails) -> str:
     made, last = each.made, each.made.steps[-1]
+    ends = [" and ".join(price(end, made.last_close) for end in last.interval(level)) for level in (80, 95)]
     when = f"on {last.target_date}" if made.frequency.is_daily else f"at {stamp(last.end)} UTC"
     return (
         f"The last close, of {sentences.moment(made)}, was {price(made.last_close)}. After {_sessions(each)}, "
-        f"{when}, the close lies between {' and '.join(map(price, last.interval(80)))} with a probability "
-        f"of 80%, and between {' and '.join(map(price, last.interval(95)))} with a probability of 95%."
+        f"{when}, the close lies between {ends[0]} with a probability "
+        f"of 80%, and between {ends[1]} with a probability of 95%."
     )
 
 
@@ -215,33 +216,29 @@ def _indicators(each: ForecastDetails) -> list[tuple[str, str, str]]:
     """Name, value and meaning of each indicator at the last bar; one that is not known yet is left out."""
     if each.bars.empty:
         return []
-    last, noun = each.bars.iloc[-1], each.made.frequency.noun
+    last, noun, close = each.bars.iloc[-1], each.made.frequency.noun, each.made.last_close
     return [
-        (name, form(last[column]), meaning.format(noun=noun))
+        (name, format(last[column], form) if form else price(last[column], close), meaning.format(noun=noun))
         for column, (name, form, meaning) in _INDICATORS.items()
         if pd.notna(last[column])
     ]
 
 
-def _difference(value: float) -> str:
-    """Format a difference of prices, which may be small or negative."""
-    return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}"
-
-
-_INDICATORS: Mapping[str, tuple[str, Any, str]] = {
-    "sma_20": ("SMA 20", price, "mean close of the last 20 {noun}s"),
-    "sma_50": ("SMA 50", price, "mean close of the last 50 {noun}s"),
-    "ema_12": ("EMA 12", price, "exponential mean, 12 {noun}s"),
-    "ema_26": ("EMA 26", price, "exponential mean, 26 {noun}s"),
-    "macd": ("MACD", _difference, "EMA 12 less EMA 26"),
-    "macd_signal": ("MACD signal", _difference, "its own mean of nine {noun}s"),
-    "rsi_14": ("RSI 14", "{:.1f}".format, "0 to 100: the share of gains in the moves of 14 {noun}s (Wilder)"),
-    "bollinger_lower": ("Bollinger, lower", price, "SMA 20 less two standard deviations"),
-    "bollinger_upper": ("Bollinger, upper", price, "SMA 20 and two standard deviations"),
-    "atr_14": ("ATR 14", _difference, "mean true range of 14 {noun}s"),
-    "volatility_20": ("Volatility", "{:.1%}".format, "of the last 20 {noun}s, a year"),
-    "drawdown": ("Drawdown", "{:.1%}".format, "from the highest close so far"),
+_INDICATORS: Mapping[str, tuple[str, str, str]] = {
+    "sma_20": ("SMA 20", "", "mean close of the last 20 {noun}s"),
+    "sma_50": ("SMA 50", "", "mean close of the last 50 {noun}s"),
+    "ema_12": ("EMA 12", "", "exponential mean, 12 {noun}s"),
+    "ema_26": ("EMA 26", "", "exponential mean, 26 {noun}s"),
+    "macd": ("MACD", "", "EMA 12 less EMA 26"),
+    "macd_signal": ("MACD signal", "", "its own mean of nine {noun}s"),
+    "rsi_14": ("RSI 14", ".1f", "0 to 100: the share of gains in the moves of 14 {noun}s (Wilder)"),
+    "bollinger_lower": ("Bollinger, lower", "", "SMA 20 less two standard deviations"),
+    "bollinger_upper": ("Bollinger, upper", "", "SMA 20 and two standard deviations"),
+    "atr_14": ("ATR 14", "", "mean true range of 14 {noun}s"),
+    "volatility_20": ("Volatility", ".1%", "of the last 20 {noun}s, a year"),
+    "drawdown": ("Drawdown", ".1%", "from the highest close so far"),
 }
+"""The indicators by column: name, format and meaning; one without a format is in the currency of the prices."""
 
 
 def _record_rows(each: ForecastDetails) -> list[tuple[str, str]]:

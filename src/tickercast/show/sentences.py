@@ -1,7 +1,9 @@
 """The sentences of the output, each written once: verdicts, hit counts and warnings."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -39,22 +41,48 @@ _BY_CHANCE = 0.025
 # ---------------------------------------------------------------- numbers
 
 
-def price(value: float) -> str:
-    """A price with as many decimals as its size asks for.
+def decimals(value: float) -> int:
+    """How many decimals a price of this size asks for: two from 10 on, and below as many as make five digits.
+
+    >>> [decimals(value) for value in (1891.5, 10.0, 9.5, 1.0312, 0.9969, 0.0001234567, 0.0)]
+    [2, 2, 4, 4, 5, 8, 2]
+    """
+    size = abs(value)
+    return 4 - math.floor(math.log10(size)) if 0 < size < 10 else 2
+
+
+def price(value: float, beside: float | None = None) -> str:
+    """A price with as many decimals as its size asks for, or that of the price beside it.
 
     >>> price(1891.5), price(343.7699890136719), price(0.0001234567), price(-1234567.0)
     ('1,891.50', '343.77', '0.00012346', '-1,234,567.00')
+    >>> price(1.0559812), price(0.99686), price(0.99686, beside=1.0326)
+    ('1.0560', '0.99686', '0.9969')
+
+    Args:
+        value: the price.
+        beside: another price of the same symbol, such as its last close, so that both have the same decimals.
     """
-    return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.5g}"
+    return f"{value:,.{decimals(value if beside is None else beside)}f}"
 
 
-def interval(low: float, high: float) -> str:
-    """An interval of prices.
+def interval(low: float, high: float, beside: float | None = None) -> str:
+    """An interval of prices, both with the decimals of its upper end or of the price beside it.
 
-    >>> interval(28.786, 31.691)
-    '28.79 … 31.69'
+    >>> interval(28.786, 31.691), interval(0.99686, 1.0612), interval(9.5, 10.5)
+    ('28.79 … 31.69', '0.9969 … 1.0612', '9.50 … 10.50')
     """
-    return f"{price(low)} … {price(high)}"
+    beside = high if beside is None else beside
+    return f"{price(low, beside)} … {price(high, beside)}"
+
+
+def amount(value: float) -> str:
+    """A sum of money in the currency of an account.
+
+    >>> amount(100000.0), amount(5.25)
+    ('100,000.00', '5.25')
+    """
+    return f"{value:,.2f}"
 
 
 def number(value: float | None, form: str) -> str:
@@ -74,19 +102,21 @@ def moment(made: Forecast) -> str:
     return stamp(made.end) + ("" if made.frequency.is_daily else " UTC")
 
 
-def close_in_words(row: Mapping[Any, Any], frequency: Frequency = DAILY, form: Callable[[float], str] = price) -> str:
+def close_in_words(
+    row: Mapping[Any, Any], frequency: Frequency = DAILY, form: Callable[[float], str] | None = None
+) -> str:
     """What a step says about its close, in words.
 
     Args:
         row: a forecast's step, with `target_date` and the columns of its intervals.
         frequency: of the bars.
-        form: how a price is written.
+        form: how a price is written; by default all with the decimals of the median.
 
     >>> days = {"target_date": date(2023, 8, 4), "close_median": 341.0}
     >>> close_in_words(days | {"close_lo_80": 330, "close_hi_80": 351, "close_lo_95": 322, "close_hi_95": 360})
     'Close on Fri 4 Aug: 80% between 330.00 and 351.00; 95% between 322.00 and 360.00; even odds at 341.00'
     """
-    end = row["target_date"]
+    end, form = row["target_date"], form or partial(price, beside=row["close_median"])
     when = f"on {end:%a} {end.day} {end:%b}" if frequency.is_daily else f"at {end:%a %H:%M} UTC"
     levels = (
         f"{level}% between {form(row[f'close_lo_{level}'])} and {form(row[f'close_hi_{level}'])}" for level in (80, 95)

@@ -390,22 +390,25 @@ def _title(made: Forecast) -> Text:
 
 
 def step_cells(step: Step, last_close: float, actual: Mapping[date, float] | None = None) -> tuple[str, ...]:
-    """One step of a forecast: date, median, change, both intervals; then the close that followed, if given."""
+    """One step of a forecast: date, median, change, both intervals; then the close that followed, if given.
+
+    All prices have the decimals of the last close.
+    """
     cells = (
         stamp(step.end),
-        price(step.close_median),
+        price(step.close_median, last_close),
         f"{step.close_median / last_close - 1:+.2%}",
-        interval(*step.interval(80)),
-        interval(*step.interval(95)),
+        interval(*step.interval(80), last_close),
+        interval(*step.interval(95), last_close),
     )
-    return cells if actual is None else (*cells, *_actual_cells(step, actual))
+    return cells if actual is None else (*cells, *_actual_cells(step, last_close, actual))
 
 
-def _actual_cells(step: Step, actual: Mapping[date, float]) -> tuple[str, str]:
+def _actual_cells(step: Step, last_close: float, actual: Mapping[date, float]) -> tuple[str, str]:
     close = actual.get(step.end)
     if close is None:
         return "–", ""
-    return price(close), next((f"{level}%" for level in (80, 95) if step.covers(close, level)), "outside")
+    return price(close, last_close), next((f"{level}%" for level in (80, 95) if step.covers(close, level)), "outside")
 
 
 def forecast_frame(fan: pd.DataFrame, frequency: Frequency = DAILY) -> pd.DataFrame:
@@ -416,20 +419,21 @@ def forecast_frame(fan: pd.DataFrame, frequency: Frequency = DAILY) -> pd.DataFr
         frequency: of the bars.
     """
     heading, form = ("session", "%a %Y-%m-%d") if frequency.is_daily else ("UTC", "%a %Y-%m-%d %H:%M")
+    last_close = fan["last_close"].iloc[0]
     table = {
         heading: [f"{end:{form}}" for end in fan["target_date"]],
-        "median": [price(close) for close in fan["close_median"]],
+        "median": [price(close, last_close) for close in fan["close_median"]],
         "change": [f"{ratio - 1:+.2%}" for ratio in fan["close_median"] / fan["last_close"]],
         **{
             f"{level}% interval": [
-                interval(low, high)
+                interval(low, high, last_close)
                 for low, high in zip(fan[f"close_lo_{level}"], fan[f"close_hi_{level}"], strict=True)
             ]
             for level in (80, 95)
         },
     }
     if fan["actual"].notna().any():
-        table["actual"] = ["–" if pd.isna(close) else price(close) for close in fan["actual"]]
+        table["actual"] = ["–" if pd.isna(close) else price(close, last_close) for close in fan["actual"]]
         table["inside"] = list(fan["inside"])
     return pd.DataFrame(table)
 

@@ -12,7 +12,7 @@ from tickercast.domain.frequency import stamp
 from tickercast.jobs.trading.trade import Traded
 from tickercast.reading.trading import TradingStatus
 from tickercast.show.fitting import Table
-from tickercast.show.sentences import NOT_ADVICE, SIMULATED, listed, number, price
+from tickercast.show.sentences import NOT_ADVICE, SIMULATED, amount, listed, number, price
 
 _LEFT = ("account", "strategy", "symbol", "leg", "side", "status", "why", "reason", "cutoff")
 
@@ -35,8 +35,8 @@ def traded_title(found: Traded) -> str:
     bar = stamp(found.cutoff) if found.cutoff else "no bar"
     what = "simulated exchange" if found.simulated else "paper"
     return (
-        f"{found.account}, {what}: {found.variant.name} after {bar}, equity {price(float(found.state.equity))} "
-        f"{found.state.currency}, cash {price(float(found.state.cash))}"
+        f"{found.account}, {what}: {found.variant.name} after {bar}, equity {amount(float(found.state.equity))} "
+        f"{found.state.currency}, cash {amount(float(found.state.cash))}"
     )
 
 
@@ -72,7 +72,7 @@ def traded_line(found: Traded) -> str:
     """A run in a line, for flows and the digest."""
     halt = f"; HALTED: {found.halt.reason}" if found.halt else ""
     orders = f"{len(found.sent)} order{'s' * (len(found.sent) != 1)}"
-    equity = f"{price(float(found.state.equity))} {found.state.currency}"
+    equity = f"{amount(float(found.state.equity))} {found.state.currency}"
     left = "".join(f"; {each}" for each in listed([f"{symbol}: {why}" for symbol, why in found.left.items()], 3))
     return f"{found.account}: {found.variant.name}, {orders}, equity {equity}{halt}{left}"
 
@@ -121,7 +121,7 @@ def account_rows(found: TradingStatus) -> pd.DataFrame:
             "account": row["account"],
             "strategy": row["strategy"],
             "cutoff": f"{row['cutoff_at']:%Y-%m-%d %H:%M}",
-            "equity": f"{price(row['equity'])} {row['currency']}",
+            "equity": f"{amount(row['equity'])} {row['currency']}",
             "gain": number(row["gain"], "+.1%"),
             "drawdown": number(row["drawdown"], ".1%"),
         }
@@ -137,7 +137,7 @@ def position_rows(found: TradingStatus) -> pd.DataFrame:
             "symbol": row["symbol"],
             "quantity": f"{row['quantity']:,.6g}",
             "close": price(row["last_close"]),
-            "value": price(row["value"]),
+            "value": amount(row["value"]),
             "gain": number(row["gain"], "+,.2f"),
         }
         for row in found.positions.to_dict("records")
@@ -178,7 +178,7 @@ def trading_lines(found: TradingStatus) -> list[str]:
         held = found.positions[found.positions["account"] == row["account"]]
         what = ", ".join(f"{each['quantity']:,.6g} {each['symbol']}" for each in held.to_dict("records")[:8])
         more = f" and {len(held) - 8} more" if len(held) > 8 else ""
-        equity = f"{price(row['equity'])} {row['currency']}"
+        equity = f"{amount(row['equity'])} {row['currency']}"
         lines.append(
             f"{row['account']}, {row['strategy']}: {equity}, {row['gain']:+.1%} since its start, "
             f"{row['drawdown']:.1%} below its peak; it holds {f'{what}{more}' or 'nothing'}"
