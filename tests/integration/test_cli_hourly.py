@@ -153,6 +153,17 @@ def test_a_stored_hour_is_found_by_its_moment_with_a_zone_and_without(run: Calla
         assert found.made.end == datetime(2022, 5, 2, 14, tzinfo=UTC)
 
 
+def test_a_report_of_days_says_where_one_of_hours_comes_from(run: Callable[..., Result]) -> None:
+    assert run("forecast", "BTCUSDT", "2022-05-02 14:00", "--every", "1h", "--source", "hours").exit_code == 0
+    hours = "A report of hours is written when they are forecast: tickercast forecast BTCUSDT --every 1h --report FILE."
+    of_coin, of_both, of_all = (str(run("report", *words).exception) for words in (["BTCUSDT"], ["BTCUSDT", "IBM"], []))
+    assert of_coin == f"No forecast of days of BTCUSDT is stored, and this report needs one. {hours}"
+    assert of_both.endswith(
+        f"of BTCUSDT, IBM is stored, and this report needs one. Run: tickercast forecast IBM DATE. {hours}"
+    )
+    assert of_all.endswith(f"Run: tickercast forecast TICKER DATE. {hours}")
+
+
 def test_the_json_of_hours_has_moments_and_fits_its_schema(run: Callable[..., Result]) -> None:
     words = ("forecast", "BTCUSDT", "ETHUSDT", "2022-05-02", "14:00", "--every", "1h", "--source", "hours", "--json")
     done = run(*words)
@@ -209,7 +220,7 @@ def test_a_report_and_a_chart_of_hours_are_drawn(run: Callable[..., Result]) -> 
     assert done.exit_code == 0, done.output
     page = Path("r.html").read_text()
     assert "BTCUSDT from 2022-05-02 14:00 UTC" in page
-    assert "After 24 hours, on 2022-05-03 14:00, the close lies between" in page
+    assert "After 24 hours, at 2022-05-03 14:00 UTC, the close lies between" in page
     assert Path("c.png").read_bytes().startswith(b"\x89PNG")
 
 

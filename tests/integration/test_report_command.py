@@ -63,8 +63,11 @@ def test_a_report_of_what_came_true_does_not_call_the_forecast_old(workspace: Pa
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["report", "IBM"], "No forecast of IBM is stored, and a report needs one. Run tickercast forecast first."),
-        (["report", "--as-of", "2012-01-03"], "No forecast of any symbol is stored up to 2012-01-03"),
+        (
+            ["report", "IBM"],
+            "No forecast of days of IBM is stored, and this report needs one. Run: tickercast forecast IBM DATE.",
+        ),
+        (["report", "--as-of", "2012-01-03"], "No forecast of days is stored up to 2012-01-03"),
         (["report", "--out", "nowhere/r.html"], "there is no folder nowhere"),
         (["report", "--out", "r.pdf"], "--out 'r.pdf' does not end in .html or .htm"),
         (["report", "--holdings", "none.csv"], "none.csv cannot be read"),

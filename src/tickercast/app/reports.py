@@ -8,11 +8,12 @@ from tickercast.app.access import Access
 from tickercast.app.outlooks import Outlooks
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast, Role
-from tickercast.domain.frequency import DAILY
+from tickercast.domain.frequency import DAILY, HOURLY
 from tickercast.domain.freshness import freshness_of
 from tickercast.domain.symbols import one_or_more, parse_symbol
 from tickercast.domain.width import Width
 from tickercast.errors import TooFewSessions, UsageError
+from tickercast.reading import views
 from tickercast.reading.calibration import calibrations
 from tickercast.reading.forecasts import champion_forecasts
 
@@ -64,7 +65,7 @@ class Reports(Access, Outlooks):
     def stored_report(
         self, symbols: str | Sequence[str] = (), as_of: date | str | None = None, *, holdings: str | Path = ""
     ) -> str:
-        """Write the report of stored forecasts by the champion.
+        """Write the report of stored forecasts of days by the champion.
 
         Args:
             symbols: those wanted; those that are held by default, or all that are still forecast.
@@ -72,7 +73,7 @@ class Reports(Access, Outlooks):
             holdings: a file of holdings, whose risk is shown too.
 
         Raises:
-            UsageError: nothing is stored of a symbol, or there are too many; or as `report`.
+            UsageError: no forecast of days is stored of a symbol, or there are too many; or as `report`.
             TooFewSessions, Transient: as `report`.
         """
         held = self.portfolio(holdings, as_of) if holdings else None
@@ -82,15 +83,27 @@ class Reports(Access, Outlooks):
         rows = {row.symbol: row.cutoff for row in self.overview(wanted, cutoff)}
         missing = [symbol for symbol in wanted if symbol not in rows]
         if missing or not rows:
-            named = ", ".join(missing) or "any symbol"
-            raise UsageError(
-                f"No forecast of {named} is stored{f' up to {cutoff}' if cutoff else ''}, and a report needs one. Run "
-                "tickercast forecast first."
-            )
+            raise UsageError(self._no_days(missing, cutoff))
         if len(rows) > LARGEST:
             raise UsageError(f"{len(rows)} symbols are forecast, and one report takes {LARGEST}. Name fewer symbols.")
         made = champion_forecasts(rows, self.tables)
         return self.report([made[symbol] for symbol in wanted or sorted(made)], holdings=holdings)
+
+    def _no_days(self, missing: Sequence[str], cutoff: date | None) -> str:
+        """What to do where no forecast of days is stored: of some symbols, or of any."""
+        known = views.symbols(self.tables, HOURLY.name)
+        hours = [symbol for symbol in known if symbol in missing or not (missing or cutoff)]
+        others = " ".join(symbol for symbol in missing if symbol not in hours) or "TICKER"
+        said = f"No forecast of days{' of ' * bool(missing)}{', '.join(missing)} is stored"
+        advice = (
+            [] if missing and set(missing) <= set(hours) else [f"Run: tickercast forecast {others} {cutoff or 'DATE'}."]
+        )
+        if hours:
+            advice.append(
+                "A report of hours is written when they are forecast: tickercast forecast "
+                f"{' '.join(hours)} --every 1h --report FILE."
+            )
+        return f"{said}{f' up to {cutoff}' if cutoff else ''}, and this report needs one. {' '.join(advice)}"
 
     def _widths(self, made: Sequence[Forecast]) -> dict[str, Width]:
         """Why each daily interval is so wide, where enough bars are stored."""

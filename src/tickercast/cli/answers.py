@@ -166,7 +166,7 @@ def report(
     symbols_file: SymbolsFile = "",
     as_of: AsOf = "",
 ) -> None:
-    """Write a report of stored forecasts.
+    """Write a report of stored forecasts of days.
 
     Overview, portfolio, and for each symbol chart, width, record and indicators.
     """

@@ -75,7 +75,7 @@ def overview(
     service = open_app()
     with bar("reading"):
         found = service.overview(symbols, day_of(as_of) if as_of else None)
-    of = f" of the {KEPT_FOR.days} days up to {as_of}" if as_of else ""
+    of = f" of the {KEPT_FOR.days} days up to {as_of}" if as_of else " of days"
     rows = [row for row in ordered(found, sort) if not state or row.state == state]
     if as_json:
         print_data(overview_json(rows) + "\n")
