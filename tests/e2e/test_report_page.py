@@ -1,16 +1,16 @@
-"""The report in a browser: it requests nothing, nothing overflows, and axe-core finds no fault."""
+"""Reports in a browser: they request nothing, nothing overflows, and axe-core finds no fault."""
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
-from tests.support.told import outlook_of_two, overview_row, told
+from tests.support.told import backtest_of_two, outlook_of_two, overview_row, told
 
 from tickercast.domain.calibration import Calibration
 from tickercast.domain.width import Width
-from tickercast.show import report
+from tickercast.show import report, strategies
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -105,4 +105,35 @@ def test_printed_on_paper_it_is_light_even_where_the_screen_is_dark(browser: "Br
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(253, 253, 252)"
     assert page.pdf(format="A4").startswith(b"%PDF")
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def backtest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("backtest") / "backtest.html"
+    path.write_text(strategies.page(backtest_of_two()), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("width", "media"), [(390, "screen"), (1024, "screen"), (688, "print")]
+)  # 688: A4 less margins
+def test_the_page_of_a_backtest_shows_every_figure(
+    browser: "Browser", backtest: Path, width: int, media: Literal["screen", "print"]
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(backtest.as_uri())
+    page.emulate_media(media=media)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    beyond = "e.getBoundingClientRect().right > innerWidth + 1 || e.scrollWidth > innerWidth"
+    assert page.evaluate(f"[...document.querySelectorAll('body *')].filter(e => {beyond}).length") == 0
+    figures = page.locator("tbody td")
+    assert figures.count() == 2 * 8 + 2 * 3 * 13
+    assert all(cell.is_visible() for cell in figures.all())
+    assert page.get_by_role("img").count() == 1
+    heights = page.evaluate("[...document.querySelectorAll('svg text')].map(t => t.getBoundingClientRect().height)")
+    assert min(height for height in heights if height) > 8  # those of the other width are not shown
+    assert Axe().run(page).response["violations"] == []
     page.close()

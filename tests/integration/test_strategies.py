@@ -355,7 +355,7 @@ def test_a_page_holds_the_verdict_the_accounts_and_their_months(workspace: Path)
     assert "always-flat, my.decide: no edge after costs</h1>" in page
     assert "always-flat: no edge after costs. It never traded." in page
     assert NOT_ADVICE in page
-    assert page.count("<svg") == 1
+    assert page.count("<svg") == 2  # a wide one and one for phones
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
     found = App().strategy_backtest(
         variants_of([], ["my.py:decide"]), date(2010, 1, 4), date(2012, 6, 28), source="sample", symbols=["MSFT", "IBM"]

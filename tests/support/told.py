@@ -8,10 +8,14 @@ import numpy as np
 import pandas as pd
 from tests.support.trading import shipped_bundle
 
+from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import Forecast, Step
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.paths import Paths
+from tickercast.domain.signals import panel
+from tickercast.domain.strategy import parse
+from tickercast.domain.strategy_backtest import Backtest, Costs, backtest
 from tickercast.reading.holdings import PortfolioOutlook, read_holdings, valued
 from tickercast.reading.outlook import Outlook
 from tickercast.reading.overview import Row
@@ -64,6 +68,18 @@ def told_hours(model: str = "har-season") -> ForecastDetails:
     )
     closed = pd.date_range(end=cutoff, periods=90, freq="h")
     return replace(daily, made=made, card=card, bars=daily.bars.assign(closed_at=closed, atr_14=0.5))
+
+
+def backtest_of_two() -> Backtest:
+    """Two strategies, one of them with a long name, over two years of a walk in two symbols."""
+    random, days = np.random.default_rng(3), np.arange("2021-03-01", "2023-07-01", dtype="datetime64[D]")
+    series = []
+    for symbol in ("MSFT", "IBM"):
+        close = 100 * np.exp(np.cumsum(0.02 * random.standard_normal(len(days))))
+        prices = dict.fromkeys(("open", "high", "low", "close", "adj_close"), close)
+        series.append(Bars(symbol, {"session_date": days, **prices, "volume": np.full(len(days), 1e6)}))
+    named = [parse("buy-and-hold"), parse("volatility-target:target=0.155,most=0.5")]
+    return backtest(panel(series, []), named, Costs())
 
 
 def bars(sessions: int) -> pd.DataFrame:

@@ -90,19 +90,22 @@ def forecast_svg(each: ForecastDetails, *, name: str, alt: str, narrow: bool = F
     return _element(drawn.decode(), name, alt)
 
 
-def accounts_svg(accounts: pd.DataFrame, *, name: str, alt: str) -> str:
+def accounts_svg(accounts: pd.DataFrame, *, name: str, alt: str, narrow: bool = False) -> str:
     """Draw equity after costs, dotted before them, and drawdown of simulated accounts as an element for a page.
+
+    The narrow form fits a phone.
 
     Args:
         accounts: from `show.strategies.accounts`; four strategies have colours of their own.
         name: a prefix for its ids.
         alt: the alternative text.
+        narrow: whether to draw the narrow form.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import PercentFormatter
 
     with _style():
-        figure = Figure(figsize=(_WIDE, _TALL * 1.4), layout="constrained")
+        figure = Figure(figsize=(_NARROW if narrow else _WIDE, _TALL * 1.4), layout="constrained")
         upper, lower = figure.subplots(2, sharex=True, height_ratios=(2, 1))
         for number, (strategy, rows) in enumerate(accounts.groupby("strategy", sort=False)):
             colour = COLOURS[_ACCOUNTS[number % len(_ACCOUNTS)]]
@@ -241,6 +244,7 @@ def _style() -> Iterator[None]:
         {
             "axes.formatter.limits": (-12, 16),  # no power of ten in the corner: prices are written whole
             "axes.formatter.useoffset": False,
+            "date.converter": "concise",
             "font.size": 9,
             "svg.fonttype": "none",
             "svg.hashsalt": "tickercast",

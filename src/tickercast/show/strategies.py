@@ -249,17 +249,17 @@ def page(found: Backtest) -> str:
         lstrip_blocks=True,
     )
     names = [result.variant.name for result in found.results]
-    table = rows(found)
+    table, moves = rows(found), accounts(found)
+    alt = f"Equity and drawdown of {', '.join(names)}. {title(found)}"
     return environment.get_template("strategies.html").render(
         title=f"{', '.join(names)}: {'an edge' if _claims(found) else 'no edge'} after costs",
         about=title(found),
         verdicts=[verdict(found, result) for result in found.results],
         notes=list(notes(found)),
         heads=list(table.columns),
-        rows=table.to_numpy().tolist(),
-        chart=chart.accounts_svg(
-            accounts(found), name="accounts", alt=f"Equity and drawdown of {', '.join(names)}. {title(found)}"
-        ),
+        rows=table.to_dict("records"),
+        wide=chart.accounts_svg(moves, name="wide", alt=alt),
+        narrow=chart.accounts_svg(moves, name="narrow", alt=alt, narrow=True),
         months=[(result.variant.name, months(result)) for result in found.results],
         colours=chart.COLOURS,
         version=__version__,
