@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pytest
-from tests.support.told import backtest_of_two, outlook_of_two, overview_row, told
+from tests.support.told import backtest_of_two, outlook_of_two, overview_row, told, told_hours
 
 from tickercast.domain.calibration import Calibration
 from tickercast.domain.width import Width
@@ -34,6 +34,7 @@ def browser() -> "Iterator[Browser]":
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "report.html"
     details = [told(actual={FIRST: 107.0}), told("ETH-USD", simulated=True, record=None), told("IBM", sessions=0)]
+    details += [told_hours(price=26135.9)]
     dear = dict.fromkeys(("last_close", "close_median", "close_lo_80", "close_hi_80"), 29512.34)
     rows = [overview_row("MSFT"), overview_row("ETH-USD", simulated=True), overview_row("IBM", **dear)]
     width = Width(10, 0.1, 0.1, 0.9, 1.1, 0.012, tuple(0.01 + 0.0001 * day for day in range(250)))
@@ -43,7 +44,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture(params=[(390, "light"), (390, "dark"), (1440, "light"), (1440, "dark")], ids=str)
+@pytest.fixture(params=[(390, "light"), (390, "dark"), (700, "light"), (1440, "light"), (1440, "dark")], ids=str)
 def page(request: pytest.FixtureRequest, browser: "Browser", file: Path) -> "Iterator[Page]":
     width, scheme = request.param
     opened = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
@@ -65,11 +66,15 @@ def test_the_page_fits_its_width_and_shows_one_picture_a_symbol(page: "Page") ->
     sideways = "/auto|scroll/.test(getComputedStyle(e).overflowX)"
     assert page.evaluate(f"[...document.querySelectorAll('*')].filter(e => {sideways}).length") == 0
     assert page.locator("table.overview tr.first").first.locator("td:visible").count() == (3 if wide == 390 else 5)
+    assert (
+        page.evaluate("Math.max(...[...document.querySelectorAll('*')].map(e => e.getBoundingClientRect().right))")
+        <= wide
+    )
     steps = page.locator("section.symbol table.steps").first
     assert all(end in steps.inner_text() for end in ("95.00 … 105.00", "90.00 … 110.00"))  # no interval is left out
     pictures = page.get_by_role("img")
-    assert pictures.count() == 3
-    for number in range(3):
+    assert pictures.count() == 4
+    for number in range(4):
         box = pictures.nth(number).bounding_box()
         assert box is not None
         assert box["x"] >= 0
@@ -104,6 +109,8 @@ def test_printed_on_paper_it_is_light_even_where_the_screen_is_dark(browser: "Br
     page.goto(file.as_uri())
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(253, 253, 252)"
+    page.set_viewport_size({"width": 688, "height": 1000})  # A4 less margins
+    assert page.evaluate("document.documentElement.scrollWidth") == 688
     assert page.pdf(format="A4").startswith(b"%PDF")
     page.close()
 

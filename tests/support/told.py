@@ -10,7 +10,7 @@ from tests.support.trading import shipped_bundle
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDay
-from tickercast.domain.forecast import Forecast, Step
+from tickercast.domain.forecast import LEVELS, Forecast, Step
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.paths import Paths
 from tickercast.domain.signals import panel
@@ -56,18 +56,27 @@ def told(
     return ForecastDetails(made, bars(sessions), record, card, actual)
 
 
-def told_hours(model: str = "har-season") -> ForecastDetails:
-    """The same of a coin by a model of hours, from 14:00 on, after ninety hours."""
+def told_hours(model: str = "har-season", price: float = 100.0) -> ForecastDetails:
+    """The same of a coin at a price by a model of hours, from 14:00 on, after ninety hours, with what followed."""
     daily, cutoff = told("BTCUSDT", sessions=90), datetime(2023, 7, 21, 14, tzinfo=UTC)
     ends = [cutoff + timedelta(hours=step) for step in range(1, 25)]
-    first = daily.made.steps[0]
+    levels = {name: getattr(daily.made.steps[0], name) * price / 100 for name in LEVELS}
+    first = replace(daily.made.steps[0], **levels)
     steps = tuple(replace(first, step=n, target_date=end.date(), target_at=end) for n, end in enumerate(ends, start=1))
     card = shipped_bundle(model).card
     made = replace(
-        daily.made, steps=steps, frequency=HOURLY, cutoff_at=cutoff, model_name=model, model_version=card.version
+        daily.made,
+        last_close=price,
+        steps=steps,
+        frequency=HOURLY,
+        cutoff_at=cutoff,
+        model_name=model,
+        model_version=card.version,
     )
     closed = pd.date_range(end=cutoff, periods=90, freq="h")
-    return replace(daily, made=made, card=card, bars=daily.bars.assign(closed_at=closed, atr_14=0.5))
+    prices = {name: daily.bars[name] * price / 100 for name in ("open", "high", "low", "close")}
+    bars = daily.bars.assign(**prices, closed_at=closed, atr_14=0.5)
+    return replace(daily, made=made, card=card, bars=bars, actual=dict.fromkeys(ends, price))
 
 
 def backtest_of_two() -> Backtest:
