@@ -742,8 +742,8 @@ def test_the_chance_of_a_price_is_that_of_the_command(testing: Any) -> None:
     chances = odds.odds.below(odds.log_return(29.0))
     said = " ".join(element.value for element in lower.caption)
     assert (
-        f"By 2012-08-29: some low touches 29 with a chance of {percent(chances.touches[-1])}, some close lies below it "
-        f"with {percent(chances.closes[-1])}, and the last one with {percent(chances.ends[-1])}."
+        f"By 2012-08-29: some low touches 29.00 with a chance of {percent(chances.touches[-1])}, some close lies below "
+        f"it with {percent(chances.closes[-1])}, and the last one with {percent(chances.ends[-1])}."
     ) in said
 
 
@@ -766,7 +766,62 @@ def test_the_chance_of_a_price_is_in_the_prices_of_the_picture_after_a_split(
     assert 0.5 < level / early.last_close < 0.55
     chances = before.odds.above(before.log_return(2 * level))
     said = " ".join(element.value for element in shown.caption)
-    assert f"some high touches {level:,.4g} with a chance of {percent(chances.touches[-1])}," in said
+    assert f"some high touches {level:,.2f} with a chance of {percent(chances.touches[-1])}," in said
+
+
+@pytest.mark.parametrize(
+    ("symbol", "start", "form", "typed", "named"),
+    [
+        ("BTC-USD", 28_000.0, "%.2f", 29_123.45, "29,123.45"),
+        ("MSFT", 320.0, "%.2f", 330.555, "330.56"),
+        ("EURUSD=X", 1.06, "%.4f", 1.0953, "1.0953"),
+        ("DOGE-USD", 0.00012, "%.8f", 0.00012345, "0.00012345"),
+    ],
+)
+def test_the_chance_is_that_of_the_price_in_the_box(
+    monkeypatch: pytest.MonkeyPatch, symbol: str, start: float, form: str, typed: float, named: str
+) -> None:
+    from streamlit.testing.v1 import AppTest
+
+    from tickercast.dashboard import state
+
+    asked: list[float] = []
+
+    def odds(symbol: str, cutoff: date, level: float, last_close: float) -> pd.DataFrame:
+        asked.append(level)
+        return pd.DataFrame({"target_date": [pd.Timestamp("2023-08-04")], "ends": 0.1, "closes": 0.2, "touches": 0.3})
+
+    def page(symbol: str, start: float) -> None:
+        import pandas as pd
+
+        from tickercast.dashboard import odds_section
+
+        odds_section.show(symbol, pd.DataFrame({"last_close": [start], "cutoff": [pd.Timestamp("2023-07-21")]}))
+
+    monkeypatch.setattr(state, "odds", odds)
+    shown = AppTest.from_function(page, args=(symbol, start), default_timeout=60).run()
+    [box] = shown.number_input
+    assert box.proto.format == form
+    assert f"{asked[-1]:,.{form[2]}f}" in shown.caption[0].value
+    box.set_value(typed).run()
+    assert asked[-1] == float(named.replace(",", ""))
+    assert f"touches {named} with a chance of 30%" in shown.caption[0].value
+
+
+def test_what_is_read_beside_the_pointer_has_the_decimals_of_the_price() -> None:
+    none, change = vintage().iloc[:0], figures.as_change(vintage(), 100.0)
+    for fan, is_change, form in (
+        (vintage(), False, ",.2f"),
+        (vintage(last_close=1.06), False, ",.4f"),
+        (change, True, "+.1%"),
+    ):
+        drawn = figures.forecast_figure(bars(), fan, none, LIGHT, overlays=["SMA 20"], is_change=is_change)
+        assert drawn.layout.yaxis.hoverformat == form
+        [overlay] = [trace for trace in drawn.data if trace.name == "SMA 20"]
+        assert overlay.hovertemplate == "%{y}", "by the format of the axis"
+    bins = pd.DataFrame({"close_from": [1.01], "close_to": [1.02], "sessions": [250]})
+    histogram = figures.histogram_figure(bins, vintage(last_close=1.06), LIGHT)
+    assert histogram.data[0].hovertemplate.startswith("%{customdata[0]:,.4f} to %{customdata[1]:,.4f}: ")
 
 
 def test_the_portfolio_page_values_what_is_typed(testing: Any) -> None:

@@ -113,7 +113,9 @@ def forecast_figure(
         figure.update_xaxes(rangebreaks=_breaks(bars, fan, ghosts, beside))
     figure.update_xaxes(rangeslider_visible=False, showgrid=False)
     figure.update_yaxes(side="right", automargin=True)
-    figure.update_yaxes(tickformat="+.0%" if is_change else None, row=1, col=1)
+    places = sentences.decimals(fan["last_close"].iloc[0])
+    read = {"tickformat": "+.0%", "hoverformat": "+.1%"} if is_change else {"hoverformat": f",.{places}f"}
+    figure.update_yaxes(**read, row=1, col=1)
     _laid_out(figure, sum(heights) + _LEGEND)
     legend = {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "xanchor": "left", "x": 0}
     figure.update_layout(legend=legend, margin={"b": 30 + _LEGEND})
@@ -170,6 +172,7 @@ def aggregated(bars: pd.DataFrame, period: str = "W") -> pd.DataFrame:
 
 def histogram_figure(bins: pd.DataFrame, fan: pd.DataFrame, palette: Palette) -> go.Figure:
     """Draw the distribution of a year's closes, and the 80% interval of the tenth session."""
+    places = sentences.decimals(fan["last_close"].iloc[0])
     figure = go.Figure(
         go.Bar(
             x=(bins["close_from"] + bins["close_to"]) / 2,
@@ -177,7 +180,9 @@ def histogram_figure(bins: pd.DataFrame, fan: pd.DataFrame, palette: Palette) ->
             width=bins["close_to"] - bins["close_from"],
             marker={"color": palette.ghost, "line": {"width": 0}},
             customdata=bins[["close_from", "close_to"]],
-            hovertemplate="%{customdata[0]:.2f} to %{customdata[1]:.2f}: %{y} closes<extra></extra>",
+            hovertemplate=(
+                f"%{{customdata[0]:,.{places}f}} to %{{customdata[1]:,.{places}f}}: %{{y}} closes<extra></extra>"
+            ),
         )
     )
     last = fan.iloc[-1]
@@ -359,7 +364,7 @@ def _beside(beside: Beside | None, palette: Palette) -> Iterator[go.Scatter]:
         mode="lines",
         line={"color": palette.walk, "width": 1.5},
         legendgroup="beside",
-        hovertemplate="%{y:+.1%}" if beside.bars is not None else "%{y:,.2f}",
+        hovertemplate="%{y}",
     )
 
 
@@ -410,7 +415,7 @@ def _overlays(bars: pd.DataFrame, names: Sequence[str], palette: Palette) -> Ite
                 line={"color": colour, "width": 1.3, "dash": dash},
                 legendgroup=name,
                 showlegend=number == 0,
-                hovertemplate="%{y:,.2f}",
+                hovertemplate="%{y}",
             )
 
 
@@ -426,7 +431,7 @@ def _volume(figure: go.Figure, row: int, bars: pd.DataFrame, palette: Palette) -
 
 
 def _rsi(figure: go.Figure, row: int, bars: pd.DataFrame, palette: Palette) -> None:
-    figure.add_trace(_line(bars, "rsi_14", "RSI-14", palette.model), row=row, col=1)
+    figure.add_trace(_line(bars, "rsi_14", "RSI-14", palette.model, ".1f"), row=row, col=1)
     for level in (30, 70):
         figure.add_hline(y=level, line={"color": palette.rule, "width": 1, "dash": "dot"}, row=row, col=1)
     figure.update_yaxes(title="RSI", range=[0, 100], tickvals=[30, 70], row=row, col=1)
@@ -436,21 +441,22 @@ def _macd(figure: go.Figure, row: int, bars: pd.DataFrame, palette: Palette) -> 
     values = bars["macd_histogram"].to_numpy(dtype=float)
     marker = {"color": np.where(values >= 0, palette.up, palette.down), "opacity": 0.55, "line": {"width": 0}}
     days = _days(bars["session_date"])
-    figure.add_trace(go.Bar(x=days, y=values, marker=marker, name="histogram", showlegend=False), row=row, col=1)
-    figure.add_trace(_line(bars, "macd", "MACD", palette.model), row=row, col=1)
-    figure.add_trace(_line(bars, "macd_signal", "signal", palette.lines[0]), row=row, col=1)
+    histogram = go.Bar(x=days, y=values, marker=marker, name="histogram", showlegend=False, hovertemplate="%{y:+.3g}")
+    figure.add_trace(histogram, row=row, col=1)
+    figure.add_trace(_line(bars, "macd", "MACD", palette.model, "+.3g"), row=row, col=1)
+    figure.add_trace(_line(bars, "macd_signal", "signal", palette.lines[0], "+.3g"), row=row, col=1)
     figure.update_yaxes(title="MACD", row=row, col=1)
 
 
 _PANELS = {"Volume": _volume, "RSI": _rsi, "MACD": _macd}
 
 
-def _line(bars: pd.DataFrame, column: str, name: str, colour: str) -> go.Scatter:
+def _line(bars: pd.DataFrame, column: str, name: str, colour: str, form: str) -> go.Scatter:
     values = bars[column].to_numpy(dtype=float)
     line = {"color": colour, "width": 1.3}
     return go.Scatter(
         x=_days(bars["session_date"]), y=values, name=name, mode="lines", line=line, showlegend=False,
-        hovertemplate="%{y:,.2f}",
+        hovertemplate=f"%{{y:{form}}}",
     )  # fmt: skip
 
 

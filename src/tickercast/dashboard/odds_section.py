@@ -7,6 +7,7 @@ import streamlit as st
 from tickercast.dashboard import state
 from tickercast.dashboard.figures import odds_figure
 from tickercast.show.answers import Question, measured, percent
+from tickercast.show.sentences import decimals, price
 
 _USUAL = 1.03  # of the last close: the price that is asked for at first
 
@@ -20,23 +21,27 @@ def show(symbol: str, fan: pd.DataFrame) -> None:
     """
     st.markdown("### The chance of a price")
     last = float(fan["last_close"].iloc[0])
-    level = st.number_input(
+    places = decimals(last)
+    typed = st.number_input(
         "Price",
         min_value=last / 10,
         max_value=last * 10,
         value=float(f"{last * _USUAL:.4g}"),
-        format="%.4g" if last < 1 else "%.2f",
+        step=10.0**-places,
+        format=f"%.{places}f",
         key=f"level-{symbol}-{last}",
         width=200,
     )
+    level = round(typed, places)  # what the box shows
+    named = price(level, beside=last)
     asked = Question(level=level, below=level < last)
     with state.section():
         found = state.odds(symbol, fan["cutoff"].iloc[0].date(), level, last)
-        state.picture(_figure(found, asked), key="odds", alt=f"Chances by session that {symbol} reaches {level:,.4g}")
+        state.picture(_figure(found, asked), key="odds", alt=f"Chances by session that {symbol} reaches {named}")
         side, touched = ("below", "low") if asked.below else ("above", "high")
         end = found.iloc[-1]
         st.caption(
-            f"By {end['target_date']:%Y-%m-%d}: some {touched} touches {level:,.4g} with a chance of "
+            f"By {end['target_date']:%Y-%m-%d}: some {touched} touches {named} with a chance of "
             f"{percent(end['touches'])}, some close lies {side} it with {percent(end['closes'])}, and the last one "
             f"with {percent(end['ends'])}. {measured()}"
         )
