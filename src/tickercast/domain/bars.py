@@ -192,7 +192,7 @@ class Bars:
         return self.rows(self._count_before(first), len(self))
 
     def between(self, first: date, last: date, source: str) -> "Bars":
-        """The same bars, from `first` to `last`.
+        """The same bars, from `first` to `last`, dates or moments (UTC, naive).
 
         Args:
             first: the first session that may be used.
@@ -205,7 +205,7 @@ class Bars:
         inside = self.since(first).through(last)
         if len(inside):
             return inside
-        needed = f"a bar on or before {last}" if last < self.first else f"a bar from {first} to {last}"
+        needed = f"a bar on or before {last}" if not len(self.through(last)) else f"a bar from {first} to {last}"
         raise NoRecentBars(
             f"{source} has {self.symbol} from {self.first} to {self.cutoff}, and {needed} was needed. Name a date that "
             "it has, or another source: --source yahoo, --source FOLDER or --source simulated."
