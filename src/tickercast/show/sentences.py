@@ -237,7 +237,9 @@ def verdict(row: Mapping[str, Any]) -> str:
     Args:
         row: of one model, over all steps.
     """
-    scored = f"{row['n']:,} forecast closes have come true, in {row['blocks']} blocks of 28 days"
+    n, blocks = row["n"], row["blocks"]
+    came = "close has" if n == 1 else "closes have"
+    scored = f"{n:,} forecast {came} come true, in {blocks} block{'s' * (blocks != 1)} of 28 days"
     covered = f"The 80% intervals covered {row['coverage_80']:.1%} of them, the 95% intervals {row['coverage_95']:.1%}."
     if row["verdict"] == TOO_EARLY:
         return f"{scored}; {BLOCKS} blocks are needed. {covered}"
