@@ -224,9 +224,10 @@ class Warehouse(Protocol):
         Args:
             name: the table or view.
             where: the value wanted, a list of values or of ranges, or a range, by column.
-            columns: those wanted; None: all.
+            columns: those wanted; None: all, of a table those that this release defines.
 
         Raises:
+            Outdated: it lacks one of them, since it is of an earlier release.
             WarehouseUnavailable: try again.
         """
 

@@ -56,6 +56,7 @@ from tickercast.backends.warehouse.sql import (
     additions,
     announce_migration,
     checked_query,
+    column_names,
     drops,
     missing_columns,
     month_of,
@@ -138,6 +139,7 @@ class BigQueryWarehouse:
     ) -> None:
         self._dataset = bigquery.DatasetReference(project, dataset)
         self._sql = sql
+        self._names = functools.cache(functools.partial(column_names, sql))
         self._location = location
         self._emulator = emulator
         self._patience_s = patience_s
@@ -261,7 +263,8 @@ class BigQueryWarehouse:
             terms.append(term)
             parameters += given
         condition = f" WHERE {' AND '.join(terms)}" if terms else ""
-        wanted = ", ".join(f"`{self._checked(column)}`" for column in columns) if columns else "*"
+        named = columns or self._names(name)
+        wanted = ", ".join(f"`{self._checked(column)}`" for column in named) or "*"
         return f"SELECT {wanted} FROM `{self._reference(name)}`{condition}", parameters  # noqa: S608
 
     def query(

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,6 +43,7 @@ from tickercast.backends.warehouse.sql import (
     additions,
     announce_migration,
     checked_query,
+    column_names,
     drops,
     from_duckdb,
     missing_columns,
@@ -119,6 +121,7 @@ class DuckDBWarehouse:
         self._lock = _LOCKS.setdefault(path.resolve(), threading.RLock())
         self._checkpoints = Checkpoints(path)
         self._sql = sql
+        self._names = cache(partial(column_names, sql))
         self._patience_s = patience_s
         self._engine: duckdb.DuckDBPyConnection | None = None
         self._shared: duckdb.DuckDBPyConnection | None = None
@@ -174,7 +177,7 @@ class DuckDBWarehouse:
         self, name: str, where: Mapping[str, Any] | None = None, columns: Sequence[str] | None = None
     ) -> pd.DataFrame:
         """Read the rows of a table or view."""
-        statement, values = _select(name, where, columns)
+        statement, values = _select(name, where, columns or self._names(name))
         with self._of_this_release(name):
             return self._attempt(lambda connection: connection.execute(statement, values).df(), reads=True)
 
@@ -182,7 +185,7 @@ class DuckDBWarehouse:
         self, name: str, where: Mapping[str, Any] | None = None, columns: Sequence[str] | None = None
     ) -> pa.Table:
         """Read the rows of a table or view as an Arrow table."""
-        statement, values = _select(name, where, columns)
+        statement, values = _select(name, where, columns or self._names(name))
         with self._of_this_release(name):
             return self._attempt(
                 lambda connection: connection.sql(statement, params=values).to_arrow_table(), reads=True
@@ -193,7 +196,7 @@ class DuckDBWarehouse:
         self, name: str, where: Mapping[str, Any] | None = None, *, limits: QueryLimits
     ) -> Iterator[pa.RecordBatchReader]:
         """Read the rows of a table or view batch by batch, from a copy of the file."""
-        statement, values = _select(name, where, None)
+        statement, values = _select(name, where, self._names(name))
         with self._of_this_release(name), self._on_a_copy(limits) as engine, memory_bounded(limits):
             yield engine.sql(statement, params=values).to_arrow_reader(_BATCH_ROWS)
 
@@ -627,7 +630,7 @@ def _with_nulls(rows: pa.Table | pd.DataFrame, table: str) -> pa.Table:
         raise SchemaMismatch(f"The rows do not fit the table {table}: {one_line(error)}.") from error
 
 
-def _select(name: str, where: Mapping[str, Any] | None, columns: Sequence[str] | None) -> tuple[str, list[Any]]:
+def _select(name: str, where: Mapping[str, Any] | None, columns: Sequence[str]) -> tuple[str, list[Any]]:
     terms = [_term(column, value) for column, value in (where or {}).items()]
     condition = " AND ".join(term for term, _ in terms) or "TRUE"
     wanted = ", ".join(map(_quoted, columns)) if columns else "*"

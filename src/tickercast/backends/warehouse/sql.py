@@ -80,6 +80,19 @@ def columns(table: SqlObject) -> list[Column]:
     ]
 
 
+def column_names(folder: Path, table: str) -> list[str]:
+    """The columns that a table's file defines, by which an earlier release's is told apart; none of a view.
+
+    Args:
+        folder: the folder with `tables/`.
+        table: the name of a table or view.
+    """
+    path = folder / "tables" / f"{table}.sql"
+    if not path.exists():
+        return []
+    return [column.name for column in columns(SqlObject(table, is_view=False, text=path.read_text(encoding="utf-8")))]
+
+
 @dataclass(frozen=True)
 class Migration:
     """A repeatable statement that fills new columns in the rows of an earlier release.
