@@ -28,6 +28,18 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() or one == "\n" else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
+def shortened(text: str, longest: int) -> str:
+    r"""A message in one line, without the full stop at its end; a longer one is cut between two words.
+
+    >>> shortened("It does not\nfit.", 20), shortened("It does not fit.", 12)
+    ('It does not fit', 'It does not …')
+    """
+    line = " ".join(text.split())
+    if len(line) <= longest:
+        return line.rstrip(" .!")
+    return f"{line[: longest + 1].rpartition(' ')[0] or line[:longest]} …"
+
+
 def without_secrets(text: str) -> str:
     """Text whose URLs have neither users and passwords nor tokens."""
     return _QUERY.sub(r"\1***", _USER.sub("***@", text)) if "://" in text else text

@@ -265,6 +265,28 @@ def a_damaged_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return said
 
 
+def a_log_of_another_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    file, log = tmp_path / "w.duckdb", tmp_path / "w.duckdb.wal"
+    made = warehouse(file)
+    made.provision()
+    made.close()
+    before = file.read_bytes()
+    with duckdb.connect(file) as connection:  # one that has written to the file since
+        connection.execute("CREATE TABLE mine (a INT); CHECKPOINT; PRAGMA disable_checkpoint_on_shutdown")
+        connection.execute("INSERT INTO mine VALUES (1)")
+    file.write_bytes(before)
+    said = sentence(lambda: warehouse(file).read("prices"))
+    log.rename(tmp_path / "first.wal")
+    made.compact()  # the file is another one
+    append(made, "prices", [price()], "k")
+    made.close()
+    file.write_bytes(before)
+    assert sentence(lambda: warehouse(file).read("prices")) == said
+    log.rename(tmp_path / "kept.wal")
+    assert warehouse(file).read("prices").empty  # the way out leads out
+    return said
+
+
 def a_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     file = tmp_path / "w.duckdb"
     warehouse(file).provision()
@@ -453,6 +475,7 @@ MAKERS: dict[str, Callable[[Path, pytest.MonkeyPatch], str]] = {
     "written by a newer DuckDB": newer_duckdb,
     "written by an old DuckDB": old_duckdb,
     "a damaged log": a_damaged_log,
+    "a log of another moment": a_log_of_another_moment,
     "a damaged file": a_damaged_file,
     "another kind of file": another_kind_of_file,
     "a full disk": a_full_disk,

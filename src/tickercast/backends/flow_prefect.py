@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tickercast import logs
 from tickercast.errors import FlowUnavailable, UsageError, retry_if_transient
+from tickercast.plain import shortened
 
 if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner
@@ -142,4 +143,4 @@ def _unavailable(url: str, error: Exception) -> FlowUnavailable:
 
 def _one_line(error: Exception) -> str:
     said = re.sub(r"^\[Errno -?\d+\] ", "", " ".join(str(error).split()))
-    return said[:200].rstrip(".") or type(error).__name__
+    return shortened(said, 200) or type(error).__name__

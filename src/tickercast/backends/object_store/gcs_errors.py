@@ -20,6 +20,7 @@ from tickercast.errors import (
     TickercastError,
     UsageError,
 )
+from tickercast.plain import shortened
 
 _VENDOR_ERRORS = (
     api.GoogleAPIError,
@@ -127,7 +128,7 @@ def _message(error: BaseException) -> str:
         return f"{type(error).__name__} at {urlsplit(error.request.url).netloc!s}"
     response = getattr(error, "response", None)
     text = str(error) if response is None or isinstance(error, DataCorruption) else _body(response)
-    return " ".join(text.split())[:300].rstrip(".")
+    return shortened(text, 300)
 
 
 def _body(response: requests.Response) -> str:

@@ -16,6 +16,7 @@ from tickercast.errors import (
     TickercastError,
     UsageError,
 )
+from tickercast.plain import shortened
 
 
 class NotOffered(EngineUnusable):
@@ -208,4 +209,4 @@ def _message(error: BaseException) -> str:
     if isinstance(error, boto.ClientError):
         found = error.response.get("Error", {})
         text = found.get("Message") or found.get("Code") or text
-    return re.sub(r"\?[^\s\"']*", "", " ".join(str(text).split()))[:300].rstrip(". ")
+    return shortened(re.sub(r"\?[^\s\"']*", "", str(text)), 300)

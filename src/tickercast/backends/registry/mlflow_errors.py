@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from tickercast import disk
 from tickercast.errors import BundleError, EngineUnusable, StoreUnavailable, TickercastError, UsageError
+from tickercast.plain import shortened
 
 _CONNECT_S = 10.0
 
@@ -154,4 +155,4 @@ def _one_line(error: Exception) -> str:
     if inner := re.search(r"\w+Error\(-?\d+, ['\"]([^'\"]+)", said):  # of the operating system, within all of that
         said = inner[1]
     said = re.sub(r"\(Background on this error.*|\[SQL:.*|<[^>]+>", " ", said, flags=re.DOTALL)
-    return " ".join(said.split())[:300].rstrip(".") or type(error).__name__
+    return shortened(said, 300) or type(error).__name__

@@ -21,6 +21,7 @@ from tickercast.errors import (
     UsageError,
     WarehouseUnavailable,
 )
+from tickercast.plain import shortened
 
 _TRANSIENT_REASONS = {
     "rateLimitExceeded",
@@ -161,7 +162,7 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, requests.RequestException) and error.request is not None:
         return f"{type(error).__name__} at {urlsplit(error.request.url).netloc!s}"
     message = _detail(error).get("message") or getattr(error, "message", None) or str(error)
-    return " ".join(str(message).split())[:300].rstrip(".")
+    return shortened(str(message), 300)
 
 
 def _translation(error: BaseException) -> tuple[type[TickercastError], str]:

@@ -13,6 +13,7 @@ import duckdb
 
 from tickercast import disk
 from tickercast.errors import EngineUnusable, NotSetUp, SchemaMismatch, TickercastError, WarehouseUnavailable
+from tickercast.plain import shortened
 
 LOCKED = re.compile(r"set lock|Conflicting lock")
 _HOLDER = re.compile(r"held in (.+?) \(PID (\d+)\)")
@@ -48,6 +49,14 @@ _TRANSLATIONS: Sequence[tuple[type[Exception], str, type[TickercastError], str]]
         "{last}). Open the file with that version, and run EXPORT DATABASE 'folder'. Delete the lines of "
         "folder/schema.sql that begin with CREATE VIEW. With {ours} open a new file, run IMPORT DATABASE 'folder', "
         "name the file in TICKERCAST_WAREHOUSE, and run `tickercast provision`, which makes the views.",
+    ),
+    (
+        duckdb.Error,
+        r"WAL (?:checkpoint iteration )?does not match",
+        EngineUnusable,
+        "{path} and its log {path}.wal, with the newest rows, are not of one moment: one of them was copied or "
+        "restored without the other. Put both back as they were at one moment; or move the log away, and keep it; "
+        + _BACK.format(lost="the log"),
     ),
     (
         duckdb.Error,
@@ -196,4 +205,4 @@ def held(url: str, patience_s: float, by: str) -> WarehouseUnavailable:
 def one_line(error: Exception) -> str:
     """What DuckDB says, without its advice on settings and its links."""
     said = str(error).split("\n\n", maxsplit=1)[0]
-    return re.sub(r"^[\w ]+ Error: ", "", " ".join(said.split()))[:200].rstrip(".!")
+    return shortened(re.sub(r"^[\w ]+ Error: ", "", said), 200)

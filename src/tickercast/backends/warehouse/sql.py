@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tickercast import logs
 from tickercast.errors import NotSetUp, Outdated, SchemaMismatch, UsageError
+from tickercast.plain import shortened
 
 
 @dataclass(frozen=True)
@@ -371,8 +372,8 @@ def checked_query(text: str) -> str:
     try:
         statements = sqlglot.parse(text, read="bigquery") if isinstance(text, str) else []
     except SqlglotError as error:
-        message = " ".join(_ANSI_CODES.sub("", str(error)).split())
-        raise UsageError(f"The query cannot be read: {message[:200]}. BigQuery's dialect was needed.") from error
+        message = shortened(_ANSI_CODES.sub("", str(error)), 200)
+        raise UsageError(f"The query cannot be read: {message}. BigQuery's dialect was needed.") from error
     reads = all(
         isinstance(each, expressions.Query)
         and all(isinstance(one.this, expressions.Query) for one in each.find_all(expressions.CTE))
