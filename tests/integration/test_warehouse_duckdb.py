@@ -22,6 +22,7 @@ from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
 from tickercast.errors import EngineUnusable, Outdated, SchemaMismatch, TickercastError, WarehouseUnavailable
 from tickercast.logs import WAITING
+from tickercast.ports import QueryLimits
 
 
 def test_a_file_of_another_kind_is_a_sentence(tmp_path: Path) -> None:
@@ -325,6 +326,29 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path, monkeypat
     monkeypatch.setattr(engine.FileLock, "acquire", no_space)
     with pytest.raises(EngineUnusable, match=r"cannot be written: the disk is full.*Free space"):
         DuckDBWarehouse(tmp_path / "warehouse.duckdb", resource("sql")).provision()
+
+
+def test_a_warehouse_on_a_read_only_file_system_is_read_and_queried_and_not_compacted(tmp_path: Path) -> None:
+    folder, shown = tmp_path / "home", tmp_path / "read-only"
+    shown.mkdir()
+    warehouse = DuckDBWarehouse(folder / "warehouse.duckdb", resource("sql"))
+    warehouse.provision()
+    append(warehouse, "prices", [price()], "k")  # it is in the log
+    if subprocess.run(["mount", "--bind", folder, shown], capture_output=True).returncode:
+        pytest.skip("only an administrator can mount a folder for reading")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", shown], check=True)
+        reads = DuckDBWarehouse(shown / "warehouse.duckdb", resource("sql"))
+        assert len(reads.read("prices")) == 1
+        counted = reads.query("SELECT COUNT(*) AS n FROM prices", limits=QueryLimits(10.0, 500))
+        assert list(counted["n"]) == [1]
+        with reads.stream("prices", limits=QueryLimits(10.0, 500)) as batches:
+            assert batches.read_all().num_rows == 1
+        with pytest.raises(EngineUnusable, match=r"duckdb cannot be written.*: its file system is read-only"):
+            reads.compact()
+        reads.close()
+    finally:
+        subprocess.run(["umount", "--lazy", shown], check=True)
 
 
 def test_an_interrupt_within_the_engine_is_an_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

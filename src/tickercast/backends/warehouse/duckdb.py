@@ -226,7 +226,7 @@ class DuckDBWarehouse:
         with self._translating(reads=True):
             if not self._path.exists():
                 raise NotSetUp(f"{self.url} has not been set up. Run any forecast, or `tickercast provision`.")
-            with self._lock, self._only_writer():
+            with self._lock, self._alone(reads=True):
                 engine = self._copied(limits)
             with closing(engine):
                 yield engine
@@ -276,8 +276,8 @@ class DuckDBWarehouse:
         fresh = self._fresh
         if lacking := self.pending():
             raise outdated(self.url, lacking)
-        fresh.unlink(missing_ok=True)
         with self._lock, self._translating(reads=False), self._only_writer():
+            fresh.unlink(missing_ok=True)
             try:
                 for attempt in self._retrying():
                     with attempt, self._attached(reads=False) as connection:
@@ -460,14 +460,16 @@ class DuckDBWarehouse:
         if not reads:  # reading does not create a warehouse
             private_folder(self._path.parent)
         try:
-            alone = nullcontext() if reads and not self._checkpoints.kept.exists() else self._only_writer()
-            with alone, self._attached(reads) as connection:
+            with self._alone(reads), self._attached(reads) as connection:
                 yield connection
                 if not reads:
                     self._checkpoints.make(connection, even_if_short=even_if_short)
         except BaseException:
             self.close()  # rolls back, and discards a broken engine
             raise
+
+    def _alone(self, reads: bool) -> AbstractContextManager[None]:
+        return nullcontext() if reads and not self._checkpoints.kept.exists() else self._only_writer()
 
     @contextmanager
     def _only_writer(self) -> Iterator[None]:

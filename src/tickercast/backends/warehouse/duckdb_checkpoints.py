@@ -123,7 +123,7 @@ class Checkpoints:
         shutil.rmtree(copy, ignore_errors=True)
         try:
             copy.mkdir()
-            file = _engines_descriptor(self._path)
+            file = engines_descriptor(self._path)
             headers = os.pread(file, _HEADER_BYTES, 0)
             (copy / _HEADERS).write_bytes(headers)
             size = _block_bytes(headers)
@@ -145,8 +145,12 @@ class Checkpoints:
         shutil.rmtree(gone)
 
 
-def _engines_descriptor(path: Path) -> int:
-    """The descriptor by which the engine holds the file: to close one of our own would give up the engine's lock."""
+def engines_descriptor(path: Path) -> int:
+    """The descriptor by which the engine holds the file: to close one of our own would give up the engine's lock.
+
+    Raises:
+        OSError: the engine of this process does not hold it.
+    """
     held = path.stat()
     for number in Path("/dev/fd").iterdir():
         try:

@@ -1,9 +1,10 @@
 """Queries that somebody typed: on a copy of a DuckDB file, within limits, and without a way out of it.
 
 Whoever reads a DuckDB file keeps all writers from it. A query of unknown length therefore reads a copy, which is made
-while no one writes, and which leaves nothing behind: its files are removed as soon as they are open.
+while the engine keeps them away, and which leaves nothing behind: its files are removed as soon as they are open.
 """
 
+import os
 import shutil
 import tempfile
 import threading
@@ -15,11 +16,14 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from tickercast.backends.warehouse.duckdb_checkpoints import engines_descriptor
 from tickercast.errors import UsageError
 from tickercast.ports import QueryLimits
 
 BESIDE = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
 """The endings of a DuckDB file and of those that the engine writes beside it."""
+
+_PART = 1 << 20
 
 
 def confine(engine: duckdb.DuckDBPyConnection, files: Sequence[Path], *settings: str) -> None:
@@ -41,25 +45,38 @@ def confine(engine: duckdb.DuckDBPyConnection, files: Sequence[Path], *settings:
 
 @contextmanager
 def snapshot(path: Path) -> Iterator[Path]:
-    """Copy a file and its log, which nobody may write meanwhile; the copy is removed after the block.
+    """Copy a file and its log beside it, or among temporary files where nothing can be written there.
+
+    Args:
+        path: a file that is attached, so that nobody writes it; the copy is removed after the block.
 
     Raises:
         UsageError: there is no space for it.
     """
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    beside = path.parent if os.access(path.parent, os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=beside))
     try:
         copy = folder / path.name
-        for ending in ("", ".wal"):
-            with suppress(FileNotFoundError):
-                shutil.copyfile(f"{path}{ending}", f"{copy}{ending}")
+        with copy.open("wb") as file:
+            for part in _parts(engines_descriptor(path)):
+                file.write(part)
+        with suppress(FileNotFoundError):
+            shutil.copyfile(f"{path}.wal", f"{copy}.wal")
         yield copy
     except OSError as error:
         raise UsageError(
-            f"A query reads a copy of {path}, which cannot be made in its folder: {error.strerror}. "
+            f"A query reads a copy of {path}, which cannot be made in {folder.parent}: {error.strerror}. "
             "Free some space, or check the permissions."
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _parts(descriptor: int) -> Iterator[bytes]:
+    start = 0
+    while part := os.pread(descriptor, _PART, start):
+        yield part
+        start += len(part)
 
 
 def opened(copy: Path, limits: QueryLimits) -> duckdb.DuckDBPyConnection:
