@@ -204,6 +204,19 @@ def test_what_an_open_order_is_filled_with_is_not_adopted_too(service: App) -> N
     assert not service.tables.read("fills")["fill_id"].str.startswith("adopted").any()
 
 
+def test_daily_bars_of_an_earlier_release_which_say_no_close_are_traded_on(service: App) -> None:
+    with duckdb.connect(service.settings.home_folder / "warehouse.duckdb") as connection:
+        connection.execute("UPDATE prices SET closed_at = NULL")
+    service, held = App(), variants_of(["buy-and-hold"])[0]
+    for day in DAYS[:2]:
+        done = service.trade(held, symbols=SYMBOLS, as_of=day)
+    assert done.left == {}
+    fills = service.tables.read("fills")
+    assert {*fills["symbol"]} == {*SYMBOLS}
+    assert fills["basis"].notna().all()
+    assert {*service.trading_status().positions["symbol"]} == {*SYMBOLS}
+
+
 def test_a_stop_closes_positions_and_halts_until_somebody_resumes(
     service: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from tickercast.domain.closes import with_closes
+from tickercast.domain.frequency import frequency_of
 from tickercast.domain.orders import Bracket, Order, Side, Status, exit_id
 from tickercast.domain.risk import Action, Cause, TradingEvent, halted
 from tickercast.ports import Between, Warehouse
@@ -205,7 +207,8 @@ def _factors(rows: pd.DataFrame, warehouse: Warehouse) -> "pd.Series[float]":
         return pd.Series(1.0, rows.index)
     days = Between((based["basis_at"].min() - _A_DAY).date(), based["basis_at"].max().date())
     where = {"symbol": sorted(set(based["symbol"])), "frequency": based["frequency"].iloc[0], "session_date": days}
-    bars = warehouse.read("latest_prices", where, ["symbol", "closed_at", "adj_close"])
+    bars = warehouse.read("latest_prices", where, ["symbol", "session_date", "closed_at", "adj_close"])
+    bars = with_closes(bars, frequency_of(based["frequency"].iloc[0]))
     now = bars.set_index(["symbol", "closed_at"])["adj_close"]
     at = pd.MultiIndex.from_frame(rows[["symbol", "basis_at"]])
     factors: pd.Series[float] = (rows["basis"] / now.reindex(at).to_numpy()).fillna(1.0)

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from tickercast.domain.asset_classes import CRYPTO, asset_class
+from tickercast.domain.closes import with_closes
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.orders import (
     Account,
@@ -36,7 +37,7 @@ from tickercast.domain.signals import before, traded_value
 from tickercast.errors import OrderRefused, UsageError
 from tickercast.ports import Between, Warehouse
 
-_BARS = ["symbol", "closed_at", "open", "high", "low", "close", "adj_close", "volume"]
+_BARS = ["symbol", "session_date", "closed_at", "open", "high", "low", "close", "adj_close", "volume"]
 _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
 _SESSION = timedelta(hours=8, minutes=30)  # the longest of a stock exchange, so that no order is filled before it came
 _FOUND = timedelta(days=10)  # in which the newest bar is looked for
@@ -214,7 +215,7 @@ class Paper:
             "frequency": self.frequency.name,
             "session_date": Between(first.date(), self.now.date()),
         }
-        rows = self.warehouse.read("latest_prices", where, _BARS)
+        rows = with_closes(self.warehouse.read("latest_prices", where, _BARS), self.frequency)
         rows = rows[rows["closed_at"] <= pd.Timestamp(self.now)].sort_values("closed_at")
         return {str(symbol): self._series(str(symbol), bars) for symbol, bars in rows.groupby("symbol")}
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tickercast.domain.closes import with_closes
 from tickercast.domain.frequency import Frequency, stamp
 from tickercast.domain.orders import ZERO, Account, Bracket, Order, OrderReport, Rules, Side, Status, client_id, exit_id
 from tickercast.domain.risk import (
@@ -270,7 +271,8 @@ class Reconciliation:
     def _basis(self, symbol: str, at: datetime) -> tuple[float | None, Any]:
         days = Between((at - _FOUND).date(), at.date())
         where = {"symbol": symbol, "frequency": self.every.name, "session_date": days}
-        rows = self.warehouse.read("latest_prices", where, ["closed_at", "adj_close"])
+        rows = self.warehouse.read("latest_prices", where, ["symbol", "session_date", "closed_at", "adj_close"])
+        rows = with_closes(rows, self.every)
         rows = rows[rows["closed_at"] <= pd.Timestamp(at)].sort_values("closed_at")
         return (float(rows["adj_close"].iloc[-1]), rows["closed_at"].iloc[-1]) if len(rows) else (None, None)
 
