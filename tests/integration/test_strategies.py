@@ -303,6 +303,17 @@ def test_stored_bars_of_nobody_are_a_sentence(stored: App) -> None:
     assert "No bar of MSFT is stored from" in str(refused.exception)
 
 
+def test_all_stored_bars_are_walked_where_no_symbol_is_named(stored: App) -> None:
+    words, period = variants_of(["buy-and-hold"]), (date(2012, 7, 26), date(2012, 8, 1))
+    stored.forecast("IBM", "2012-08-01", source="simulated")
+    found = stored.strategy_backtest(words, *period, source="stored")
+    assert found.panel.symbols == ["AAPL", "MSFT"]  # simulated bars are left out beside real ones
+    assert stored.strategy_targets(words, as_of=period[1]).panel.symbols == ["AAPL", "MSFT"]
+    assert stored.strategy_targets(words, ["IBM"], period[1]).panel.simulated
+    with pytest.raises(UsageError, match=r"No bar is stored from .* to 1990-02-01, and some were needed"):
+        stored.strategy_backtest(words, date(1990, 1, 2), date(1990, 2, 1), source="stored")
+
+
 def test_a_symbol_that_was_named_and_has_no_signal_is_said(stored: App) -> None:
     words = ("--symbols", "MSFT,NOPE", "--json")
     done = run("strategy", "signals", "buy-and-hold", "--as-of", "2012-08-01", *words)

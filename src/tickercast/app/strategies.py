@@ -309,8 +309,12 @@ class Strategies(Ports):
         if source == STORED:
             bars = {
                 one.symbol: one
-                for one in stored_series(symbols, first, last, every, warehouse=self.readable, columns=columns)
+                for one in stored_series(symbols or None, first, last, every, warehouse=self.readable, columns=columns)
             }
+            if not bars and not symbols:
+                raise UsageError(
+                    f"No bar is stored from {first} to {last}, and some were needed. Name other dates, or a source."
+                )
             none = "No bar of {} is stored from {} to {}, and some were needed. Correct the name, or forecast it."
             return Reading(
                 bars, {symbol: UsageError(none.format(symbol, first, last)) for symbol in symbols if symbol not in bars}

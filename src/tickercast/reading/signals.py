@@ -43,7 +43,8 @@ def stored_panel(
     """Read the bars and signals of some symbols; a simulated signal counts on simulated bars alone.
 
     Args:
-        symbols: the series; empty: all that have signals.
+        symbols: the series; empty: all that have signals, and of these the simulated ones only where there are no
+            others.
         first: the first date of a decision; bars of a year before it, or of 250 hours, are read, too.
         last: the last date.
         frequency: of the bars.
@@ -64,6 +65,7 @@ def stored_panel(
     wanted = ["symbol", *frequency.keys("cutoff"), *COLUMNS.values(), *_FLAGS, *_VERSION]
     rows = warehouse.read("signals", {**where, "cutoff": Between(first, last)}, wanted)
     series = stored_series(sorted(set(rows["symbol"])), first - before(frequency), last, frequency, warehouse=warehouse)
+    series = series if symbols else _real(series)
     on_bars = {bars.symbol: bars.simulated for bars in series}
     fitting = rows[rows["symbol"].map(on_bars) == rows["simulated"]]
     if fitting.empty:
@@ -86,7 +88,7 @@ def stored_panel(
 
 
 def stored_series(
-    symbols: Sequence[str],
+    symbols: Sequence[str] | None,
     first: date,
     last: date,
     frequency: Frequency,
@@ -97,7 +99,7 @@ def stored_series(
     """Read the bars of some symbols between two dates; of those that have any, by name.
 
     Args:
-        symbols: the series.
+        symbols: the series; None: all, and of these the simulated ones only where there are no others.
         first: the first date.
         last: the last date.
         frequency: of the bars.
@@ -108,7 +110,7 @@ def stored_series(
         WarehouseUnavailable: try again.
     """
     where: dict[str, Any] = {"frequency": frequency.name, "session_date": Between(first, last)}
-    if len(symbols) <= _MOST_NAMED:
+    if symbols is not None and len(symbols) <= _MOST_NAMED:
         where["symbol"] = list(symbols)
     key = frequency.key("session_date")
     names = ["symbol", *columns, "simulated", *([] if frequency.is_daily else [key])]
@@ -127,8 +129,13 @@ def stored_series(
         Bars(symbol, Extent(found, int(start), int(end)), bool(simulated[start]))
         for symbol, start, end in zip(codes.dictionary.to_pylist(), starts, [*starts[1:], len(order)], strict=True)
     ]
-    wanted = set(symbols)
-    return sorted((bars for bars in series if bars.symbol in wanted), key=lambda bars: bars.symbol)
+    named = set(symbols or ())
+    wanted = _real(series) if symbols is None else [bars for bars in series if bars.symbol in named]
+    return sorted(wanted, key=lambda bars: bars.symbol)
+
+
+def _real(series: list[Bars]) -> list[Bars]:
+    return [bars for bars in series if not bars.simulated] or series
 
 
 def membership(series: Sequence[Bars], members: Members | None) -> Mapping[str, Any]:
