@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
 from tickercast.domain.price_files import to_csv, to_parquet
-from tickercast.errors import UsageError
+from tickercast.errors import EngineUnusable, UsageError
 
 MakeBars = Callable[..., Bars]
 DAY = date(2023, 7, 22)
@@ -77,13 +78,24 @@ def test_files_that_were_copied_by_hand_are_named_and_sent(app: App, make_bars: 
     assert "tickercast replay" in app.failed_ingestions()[0].reason
     first = next(iter(app.doctor()))
     assert not first.well
-    assert "META.csv, ohlc/2023-07-22/MSFT.csv" in first.answer
+    assert "META.csv, ohlc/2023-07-22/MSFT.csv were copied into the folder" in first.answer
     assert app.replay("ohlc/2023-07-22/MSFT.csv").sent
     assert status(app, "ohlc/2023-07-22/MSFT.csv") == [("MSFT", "forecast")]
     sent = app.replay("META.csv")
     assert sent.object == f"ohlc/{app.now().date()}/META.csv"
     assert app.dropped() == []
     assert next(iter(app.doctor())).well
+
+
+def test_a_bucket_that_was_copied_without_its_generations_has_one_diagnosis(app: App, workspace: Path) -> None:
+    app.forecast("MSFT", "2012-08-15", source="sample")
+    shutil.rmtree(workspace / "bucket" / ".generations")
+    said = "no generation of any, and the ledger has entries .* its folder .generations was not copied, or was removed"
+    with pytest.raises(EngineUnusable, match=said):
+        app.failed_ingestions()
+    first = next(iter(app.doctor()))
+    assert not first.well
+    assert re.search(said, first.answer)
 
 
 @pytest.mark.parametrize("name", ["ohlc/2023-07-22/AAPL.csv", "ohlc", "AAPL.CSV", "mine", "events/2023.csv"])

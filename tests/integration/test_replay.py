@@ -62,7 +62,7 @@ def test_a_replay_of_what_was_rejected_gives_a_forecast_once_the_cause_is_gone(
 ) -> None:
     event = place.upload(NAME, to_csv([make_bars(sessions=90)]))
     place.handle(event)
-    assert [entry.status for entry in failed(place.store, place.warehouse)] == ["rejected"]
+    assert [entry.status for entry in failed(place.store, place.warehouse, [])] == ["rejected"]
     place.served = lambda: [Served(Modest(), Role.CHAMPION), Served(ModestWalk(), Role.BASELINE)]
     generation, sent = again(place)
     assert sent
@@ -70,7 +70,7 @@ def test_a_replay_of_what_was_rejected_gives_a_forecast_once_the_cause_is_gone(
     ledger = place.warehouse.read("ingestions").set_index("generation")["status"]
     assert dict(ledger) == {event.generation: "rejected", generation: "forecast"}
     assert len(place.warehouse.read("latest_forecasts")) == 20
-    assert failed(place.store, place.warehouse) == []
+    assert failed(place.store, place.warehouse, []) == []
     assert quarantined(place.store) == []
 
 
@@ -122,7 +122,7 @@ def test_a_release_does_not_put_older_bars_on_top_of_newer_ones(
 
 def test_a_file_whose_event_was_lost_is_replayed(place: Place, make_bars: MakeBars) -> None:
     event = place.upload(NAME, to_csv([make_bars()]))
-    assert failed(place.store, place.warehouse) == [Entry(NAME, event.generation, None, UNACCOUNTED)]
+    assert failed(place.store, place.warehouse, []) == [Entry(NAME, event.generation, None, UNACCOUNTED)]
     generation, sent = again(place)
     assert sent
     place.handle(event)  # the lost event comes after all
@@ -176,12 +176,12 @@ def test_of_a_file_that_was_forecast_in_part_only_the_rest_is_sent(place: Place,
     done = replayed(place, BATCH)
     assert (done.object, done.sent, place.store.generation(BATCH)) == (REST, True, event.generation)
     place.handle(place.arrived(REST))
-    assert [(entry.object, entry.symbol) for entry in failed(place.store, place.warehouse)] == [(REST, "META")]
+    assert [(entry.object, entry.symbol) for entry in failed(place.store, place.warehouse, [])] == [(REST, "META")]
     assert [kept.object for kept in quarantined(place.store)] == [REST]
     assert dict(place.warehouse.read("ingestions").value_counts("symbol")) == {"META": 2, "MSFT": 1}
     place.served = lambda: [Served(Modest(), Role.CHAMPION), Served(ModestWalk(), Role.BASELINE)]
     again(place, REST)
-    assert failed(place.store, place.warehouse) == []
+    assert failed(place.store, place.warehouse, []) == []
 
 
 def test_the_rest_of_a_backfill_is_a_backfill_and_is_sent_once(place: Place, make_bars: MakeBars) -> None:
@@ -195,7 +195,7 @@ def test_the_rest_of_a_backfill_is_a_backfill_and_is_sent_once(place: Place, mak
 def test_what_cannot_be_read_of_a_file_is_not_sent_again(place: Place, make_bars: MakeBars) -> None:
     event = place.upload(BATCH, to_csv([make_bars(), make_bars("META")]) + b"2023-07-21,1,x,1,1,1,1,BAD\n")
     place.handle(event)
-    assert [entry.symbol for entry in failed(place.store, place.warehouse)] == ["BAD"]
+    assert [entry.symbol for entry in failed(place.store, place.warehouse, [])] == ["BAD"]
     done = replayed(place, BATCH)
     assert (done.sent, place.store.names("ohlc/")) == (False, [BATCH])
     assert "was forecast but for what cannot be read" in done.kept_back
@@ -207,7 +207,7 @@ def test_what_was_rejected_twice_for_the_same_reason_is_told(
     place: Place, make_bars: MakeBars, bars: bytes | None
 ) -> None:
     def told() -> list[bool]:
-        return [entry.rejected_before for entry in failed(place.store, place.warehouse)]
+        return [entry.rejected_before for entry in failed(place.store, place.warehouse, [])]
 
     place.handle(place.upload(BATCH, bars or to_csv([make_bars(), make_bars("META", sessions=90)])))
     assert told() == [False]
@@ -221,7 +221,7 @@ def test_a_symbol_that_was_forecast_from_a_newer_file_has_not_failed(
 ) -> None:
     place.handle(place.upload("ohlc/2023-07-20/MSFT.csv", b"no prices"))
     place.handle(place.upload(f"ohlc/2023-07-21/{newer}", to_csv([make_bars()])))
-    assert (failed(place.store, place.warehouse) == []) == is_covered
+    assert (failed(place.store, place.warehouse, []) == []) == is_covered
 
 
 def test_the_ledger_is_listed_with_the_newest_entries_first(place: Place, make_bars: MakeBars) -> None:
@@ -234,7 +234,7 @@ def test_the_ledger_is_listed_with_the_newest_entries_first(place: Place, make_b
 
 def test_only_files_of_prices_can_have_failed(place: Place) -> None:
     place.upload("models/champion.json", b"{}")
-    assert failed(place.store, place.warehouse) == []
+    assert failed(place.store, place.warehouse, []) == []
 
 
 def test_a_rejected_file_is_listed_shown_and_released(place: Place) -> None:

@@ -406,20 +406,20 @@ class Operations(Models, Events, Outlooks, Trading):
         )
 
     def _store_says(self) -> str:
-        dropped = self.dropped()
+        dropped, objects = self.dropped(), self.store.names("")
+        if not objects and self.tables.pending().get("ingestions") != "missing":
+            check_kept(self.store, self.tables, dropped)
         if dropped:
             named = ", ".join(dropped[:3]) + (f" and {len(dropped) - 3} more" if len(dropped) > 3 else "")
             raise UsageError(
-                f"{named} was copied into the folder, so that no event followed. tickercast replay --failed sends it, "
-                "and tickercast watch sends whatever is copied there."
+                f"{named} {'was' if len(dropped) == 1 else 'were'} copied into the folder, so that no event followed. "
+                f"tickercast replay --failed sends {'it' if len(dropped) == 1 else 'them'}, and tickercast watch sends "
+                "whatever is copied there."
             )
         for refusal in self.linked().values():
             raise UsageError(refusal)
         if self.polled:
             self.polled.check()
-        objects = self.store.names("")
-        if not objects and self.tables.pending().get("ingestions") != "missing":
-            check_kept(self.store, self.tables)
         return f"{len(objects)} objects"
 
     def _warehouse_says(self) -> str:

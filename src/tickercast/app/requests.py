@@ -247,7 +247,8 @@ class Requests(Ports):
 
     def failed_ingestions(self) -> list[Entry]:
         """The live files that were not forecast whole: rejected, not accounted for, or never sent."""
-        return [*ledger.failed(self.store, self.readable), *ledger.dropped(self.dropped(), self.linked())]
+        copied = self.dropped()
+        return [*ledger.failed(self.store, self.readable, copied), *ledger.dropped(copied, self.linked())]
 
     def send_dropped(self, name: str) -> Sent:
         """Send a file that was copied into the folder of a local bucket; see `jobs.requests.send_drop`.

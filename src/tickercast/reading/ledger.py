@@ -1,6 +1,6 @@
 """The ledger: the status of every file that was sent, one entry a symbol."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -84,14 +84,24 @@ def count_entries(warehouse: Warehouse) -> int:
     return int(count)
 
 
-def check_kept(store: ObjectStore, warehouse: Warehouse) -> None:
+def check_kept(store: ObjectStore, warehouse: Warehouse, copied: Sequence[str]) -> None:
     """Check that a bucket that the ledger has entries of is not empty.
 
+    Args:
+        store: the bucket.
+        warehouse: where the ledger is.
+        copied: files in the folder of a local bucket that it has no generation of.
+
     Raises:
-        EngineUnusable: it is.
+        EngineUnusable: it is, or its folder was copied without the generations.
         StoreUnavailable, WarehouseUnavailable: try again.
     """
     if not store.names("") and (count := count_entries(warehouse)):
+        if copied:
+            raise EngineUnusable(
+                f"{store.url} holds {len(copied):,} files and no generation of any, and the ledger has entries about "
+                "files of a bucket: its folder .generations was not copied, or was removed. Copy it there too."
+            )
         raise EngineUnusable(lost(f"{store.url} holds nothing", count))
 
 
@@ -109,10 +119,15 @@ def lost(seen: str, count: int) -> str:
     )
 
 
-def failed(store: ObjectStore, warehouse: Warehouse) -> list[Entry]:
+def failed(store: ObjectStore, warehouse: Warehouse, copied: Sequence[str]) -> list[Entry]:
     """The live files that were not handled whole, rejected or not accounted for, but for symbols that newer ones cover.
 
     A newer file covers a symbol that was forecast from it, or one of the same day, whatever became of it.
+
+    Args:
+        store: the bucket.
+        warehouse: where the ledger is.
+        copied: as in `check_kept`.
 
     Raises:
         EngineUnusable: the bucket is empty, and the ledger is not.
@@ -121,7 +136,7 @@ def failed(store: ObjectStore, warehouse: Warehouse) -> list[Entry]:
     names = [name for prefix in _PREFIXES for name in store.names(prefix)]
     names = [name for name in names if objects.is_upload(name)]
     if not names:
-        check_kept(store, warehouse)
+        check_kept(store, warehouse, copied)
         return []
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
         live = pd.DataFrame({"object": names, "generation": list(pool.map(store.generation, names))})
