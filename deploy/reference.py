@@ -229,6 +229,7 @@ _USE_CASES = (
         "known_results",
         "evaluate",
         "registered_models",
+        "hourly_versions",
         "promote",
         "publish",
         "rollback",

@@ -14,16 +14,19 @@ from pydantic import ValidationError
 
 from tickercast.domain.drift import Reference, watched
 from tickercast.domain.drift import read_reference as parse_reference
+from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.model_card import (
     CHAMPION,
     Bundle,
     ModelCard,
     Pointer,
+    PublishedVersion,
     check_sha256,
     folder,
     pointer_object,
     read_bundle,
+    read_card,
 )
 from tickercast.domain.model_page import describe
 from tickercast.errors import BundleError, ModelUnavailable, ObjectNotFound, PreconditionFailed, UsageError
@@ -147,14 +150,15 @@ class ModelStore:
         """Serve an older version again, after reading it back whole, and return it.
 
         Args:
-            to: the version; by default the champion itself where a baseline is served in its place, else the one that
-                was served before it and not rolled back. Where the pointer names none, as those of 0.2.0, it is the
-                one published before the champion. A version that is given replaces even a pointer that does not parse,
-                and the shipped companions are then served beside it.
-            now: the time, from which the daily run promotes nothing for some sessions.
+            to: the version, or the name of a companion that takes the champion's place; by default the champion itself
+                where a baseline is served in its place, else what was served before it and not rolled back. Where the
+                pointer names none, as those of 0.2.0, it is the version published before the champion. What is given
+                replaces even a pointer that does not parse, and the shipped companions are then served beside it.
+            now: the time, from which the daily run promotes nothing for some sessions, and the hourly run serves
+                nothing newer until a month begins.
 
         Raises:
-            UsageError: there is no such version.
+            UsageError: there is no such version or companion.
             BundleError: the version's files are corrupt, or the pointer is and `to` is not given.
             ModelUnavailable: nothing has been published.
             PreconditionFailed: the pointer has changed meanwhile.
@@ -168,18 +172,46 @@ class ModelStore:
             pointer = self.shipped_pointer
         published = self.versions(pointer.name)
         wanted = to or _before(pointer, published)
-        if wanted is None or wanted not in published:
-            to_do = (
-                "Name one with --to"
-                if set(published) - {pointer.version}
-                else "Publish another first: tickercast models lists those that are registered"
-            )
-            raise UsageError(
-                f"{self.url} holds {pointer.name} {', '.join(published)}, of which {pointer.version} is served: "
-                f"{f'version {to}' if to else 'an older version'} was needed to roll back to. {to_do}."
-            )
+        companions = [one.name for one in pointer.served if one.role is Role.COMPANION and self.versions(one.name)]
+        if wanted is None or wanted not in (*published, *companions):
+            raise UsageError(self._no_return(pointer, published, companions, to))
         back = pointer.returning(wanted).model_copy(update={"rolled_back_at": now})
         return self.point(back, replacing=decided_at)
+
+    def _no_return(self, pointer: Pointer, published: Sequence[str], companions: Sequence[str], to: str | None) -> str:
+        """Why nothing was rolled back."""
+        beside = f", and beside it {', '.join(companions)}" if companions else ""
+        asked = to if to and not to.isdigit() else f"version {to}" if to else "an older version"
+        if companions or set(published) - {pointer.version}:
+            to_do = "Name one with --to"
+        elif self.frequency.is_daily:
+            to_do = "Publish another first: tickercast models lists those that are registered"
+        else:
+            to_do = "The hourly run publishes them"
+        return (
+            f"{self.url} holds {pointer.name} {', '.join(published)}, of which {pointer.version} is served{beside}: "
+            f"{asked} was needed to roll back to. {to_do}."
+        )
+
+    def listed(self) -> list[PublishedVersion]:
+        """The published versions of the models that the pointer names, the champion's first and the newest first.
+
+        Where nothing has been published, they are those that come with the package.
+
+        Raises:
+            BundleError: the pointer or a card is corrupt.
+            StoreUnavailable: try again.
+        """
+        if not self.generation():
+            pointer = self.shipped_pointer
+            return [PublishedVersion(bundle.card, _stands(pointer, bundle.card)) for bundle in self.shipped_bundles()]
+        pointer = self.pointer()
+        cards = [
+            read_card(self.store.read(f"{folder(name, version)}/model.json"))
+            for name in dict.fromkeys([pointer.name, *(one.name for one in pointer.served)])
+            for version in reversed(self.versions(name))
+        ]
+        return [PublishedVersion(card, _stands(pointer, card)) for card in cards]
 
     # ------------------------------------------------------------ bundles
 
@@ -294,6 +326,14 @@ class ModelStore:
         except PreconditionFailed:
             if self.store.read(name) != content:
                 raise self._taken(name) from None
+
+
+def _stands(pointer: Pointer, card: ModelCard) -> str:
+    """What became of a published version; see `PublishedVersion`."""
+    if (card.name, card.version) == (pointer.name, pointer.version):
+        return "demoted" if pointer.baseline else Role.CHAMPION
+    served = (one.role for one in pointer.served if (one.name, one.version) == (card.name, card.version))
+    return next(served, "published")
 
 
 def _before(pointer: Pointer, published: Sequence[str]) -> str | None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -118,6 +119,9 @@ def test_daily_models_are_checked_for_leaks_and_compared_by_name(run: Callable[.
             ("train", "--every", "1h", "--hold-out", "3", "--source", "hours"),
             "--recipe, --hold-out and --events are for daily bars",
         ),
+        (("models", "--every", "5m"), "1d or 1h was needed"),
+        (("rollback", "--direction"), "--direction needs hourly bars: add --every 1h"),
+        (("rollback", "--every", "1h", "--direction"), "holds no models/direction-1h.json"),
     ],
 )
 def test_what_makes_no_sense_is_a_sentence(run: Callable[..., Result], words: tuple[str, ...], message: str) -> None:
@@ -228,6 +232,35 @@ def test_an_hour_is_run_by_one_command(run: Callable[..., Result]) -> None:
     done = run("hourly", "BTCUSDT", "--source", "simulated")
     assert done.exit_code == 0, done.output
     assert "BTCUSDT is forecast from" in done.output
+
+
+def test_hourly_models_are_listed_and_taken_back(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    def lines(of: Result) -> list[list[str]]:
+        return [line.split() for line in of.stdout.splitlines() if line.strip()]
+
+    listed = run("models", "--every", "1h")
+    assert ["har-season", "1", "2022-06-30", "–", "champion"] in lines(listed)
+    assert ["tickercast-lstm-1h", "1", "2022-06-30", "2022-06-30", "companion"] in lines(listed)
+    assert not any("xgb-direction" in line for line in lines(listed))
+    service = App()
+    service.provision()
+    shipped = service.hourly_store.shipped
+    newer = shipped.card.model_copy(update={"version": "2", "reference_sha256": ""})
+    service.hourly_store.write(replace(shipped, card=newer, reference=b""))
+    service.hourly_store.point(service.hourly_store.pointer().pointing("2"))
+    assert lines(run("models", "--every", "1h"))[2:4] == [
+        ["har-season", "2", "2022-06-30", "–", "champion"],
+        ["har-season", "1", "2022-06-30", "–", "published"],
+    ]
+    done = run("rollback", "--every", "1h")
+    assert "har-season version 1 is served from" in done.stdout
+    assert service.hourly_store.pointer().version == "1"
+    service.hourly_store.point(service.hourly_store.pointer().demoted("ewma-season", 0.98))
+    demoted = run("models", "--every", "1h").stdout
+    assert "served: ewma-season, a baseline, in the place of har-season version 1" in demoted
+    assert "served: tickercast-lstm version 1, shipped" in run("models").stdout
+    monkeypatch.setenv("TICKERCAST_MODELS", "champion,xgb-direction")
+    assert "xgb-direction" in run("models", "--every", "1h").stdout
 
 
 def test_the_spelling_of_daily_bars_is_not_recommended_for_hours(run: Callable[..., Result]) -> None:

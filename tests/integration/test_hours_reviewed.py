@@ -17,6 +17,7 @@ from tickercast.domain.frequency import HOURLY
 from tickercast.domain.hour_features import Floats, Rows
 from tickercast.domain.model_card import HOURLY_NETWORK, Bundle
 from tickercast.domain.promotion import Decision
+from tickercast.errors import UsageError
 from tickercast.jobs.champion.decisions import Decided, decided_by
 from tickercast.jobs.hourly.refresh import refresh
 from tickercast.jobs.hourly.retrain import retrain_networks
@@ -115,6 +116,43 @@ def test_a_refresh_keeps_the_baseline_in_the_champions_place(place: Place, coins
     assert place.models.reference(place.models.champion().card).limits
     card = place.models.read(HOURLY_NETWORK, "2").card
     assert (card.trained_through, card.network_through) == (date(2022, 11, 30), date(2022, 6, 30))
+
+
+def test_what_was_gone_back_to_by_hand_stays_until_a_month_begins(place: Place) -> None:
+    def refreshed(now: datetime) -> Sequence[str]:
+        named = {"source": place.source, "models": place.models, "fit": fit, "load": catalogue.load_bundle}
+        return refresh(["BTCUSDT"], now=now, **named).versions  # type: ignore[arg-type]
+
+    assert refreshed(NOW)
+    assert place.models.rollback(now=NOW).card.version == "1"
+    assert refreshed(NOW) == ()
+    reviewed = review_champion(
+        ["BTCUSDT"],
+        source=place.source,
+        models=place.models,
+        warehouse=place.warehouse,
+        evaluated=lambda bundles, series: [],
+        now=NOW,
+    )
+    assert reviewed == "har-season 1 was chosen by hand in this month, and is reviewed in the next"
+    said = retrain_networks(["BTCUSDT"], train=lambda *_: pytest.fail("trained"), models=place.models, now=NOW)
+    assert said.startswith("somebody went back")
+    assert "har-season 3" in refreshed(NOW + timedelta(days=31))
+    assert place.models.pointer().former == ("1",)
+    assert place.models.rollback(now=NOW).card.version == "1"
+
+
+def test_going_back_from_a_companion_that_became_the_champion_serves_the_model_before(place: Place) -> None:
+    place.models.point(place.models.pointer().exchanged(HOURLY_NETWORK))
+    assert place.models.rollback(now=NOW).card.name == "har-season"
+    assert place.models.pointer().former == ()
+    assert place.models.rollback(HOURLY_NETWORK, now=NOW).card.name == HOURLY_NETWORK
+    assert place.models.rollback(now=NOW).card.name == "har-season"
+    beside = f"of which 1 is served, and beside it {HOURLY_NETWORK}, tickercast-plain-1h: an older version was needed"
+    with pytest.raises(UsageError, match=rf"{beside} to roll back to\. Name one with --to"):
+        place.models.rollback(now=NOW)
+    with pytest.raises(UsageError, match="ewma-season was needed"):
+        place.models.rollback("ewma-season", now=NOW)
 
 
 def test_the_network_takes_the_place_by_two_half_years_and_the_regression_takes_it_back(place: Place) -> None:

@@ -97,6 +97,13 @@ def test_when_a_month_has_begun_new_trees_are_grown_compared_and_served(models: 
     assert (again.is_new, again.reason) == (False, "nothing was due: version 3 learned in this month")
 
 
+def test_trees_that_were_gone_back_to_by_hand_stay_until_a_month_begins(learned: ModelStore) -> None:
+    assert learned.rollback(now=NOW).card.version == "1"
+    done = refit(learned, boost=None)
+    said = "nothing was due: version 1 was chosen by hand in this month, and stays until the next"
+    assert (done.version, done.reason, done.is_new) == ("1", said, False)
+
+
 def test_an_empty_registry_begins_with_the_shipped_version(models: ModelStore) -> None:
     registry = Registry()
     later = datetime(2022, 8, 2, tzinfo=UTC)

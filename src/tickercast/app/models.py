@@ -18,6 +18,7 @@ from tickercast.domain.model_card import (
     MODEL,
     Bundle,
     Pointer,
+    PublishedVersion,
     RegisteredVersion,
 )
 from tickercast.domain.recipe import Recipe
@@ -314,9 +315,21 @@ class Models(Ports):
         )
 
     def registered_models(self) -> tuple[Sequence[RegisteredVersion], Pointer, list[str]]:
-        """The registered versions, the pointer at what is served, and the published versions."""
+        """The registered versions of daily bars, the pointer at what is served, and the published versions."""
         pointer = self.models.pointer() if self.models.generation() else self.models.shipped_pointer
         return self.registry.versions(MODEL), pointer, self.models.versions(MODEL)
+
+    def hourly_versions(self) -> tuple[Sequence[PublishedVersion], Pointer]:
+        """The published versions of the models of hours, and the pointer at them; those of directions where served.
+
+        Raises:
+            BundleError: a pointer or a card is corrupt.
+            Transient: try again.
+        """
+        store = self.hourly_store
+        pointer = store.pointer() if store.generation() else store.shipped_pointer
+        directions = self.direction_store.listed() if self.serves_direction else []
+        return [*store.listed(), *directions], pointer
 
     def promote(
         self,
@@ -368,16 +381,32 @@ class Models(Ports):
         return decision, challenger
 
     def publish(self, version: str) -> None:
-        """Serve a registered version, without a comparison."""
+        """Serve a registered version of daily bars, without a comparison."""
         from tickercast.jobs.champion.promote import publish
 
         check_published([self.models], self.tables)
         publish_shipped(self.models)
         publish(self.registry.bundle(MODEL, version), models=self.models, registry=self.registry)
 
-    def rollback(self, to: str | None = None) -> Bundle:
-        """Serve an older published version again, or the champion in a baseline's place, and return it."""
-        return self.models.rollback(to, now=self.now())
+    def rollback(self, to: str | None = None, *, frequency: Frequency = DAILY, direction: bool = False) -> Bundle:
+        """Serve an older published version again, or the champion in a baseline's place, and return it.
+
+        Args:
+            to: the version, or a companion's name; what was served before by default, see `ModelStore.rollback`.
+            frequency: of the bars; of hours nothing newer is served until a month begins.
+            direction: with hours, the model of the next hour's direction.
+
+        Raises:
+            UsageError: there is no such version, or directions are asked for of days.
+            BundleError: a file is corrupt.
+            ModelUnavailable: nothing has been published.
+            PreconditionFailed: another version has come to be served meanwhile.
+            Transient: try again.
+        """
+        if direction and frequency.is_daily:
+            raise UsageError("direction=True is for hourly bars: give frequency=HOURLY, or leave it out.")
+        store = self.direction_store if direction else self.store_of(frequency)
+        return store.rollback(to, now=self.now())
 
     def _aliased(self, alias: str) -> str:
         version = self.registry.aliased(MODEL, alias)

@@ -14,6 +14,7 @@ import typer
 from tickercast.cli import completion, outputs
 from tickercast.cli.terminal import (
     SOME_FAILED,
+    Every,
     Source,
     SymbolsFile,
     bar,
@@ -386,12 +387,20 @@ def _print_leaks(worst: Mapping[str, float]) -> None:
         raise typer.Exit(SOME_FAILED)
 
 
-@app.command(epilog="Example: tickercast models")
-def models() -> None:
-    """List the registered versions, and which one is served."""
-    from tickercast.show.tables import models_table
+@app.command(epilog="Example: tickercast models --every 1h")
+def models(every: Every = "1d") -> None:
+    """List the versions of the models, and which of them are served.
 
-    print_table(models_table(*open_app().registered_models()))
+    Of days those that are registered; of hours those that are published, with the models beside the champion.
+    """
+    from tickercast.domain.frequency import frequency_of
+    from tickercast.show.tables import hourly_models_table, models_table
+
+    service = open_app()
+    if frequency_of(every).is_daily:
+        print_table(models_table(*service.registered_models()))
+    else:
+        print_table(hourly_models_table(*service.hourly_versions()))
 
 
 @app.command(epilog="Example: tickercast promote --source prices.parquet --from 2022-01-01 --to 2022-12-15")
@@ -405,7 +414,7 @@ def promote(
     symbols_file: SymbolsFile = "",
     events: Events = "",
 ) -> None:
-    """Serve a challenger if it is measurably better.
+    """Serve a challenger of daily bars if it is measurably better.
 
     It is compared with what is served on past sessions. A champion that is shown to be worse than a baseline makes
     place for that. Exit code 1 means that the challenger is not served.
@@ -432,7 +441,7 @@ def promote(
 def publish(
     version: Annotated[str, typer.Option(help="The registered version to serve, without a comparison.")],
 ) -> None:
-    """Serve a registered version, without a comparison."""
+    """Serve a registered version of daily bars, without a comparison."""
     service = open_app()
     service.publish(version)
     say(f"version {version} is served from {service.models.url}")
@@ -440,15 +449,31 @@ def publish(
 
 @app.command(epilog="Example: tickercast rollback --to 2")
 def rollback(
-    to: Annotated[str, typer.Option(help="The published version.", show_default="the one served before")] = "",
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="VERSION|NAME",
+            help="The published version; of hours also a companion, which takes the champion's place.",
+            show_default="the one served before",
+        ),
+    ] = "",
+    every: Every = "1d",
+    direction: Annotated[
+        bool, typer.Option("--direction", help="With --every 1h: the model of the next hour's direction.")
+    ] = False,
 ) -> None:
     """Serve what was served before, or the champion after a baseline.
 
-    The daily flow promotes nothing for ten sessions after that. Neither TensorFlow nor MLflow is needed.
+    The daily flow promotes nothing for ten sessions after that, and the hourly flow serves nothing newer until a month
+    begins. Neither TensorFlow nor MLflow is needed.
     """
-    service = open_app()
-    bundle = service.rollback(to or None)
-    say(f"version {bundle.card.version} is served from {service.models.url}")
+    from tickercast.domain.frequency import frequency_of
+
+    frequency, service = frequency_of(every), open_app()
+    if direction and frequency.is_daily:
+        raise UsageError("--direction needs hourly bars: add --every 1h, or leave it out.")
+    card = service.rollback(to or None, frequency=frequency, direction=direction).card
+    say(f"{card.name} version {card.version} is served from {service.models.url}")
 
 
 def _through(through: str, source: str) -> date:

@@ -11,7 +11,7 @@ models/direction-1h.json               the same for the direction of the next ho
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -86,8 +86,8 @@ class Pointer(BaseModel):
         baseline: the baseline that is served in the champion's place, because the champion was shown to be worse; empty
             while the champion is served itself.
         baseline_ratio: the baseline's loss over the random walk's in the backtest that put it there; None without one.
-        former: the versions that were served before, oldest first, without those that were rolled back. Releases up to
-            0.2.0 kept none.
+        former: the versions that were served before, oldest first, without those that were rolled back; a champion that
+            took the place of another served model has that one's name first. Releases up to 0.2.0 kept none.
         rolled_back_at: when somebody last went back to another version by hand; None if nobody has.
         widths: the factors of the champion's intervals that the daily flow has learned; a new champion has none yet.
         nonce: makes each write of the pointer unique, so that a store that compares contents notices every change.
@@ -146,10 +146,13 @@ class Pointer(BaseModel):
             rolled_back_at=self.rolled_back_at,
         )
 
-    def returning(self, version: str) -> "Pointer":
-        """Point back at a version, and forget those that came after it."""
-        place = self.former.index(version) if version in self.former else len(self.former)
-        return self.pointing(version).model_copy(update={"former": self.former[:place]})
+    def returning(self, to: str) -> "Pointer":
+        """Point back at a version, or at the served model of a name, and forget what came after it."""
+        is_name = any(one.name == to for one in self.served)
+        back = self.exchanged(to) if is_name else self.pointing(to)
+        if to in self.former:
+            return back.model_copy(update={"former": self.former[: self.former.index(to)]})
+        return back if is_name else back.model_copy(update={"former": self.former})
 
     def exchanged(self, name: str) -> "Pointer":
         """Another of the served models as the champion, and the champion as a companion; itself, without a baseline."""
@@ -159,7 +162,13 @@ class Pointer(BaseModel):
         [chosen] = [one for one in plain.served if one.name == name]
         former = ServedModel(name=self.name, version=self.version, role=Role.COMPANION)
         beside = tuple(former if one is chosen else one for one in plain.served)
-        return plain.model_copy(update={"name": name, "version": chosen.version, "served": beside})
+        changes = {"name": name, "version": chosen.version, "served": beside, "former": (self.name,)}
+        return plain.model_copy(update=changes)
+
+    def returned_in_month(self, now: datetime) -> bool:
+        """Whether somebody went back by hand in the month of a time, UTC, in which no newer version is served then."""
+        at = self.rolled_back_at
+        return at is not None and f"{at.astimezone(UTC):%Y-%m}" == f"{now.astimezone(UTC):%Y-%m}"
 
     def same_as(self, other: "Pointer") -> bool:
         """Whether both serve the same models, whatever was served before and has been learned."""
@@ -309,6 +318,19 @@ class Bundle:
 
 
 @dataclass(frozen=True)
+class PublishedVersion:
+    """A published version of a model.
+
+    Attributes:
+        card: what it is.
+        stands: the role in which it is served, `demoted` for a champion in whose place a baseline is; else `published`.
+    """
+
+    card: ModelCard
+    stands: str
+
+
+@dataclass(frozen=True)
 class RegisteredVersion:
     """A version of a model as the registry lists it.
 
@@ -368,6 +390,22 @@ def folder(name: str, version: str) -> str:
     return f"models/{name}/{version}"
 
 
+def read_card(content: bytes) -> ModelCard:
+    """Read a description from its file.
+
+    Raises:
+        BundleError: it does not parse.
+    """
+    try:
+        return ModelCard.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BundleError(
+            f"model.json does not parse: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}. "
+            "Publish the version again."
+        ) from error
+
+
 def read_bundle(card: bytes, network: Callable[[], bytes], reference: Callable[[], bytes] = bytes) -> Bundle:
     """Read a bundle from its files.
 
@@ -379,13 +417,6 @@ def read_bundle(card: bytes, network: Callable[[], bytes], reference: Callable[[
     Raises:
         BundleError: the card does not parse, or the network is not the one it describes.
     """
-    try:
-        parsed = ModelCard.model_validate_json(card)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise BundleError(
-            f"model.json does not parse: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}. "
-            "Publish the version again."
-        ) from error
+    parsed = read_card(card)
     onnx = b"" if parsed.sha256 == NO_NETWORK else network()
     return Bundle(onnx, parsed, reference() if parsed.reference_sha256 else b"")

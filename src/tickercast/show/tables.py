@@ -17,7 +17,14 @@ from tickercast.domain.alerts import Alert
 from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import LEVELS, QUANTILES, Forecast, Step
 from tickercast.domain.frequency import DAILY, Frequency, stamp
-from tickercast.domain.model_card import ModelCard, Pointer, RegisteredVersion
+from tickercast.domain.model_card import (
+    HOURLY_KIND,
+    ModelCard,
+    Pointer,
+    PublishedVersion,
+    RegisteredVersion,
+    learned_through,
+)
 from tickercast.domain.price_files import first_lines
 from tickercast.domain.tokens import State, Token
 from tickercast.domain.width import Width
@@ -339,10 +346,27 @@ def models_table(versions: Sequence[RegisteredVersion], pointer: Pointer, publis
         table.add_row(
             card.version, registered, str(card.trained_through), *measured, ", ".join(version.aliases), stands
         )
-    notes = [] if served in {version.card.version for version in versions} else [f"served: version {served}, shipped"]
-    if pointer.baseline:
-        notes = [f"served: {pointer.baseline}, a baseline, in the place of {pointer.name} version {served}"]
-    return Group(table, *map(Text, notes))
+    is_listed = served in {version.card.version for version in versions}
+    notes = [] if is_listed else [f"served: {pointer.name} version {served}, shipped"]
+    return Group(table, *map(Text, _baseline_notes(pointer) or notes))
+
+
+def hourly_models_table(versions: Sequence[PublishedVersion], pointer: Pointer) -> RenderableType:
+    """The published versions of hourly models, with the dates that they learned up to, and what is served of them."""
+    table = Table()
+    for heading in ("model", "version", "learned through", "network through", "stands"):
+        table.add_column(heading)
+    for version in versions:
+        card = version.card
+        network = str(learned_through(card)) if card.kind == HOURLY_KIND else "–"
+        table.add_row(card.name, card.version, str(card.trained_through), network, version.stands)
+    return Group(table, *map(Text, _baseline_notes(pointer)))
+
+
+def _baseline_notes(pointer: Pointer) -> list[str]:
+    if not pointer.baseline:
+        return []
+    return [f"served: {pointer.baseline}, a baseline, in the place of {pointer.name} version {pointer.version}"]
 
 
 _LISTED = ("sp_vs_ewma_t", "coverage_80", "coverage_95")

@@ -51,7 +51,7 @@ def refresh(
     load: Callable[[Bundle], RollingPredictor],
     now: datetime,
 ) -> Refreshed:
-    """Publish new tables if a month has begun since those that are served.
+    """Publish new tables if a month has begun since those that are served, and nobody has gone back by hand in it.
 
     Args:
         symbols: whose bars the tables are learned from.
@@ -73,7 +73,7 @@ def refresh(
     served = [ServedModel(name=pointer.name, version=pointer.version, role=Role.CHAMPION), *pointer.served]
     cards = [models.read(one.name, one.version) for one in served if one.name not in _UNPUBLISHED]
     stale = [bundle for bundle in cards if bundle.card.hour_tables and bundle.card.trained_through < through]
-    if not stale or source.simulated:
+    if not stale or source.simulated or pointer.returned_in_month(now):
         return Refreshed(min((bundle.card.trained_through for bundle in cards), default=through))
     series = training_bars(source, symbols, through - YEAR, through, lambda *_: None)
     tables = fit(series, month.astype("datetime64[h]"))
@@ -133,4 +133,6 @@ def repointed(pointer: Pointer, made: dict[str, Bundle]) -> Pointer:
         return made[name].card.version if name in made else before
 
     served = tuple(one.model_copy(update={"version": version(one.name, one.version)}) for one in pointer.served)
-    return pointer.model_copy(update={"version": version(pointer.name, pointer.version), "served": served})
+    newer = version(pointer.name, pointer.version)
+    former = pointer.former if newer == pointer.version else (*pointer.former, pointer.version)
+    return pointer.model_copy(update={"version": newer, "served": served, "former": former})

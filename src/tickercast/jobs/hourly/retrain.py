@@ -35,6 +35,8 @@ def retrain_networks(symbols: Sequence[str], *, train: Train, models: ModelStore
         Transient: try again.
     """
     generation, pointer = models.generation(), models.pointer()
+    if pointer.returned_in_month(now):
+        return "somebody went back to other networks or tables in this month: nothing newer is trained before the next"
     versions = {pointer.name: pointer.version, **{one.name: one.version for one in pointer.served}}
     cards = {name: models.read(name, version).card for name, version in versions.items() if models.versions(name)}
     through = month_before(now) - HALF_YEAR

@@ -97,6 +97,8 @@ def review_champion(
     if decided is None:
         if source.simulated:
             return "nothing is decided on simulated bars"
+        if pointer.returned_in_month(now):
+            return f"{pointer.name} {pointer.version} was chosen by hand in this month, and is reviewed in the next"
         decided = _decided(pointer, through, symbols, source, models, evaluated)
     return carry_out(decided, models=models, registry=None, warehouse=warehouse, now=now)
 

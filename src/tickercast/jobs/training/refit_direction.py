@@ -126,6 +126,9 @@ def refit_direction(
         Transient: try again.
     """
     generation, served = models.generation(), models.champion()
+    if models.pointer().returned_in_month(now):
+        by_hand = f"version {served.card.version} was chosen by hand in this month, and stays until the next"
+        return Refit(served.card.version, f"nothing was due: {by_hand}")
     moment = now.astimezone(UTC).replace(tzinfo=None)
     reason = why_due(served.card.trained_through, _scored(served, warehouse), rule, moment)
     if not reason:
