@@ -97,7 +97,7 @@ def test_the_command_shows_flagged_symbols_first(tmp_path: Path, monkeypatch: py
     runner = CliRunner()
     empty = runner.invoke(app, ["calibration"])
     assert empty.exit_code == 0
-    assert "There is no record yet" in empty.output
+    assert "There is no record of days yet" in empty.output
     from tickercast.app import App
 
     fill(App().tables)
@@ -111,4 +111,10 @@ def test_the_command_shows_flagged_symbols_first(tmp_path: Path, monkeypatch: py
     ]
     unknown = runner.invoke(app, ["calibration", "ABCD"])
     assert unknown.exit_code == 1
-    assert "ABCD has no record" in unknown.output
+    assert "ABCD has no record of days: none of its forecasts that count has come true." in unknown.output
+    hours = runner.invoke(app, ["calibration", "NVDA", "--every", "1h"])
+    assert hours.exit_code == 1
+    assert "NVDA has no record of hours, and one of days: leave --every 1h out." in hours.output
+    none = runner.invoke(app, ["calibration", "--every", "1h"])
+    assert "There is no record of hours yet" in none.output
+    assert "There is one of days: leave --every 1h out." in none.output

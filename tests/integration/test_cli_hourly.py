@@ -168,6 +168,18 @@ def test_a_report_of_days_says_where_one_of_hours_comes_from(run: Callable[..., 
     assert of_all.endswith(f"Run: tickercast forecast TICKER DATE. {hours}")
 
 
+def test_questions_about_days_say_that_a_coin_has_forecasts_of_hours(run: Callable[..., Result]) -> None:
+    assert run("forecast", "BTCUSDT", "2022-05-02 14:00", "--every", "1h", "--source", "hours").exit_code == 0
+    hours = "Of hours BTCUSDT has some: tickercast dashboard shows them."
+    of_all = run("overview").output
+    assert "Only hours are forecast yet, of BTCUSDT: tickercast dashboard shows them." in of_all
+    assert "Nothing is forecast" not in of_all
+    of_both = run("overview", "BTCUSDT", "IBM").stderr
+    assert f"No forecast of days is stored of BTCUSDT, IBM. {hours} Run: tickercast forecast IBM DATE." in of_both
+    for words in (("odds", "BTCUSDT", "3"), ("paths", "BTCUSDT")):
+        assert str(run(*words).exception) == f"BTCUSDT has no stored forecast of days: one was needed. {hours}"
+
+
 def test_the_json_of_hours_has_moments_and_fits_its_schema(run: Callable[..., Result]) -> None:
     words = ("forecast", "BTCUSDT", "ETHUSDT", "2022-05-02", "14:00", "--every", "1h", "--source", "hours", "--json")
     done = run(*words)

@@ -159,7 +159,7 @@ def test_a_wrong_word_ends_in_a_sentence(command: Command, words: list[str], sai
 def test_symbols_without_a_forecast_are_named(command: Command) -> None:
     done = command("overview", "MSFT", "NVDA", code=1)
     assert "MSFT" in done.stdout
-    assert "No forecast of days is stored of NVDA: tickercast forecast NVDA." in done.stderr
+    assert "No forecast of days is stored of NVDA. Run: tickercast forecast NVDA DATE." in done.stderr
     done = command("overview", "IBM", "--as-of", "2000-01-01", code=1)
     assert "No forecast of the 100 days up to 2000-01-01 is stored of IBM" in done.stderr
     assert "Nothing is forecast yet" not in done.output

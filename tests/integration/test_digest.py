@@ -286,7 +286,7 @@ def test_the_command_prints_and_sends(
     monkeypatch.setenv("TICKERCAST_BUCKET", f"file://{tmp_path}/bucket")
     monkeypatch.setenv("TICKERCAST_WAREHOUSE", f"duckdb://{tmp_path}/w.duckdb")
     empty = CliRunner().invoke(cli, ["digest", "--print"])
-    assert "Nothing has been forecast yet" in str(empty.exception)
+    assert "No forecast of days is stored" in str(empty.exception)
     desk_of(tmp_path, series)
     nobody = CliRunner().invoke(cli, ["digest"])
     assert "TICKERCAST_DIGEST_URLS is empty" in str(nobody.exception)

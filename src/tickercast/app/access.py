@@ -13,7 +13,7 @@ from tickercast.app.requests import Requests
 from tickercast.domain import objects
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast, Origin
-from tickercast.domain.frequency import DAILY, frequency_of
+from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.symbols import one_or_more, parse_symbol
 from tickercast.domain.tokens import Scope, Token, TokenList, month_of, new_token
 from tickercast.errors import ObjectNotFound, UsageError
@@ -102,6 +102,22 @@ class Access(Requests):
     def _last_month(self) -> date:
         first = self.now().date().replace(day=1)
         return date(first.year - (first.month == 1), (first.month - 2) % 12 + 1, 1)
+
+    def forecast_symbols(self, frequency: Frequency = DAILY) -> list[str]:
+        """The symbols that have been forecast, by name.
+
+        Raises:
+            WarehouseUnavailable: try again.
+        """
+        return views.symbols(self.readable, frequency.name)
+
+    def no_days(self, missing: Sequence[str]) -> str:
+        """What to do about symbols without a forecast of days, in words.
+
+        Raises:
+            WarehouseUnavailable: try again.
+        """
+        return views.no_days(missing, self.readable)
 
     # ------------------------------------------------------------ one symbol
 

@@ -13,7 +13,6 @@ from tickercast.domain.freshness import freshness_of
 from tickercast.domain.symbols import one_or_more, parse_symbol
 from tickercast.domain.width import Width
 from tickercast.errors import TooFewSessions, UsageError
-from tickercast.reading import views
 from tickercast.reading.calibration import calibrations
 from tickercast.reading.forecasts import champion_forecasts
 
@@ -91,7 +90,7 @@ class Reports(Access, Outlooks):
 
     def _no_days(self, missing: Sequence[str], cutoff: date | None) -> str:
         """What to do where no forecast of days is stored: of some symbols, or of any."""
-        known = views.symbols(self.tables, HOURLY.name)
+        known = self.forecast_symbols(HOURLY)
         hours = [symbol for symbol in known if symbol in missing or not (missing or cutoff)]
         others = " ".join(symbol for symbol in missing if symbol not in hours) or "TICKER"
         said = f"No forecast of days{' of ' * bool(missing)}{', '.join(missing)} is stored"

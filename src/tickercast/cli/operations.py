@@ -128,19 +128,30 @@ def calibration(
 
     Over three years; those that were too narrow or too wide are flagged.
     """
-    from tickercast.domain.frequency import frequency_of
+    from tickercast.domain.frequency import DAILY, HOURLY, frequency_of
     from tickercast.show.calibration import calibration_json, calibration_table
 
-    symbols = symbols_of(tickers) if tickers else None
-    found = open_app().calibrations(symbols, frequency_of(every))
-    for symbol in sorted(set(symbols or ()) - {row.symbol for row in found}):
-        complain(f"{symbol} has no record: none of its forecasts that count has come true. {_UNCOUNTED}")
+    symbols, frequency, service = symbols_of(tickers) if tickers else None, frequency_of(every), open_app()
+    found = service.calibrations(symbols, frequency)
+    bars, others, option = "hours", "days", "leave --every 1h out"
+    if frequency.is_daily:
+        bars, others, option = "days", "hours", "add --every 1h"
+    missing = sorted(set(symbols or ()) - {row.symbol for row in found})
+    wanted = None if symbols is None and not found else missing
+    elsewhere = [row.symbol for row in service.calibrations(wanted, HOURLY if frequency.is_daily else DAILY)]
+    for symbol in missing:
+        if symbol in elsewhere:
+            complain(f"{symbol} has no record of {bars}, and one of {others}: {option}.")
+        else:
+            complain(f"{symbol} has no record of {bars}: none of its forecasts that count has come true. {_UNCOUNTED}")
     if as_json:
         print_data(json.dumps(calibration_json(found), indent=2) + "\n")
     elif found:
         print_table(calibration_table(found))
     elif symbols is None:
-        say(f"There is no record yet: no forecast that counts has come true. {_UNCOUNTED}")
+        say(f"There is no record of {bars} yet: no forecast that counts has come true. {_UNCOUNTED}")
+        if elsewhere:
+            say(f"There is one of {others}: {option}.")
     if symbols and not found:
         raise typer.Exit(SOME_FAILED)
 
@@ -250,7 +261,10 @@ def _send_digest(service: "App", symbols: Sequence[str] | None) -> None:
         raise typer.Exit(SOME_FAILED)
 
 
-_NOTHING = "Nothing has been forecast yet. Run tickercast daily, or tickercast forecast MSFT 2023-07-22."
+_NOTHING = (
+    "No forecast of days is stored, and the digest is of days. Run tickercast daily, or tickercast forecast MSFT "
+    "2023-07-22."
+)
 
 
 def _counted(changes: "Changes") -> str:

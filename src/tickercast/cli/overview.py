@@ -64,6 +64,7 @@ def overview(
 ) -> None:
     """Show all symbols at a glance, one row each."""
     from tickercast import plain
+    from tickercast.domain.frequency import HOURLY
     from tickercast.reading.overview import KEPT_FOR, frame, ordered
     from tickercast.show.overview import overview_json, overview_table
 
@@ -88,13 +89,22 @@ def overview(
     elif not symbols and as_of:
         say(f"No forecast{of} is stored. Name a later date, or leave --as-of out.")
     elif not symbols:
-        say("Nothing is forecast yet: tickercast forecast MSFT AAPL.")
+        _say_nothing_is_forecast(service.forecast_symbols(HOURLY))
     left_out = [] if symbols or as_of else service.left_out_of_overview(found)
     _name_left_out(left_out, complain if as_json or as_csv else say)
     missing = [symbol for symbol in symbols if symbol not in {row.symbol for row in found}]
     if missing:
-        complain(f"No forecast{of} is stored of {', '.join(missing)}: tickercast forecast {' '.join(missing)}.")
+        complain(f"No forecast{of} is stored of {', '.join(missing)}. {service.no_days(missing)}")
         raise typer.Exit(SOME_FAILED)
+
+
+def _say_nothing_is_forecast(hourly: Sequence[str]) -> None:
+    """Say that the overview, which is of days, is empty, and where the forecasts of hours are."""
+    if hourly:
+        say(f"Only hours are forecast yet, of {', '.join(hourly)}: tickercast dashboard shows them.")
+        say("The overview is of days: tickercast forecast MSFT AAPL.")
+    else:
+        say("Nothing is forecast yet: tickercast forecast MSFT AAPL.")
 
 
 def _name_left_out(names: Sequence[str], tell: Callable[[str], None]) -> None:

@@ -17,6 +17,7 @@ from tickercast.domain.paths import Paths, Residuals, past, paths, residuals, se
 from tickercast.errors import TooFewSessions, UsageError
 from tickercast.ports import Between, Warehouse
 from tickercast.reading.forecasts import COLUMNS, forecasts_of
+from tickercast.reading.views import no_days
 
 YEARS = timedelta(days=11 * 365)
 """The span of the bars that are read: 2,500 sessions, and those before from which σ begins."""
@@ -177,8 +178,7 @@ def _forecasts(symbols: Sequence[str], as_of: date | None, warehouse: Warehouse)
     missing = sorted(set(symbols) - set(newest["symbol"]))
     if missing:
         raise UsageError(
-            f"{', '.join(missing)} has no stored forecast of days: one was needed. Run: tickercast forecast "
-            f"{' '.join(missing)} DATE."
+            f"{', '.join(missing)} has no stored forecast of days: one was needed. {no_days(missing, warehouse)}"
         )
     last = as_of or newest["cutoff"].max().date()
     in_use = newest[["symbol", "simulated"]].drop_duplicates()  # simulated ones only of symbols that have no others

@@ -14,7 +14,7 @@ import pandas as pd
 
 from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import LEVELS, RANDOM_WALK, Role
-from tickercast.domain.frequency import DAILY, frequency_of
+from tickercast.domain.frequency import DAILY, HOURLY, frequency_of
 from tickercast.ports import Between, Warehouse
 from tickercast.reading import track_record
 from tickercast.reading.forecasts import expected_results
@@ -39,6 +39,23 @@ def frequencies(warehouse: Warehouse) -> list[str]:
 def symbols(warehouse: Warehouse, every: str = DAILY.name) -> list[str]:
     """The symbols that have been forecast, by name."""
     return list(ask(warehouse, "symbols", frequency=every)["symbol"])
+
+
+def no_days(missing: Sequence[str], warehouse: Warehouse) -> str:
+    """What to do about symbols without a forecast of days: where those of hours are, and how one of days is made.
+
+    Args:
+        missing: the symbols.
+        warehouse: where forecasts are.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    known = set(symbols(warehouse, HOURLY.name))
+    hours = [symbol for symbol in missing if symbol in known]
+    others = [symbol for symbol in missing if symbol not in known]
+    said = [f"Of hours {', '.join(hours)} has some: tickercast dashboard shows them."] if hours else []
+    return " ".join([*said, f"Run: tickercast forecast {' '.join(others)} DATE."] if others else said)
 
 
 def bars(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
