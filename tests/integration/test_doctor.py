@@ -4,7 +4,7 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from tickercast import logs
 from tickercast.app import App
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import Settings
-from tickercast.errors import EngineUnusable, Outdated, WarehouseUnavailable
+from tickercast.errors import EngineUnusable, Outdated, UsageError, WarehouseUnavailable
 from tickercast.jobs.operations.doctor import Probe, check_engines
 
 if TYPE_CHECKING:
@@ -25,6 +25,16 @@ FIRST_RELEASE = Path(__file__).parents[1] / "support" / "first_edition"
 
 def refuses() -> str:
     raise WarehouseUnavailable("It does not answer.")
+
+
+def test_a_file_that_was_stored_while_the_clock_was_ahead_is_told(tmp_path: Path) -> None:
+    settings = Settings(bucket=f"file://{tmp_path}/bucket", warehouse=f"duckdb://{tmp_path}/w.duckdb", source="sample")
+    app = App(settings)
+    app.forecast(["MSFT"], "2012-08-15")
+    assert app._warehouse_says() == "1 ingestions"
+    app.now = lambda: datetime.now(UTC) - timedelta(hours=1)
+    with pytest.raises(UsageError, match="which is still to come: a clock was ahead"):
+        app._warehouse_says()
 
 
 def test_engines_are_asked_side_by_side_and_answer_in_order() -> None:

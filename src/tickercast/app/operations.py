@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+_CLOCKS_DIFFER = timedelta(minutes=5)
+
 _WORK = (
     *("trade", "trade_hourly", "trade_limits", "universe", "portfolios", "retrain_on_losses", "retrain_below"),
     *("hourly_watchlist", "events_source"),
@@ -431,8 +433,15 @@ class Operations(Models, Events, Outlooks, Trading):
                 f"{len(lacking)} of its tables and views {'is' if len(lacking) == 1 else 'are'} missing or of an "
                 "earlier release. Run `tickercast provision`, which keeps every row."
             )
-        counted = self.tables.query("SELECT COUNT(*) AS ingestions FROM ingestions")
-        return f"{counted['ingestions'].iloc[0]} ingestions"
+        found = self.tables.query("SELECT COUNT(*) AS ingestions, MAX(written_at) AS newest FROM ingestions")
+        [(count, newest)] = found[["ingestions", "newest"]].itertuples(index=False)
+        if count and newest > self.now() + _CLOCKS_DIFFER:
+            raise UsageError(
+                f"The newest file was written at {newest:%Y-%m-%d %H:%M} UTC, which is still to come: a clock was "
+                "ahead. Until then every other file counts as older, and its prices do not replace those. Put the "
+                "clock right, and restore a copy from before that file."
+            )
+        return f"{count} ingestions"
 
     def _champion_says(self) -> str:
         if not self.models.generation():
