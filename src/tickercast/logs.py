@@ -10,8 +10,10 @@ import json
 import logging
 import re
 import sys
+import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -130,6 +132,16 @@ def fields(**known: object) -> Iterator[None]:
         yield
     finally:
         _FIELDS.reset(token)
+
+
+def kept(error: BaseException) -> str:
+    """Keep the traceback of an error that nobody expected in a file, and say where."""
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="tickercast-", suffix=".log", delete=False) as file:
+            file.write(without_secrets("".join(traceback.format_exception(error))))
+    except OSError as fault:
+        return f"The details could not be written to a file: {fault}."
+    return f"The details are in {file.name}."
 
 
 def trace_id(headers: Iterable[tuple[str, str]]) -> str:

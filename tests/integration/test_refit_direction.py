@@ -15,17 +15,20 @@ from typer.testing import CliRunner
 
 from tickercast import config
 from tickercast.backends.object_store.local import LocalObjectStore
+from tickercast.backends.registry.mlflow import MlflowRegistry
 from tickercast.cli import app as cli
 from tickercast.domain.boosting import Boosting
 from tickercast.domain.direction import DIRECTION, RetrainBelow
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.model_card import CHAMPION_ALIAS
 from tickercast.domain.model_card import DIRECTION as POINTER
+from tickercast.domain.model_page import describe, verdict
 from tickercast.errors import PreconditionFailed, UsageError
 from tickercast.jobs.operations.provision import publish_shipped
 from tickercast.jobs.training.refit_direction import Refit, refit_direction, why_due
 from tickercast.model_store import ModelStore
 from tickercast.models.direction import DirectionModel
+from tickercast.ports import ModelRegistry
 
 training = pytest.importorskip("tickercast.models.boosted.training", reason="the extra boost is not installed")
 
@@ -69,7 +72,7 @@ def learned(models: ModelStore) -> ModelStore:
     return models
 
 
-def refit(models: ModelStore, registry: Registry | None = None, **more: Any) -> Refit:
+def refit(models: ModelStore, registry: ModelRegistry | None = None, **more: Any) -> Refit:
     given: dict[str, Any] = {
         "source": Memory(COINS), "boost": training, "load": DirectionModel, "models": models, "warehouse": Scores(),
         "registry": registry or Registry(), "now": NOW, "recipe": RECIPE,
@@ -111,6 +114,21 @@ def test_an_empty_registry_begins_with_the_shipped_version(models: ModelStore) -
     done = refit(models, registry, now=later, source=Memory(coins))
     assert done.version == "2"
     assert registry.bundle(DIRECTION, "1").card.sha256 == models.shipped.card.sha256
+
+
+def test_mlflow_registers_new_trees_and_shows_that_none_have_been_measured(models: ModelStore, tmp_path: Path) -> None:
+    registry = MlflowRegistry(f"sqlite:///{tmp_path}/mlflow.db")
+    coins = [make_hours(bars.symbol, hours=24 * 140, seed=1, first=date(2022, 3, 20)) for bars in COINS]
+    done = refit(models, registry, now=datetime(2022, 8, 2, tzinfo=UTC), source=Memory(coins))
+    assert done.is_new
+    assert models.pointer().version == registry.aliased(DIRECTION, CHAMPION_ALIAS) == "2"
+    newest, shipped = (made.card for made in registry.versions(DIRECTION))
+    assert (newest.version, verdict(newest), verdict(shipped)) == ("2", "not measured", "better")
+    page = " ".join(describe(newest).split())
+    assert "## Measured Not measured: these trees learned from the newest hours" in page
+    assert "below are of later dates" not in page
+    assert "## Verdict" not in page
+    assert "below are of later dates" in describe(shipped)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The hourly run: tables of the month, the newest hour's forecast, and what came true."""
 
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from tickercast.errors import SourceUnavailable, UsageError
 from tickercast.jobs.champion.decisions import Decided
 from tickercast.jobs.hourly import run_hour as run_hour_module
 from tickercast.jobs.hourly.run_hour import Hour, Upkeep
+from tickercast.jobs.operations.alerts import SentAlerts
 from tickercast.jobs.operations.drift import DriftCheck
 from tickercast.ports import DriftReport
 from tickercast.show.day import upkeep_lines
@@ -137,6 +139,32 @@ def test_the_alerts_of_an_hour_are_those_of_the_watchlist(
     monkeypatch.setattr(app, "watched", lambda: ["MSFT"])
     run_hour_module._alerted(app, lambda job: job)
     assert asked == [["MSFT"]]
+
+
+def test_what_fails_unexpectedly_is_said_and_stops_neither_the_forecasts_nor_the_steps_after_it(
+    app: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("brier")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("refresh", "check_drift", "recorded_decision", "review_champion"):
+        monkeypatch.setattr(run_hour_module, name, broken)
+    monkeypatch.setattr(app, "trades", broken)
+    app.serves_direction = True
+    monkeypatch.setattr(app, "refit_direction", broken)
+    app.__dict__["drift_reporter"] = Plain()
+    app.moment += timedelta(days=1)  # they were not looked after yet
+    hour = app.run_hour(["BTCUSDT"])
+    assert len(hour.made) == 1
+    done = hour.upkeep
+    failed = [hour.remark, *hour.traded.values(), done.refit, done.drift, done.trained, done.decided]
+    for said in failed:
+        told, _, file = str(said).partition(". The details are in ")
+        assert told == "it failed unexpectedly"
+        assert Path(file.removesuffix(".")).read_text().rstrip().endswith("KeyError: 'brier'")
+    assert len(failed) == 6
+    assert isinstance(done.alerts, SentAlerts)
 
 
 def test_a_month_of_hours_is_decided_once_and_said(looked_after: tuple[Site, Hour]) -> None:

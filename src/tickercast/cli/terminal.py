@@ -9,9 +9,7 @@ import os
 import re
 import signal
 import sys
-import tempfile
 import threading
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, date, datetime
@@ -231,7 +229,7 @@ def _code_after(error: Exception) -> int:
     elif isinstance(error, OSError):
         complain(_of_system(error))
     else:  # a fault of our own must not end in a traceback on the user's screen
-        complain(f"tickercast failed unexpectedly. {_kept()}")
+        complain(f"tickercast failed unexpectedly. {logs.kept(error)}")
     return NOTHING_WORKED
 
 
@@ -261,17 +259,6 @@ def _of_system(error: OSError) -> str:
 def _drop_output() -> None:
     """Let what cannot be printed go: the interpreter would try once more, and complain."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _kept() -> str:
-    """Keep the traceback in a file, and say where."""
-    try:
-        with tempfile.NamedTemporaryFile("w", prefix="tickercast-", suffix=".log", delete=False) as file:
-            file.write(without_secrets(traceback.format_exc()))
-    except OSError:
-        error = sys.exc_info()[1]
-        return f"The details could not be written to a file: {error}."
-    return f"The details are in {file.name}."
 
 
 def _complain_once() -> Callable[[str], None]:

@@ -43,8 +43,8 @@ def describe_hourly(card: ModelCard) -> str:
         return _DIRECTION_PAGE.format(
             title=_title(card),
             card=card,
-            rows=_rows(card.metrics, _DIRECTION_MEASURES),
-            verdict=direction_verdict(card),
+            later="; all measures below are of later dates" if card.metrics else "",
+            measured=_direction_measured(card),
             arguments=card.arguments and f" {card.arguments}",
         )
     return _PAGE.format(
@@ -80,8 +80,15 @@ def network_verdict(metrics: Mapping[str, float]) -> str:
     return textwrap.fill(f"{'Champion' if decision.promote else 'Companion'}: {decision.reason}.", 120)
 
 
+def _direction_measured(card: ModelCard) -> str:
+    if not card.metrics:
+        return textwrap.fill(_UNMEASURED.format(card=card), 120)
+    rows = _rows(card.metrics, _DIRECTION_MEASURES)
+    return _DIRECTION_MEASURED.format(card=card, rows=rows, verdict=direction_verdict(card))
+
+
 def direction_verdict(card: ModelCard) -> str:
-    """What the scores on a card say."""
+    """What the scores on a card say; the card needs some, which trees that were grown again have not."""
     found = verdict(_interval(card.metrics, "brier"), card.metrics["always_up"], _interval(card.metrics, "accuracy"))
     return textwrap.fill(f"{found[0].upper()}{found[1:]}. {_COSTS}", 120)
 
@@ -157,19 +164,12 @@ _COSTS = (
     "it earns."
 )
 
-_DIRECTION_PAGE = """# {title}
+_UNMEASURED = (
+    "Not measured: these trees learned from the newest hours, and none had come after {card.trained_through}. "
+    "tickercast directions shows how their forecasts have done since then."
+)
 
-Boosted trees that say how likely the next hour closes higher, from ten usual indicators and the measures of the hourly
-models. They learn from a window of fixed length and are grown again each month.
-
-- trained on: {card.trained_on}
-- last date seen: {card.trained_through}; all measures below are of later dates
-- shortest history: {card.min_sessions} hours
-- sha256 of model.onnx: `{card.sha256}`
-
-## Measured
-
-| on hours after {card.trained_through}, grown again each month | |
+_DIRECTION_MEASURED = """| on hours after {card.trained_through}, grown again each month | |
 |---|---|
 {rows}
 
@@ -177,7 +177,21 @@ The brackets are 95% intervals, drawn over days.
 
 ## Verdict
 
-{verdict}
+{verdict}"""
+
+_DIRECTION_PAGE = """# {title}
+
+Boosted trees that say how likely the next hour closes higher, from ten usual indicators and the measures of the hourly
+models. They learn from a window of fixed length and are grown again each month.
+
+- trained on: {card.trained_on}
+- last date seen: {card.trained_through}{later}
+- shortest history: {card.min_sessions} hours
+- sha256 of model.onnx: `{card.sha256}`
+
+## Measured
+
+{measured}
 
 ## Reproduce
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import ParamSpec, Protocol, TypeVar
 
+from tickercast import logs
 from tickercast.domain.forecast import RollingPredictor
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
 from tickercast.domain.model_card import Bundle
@@ -169,8 +170,10 @@ def run_hour(
         refreshed = wrap(refresh)(
             symbols, source=source, models=models, fit=learning.fit, load=services.load_bundle, now=services.now()
         )
-    except Permanent as error:  # the earlier tables serve on
-        remark = str(error)
+    except Transient:
+        raise
+    except Exception as error:  # the earlier tables serve on
+        remark = _reason(error)
     moment = HOURLY.parse(services.now().astimezone(UTC))
     assert isinstance(moment, datetime), "hours end at moments"
     made = wrap(request_forecast)(
@@ -195,8 +198,8 @@ def _traded(symbols: Sequence[str], services: Services, wrap: Wrap) -> dict[str,
         for made, broker in services.trades(HOURLY):
             name = f"{made.name}@{broker}"
             found[name] = _or_reason(services.trade, wrap)(made, broker, every=HOURLY, members=always(symbols))
-    except TickercastError as error:
-        found[""] = str(error)
+    except Exception as error:
+        found[""] = _reason(error)
     return found
 
 
@@ -212,9 +215,8 @@ def _look_after(
         done = replace(done, refit=_or_reason(learning.refit, wrap)(symbols))
     if not first:
         return done
-    done = replace(done, drift=_checked(yesterday, symbols, services, wrap))
-    if recorded_decision(models, HOURLY_RECORD, month_before(services.now()), "promotion") is None:
-        done = replace(done, trained=_trained(symbols, source, services, learning, wrap))
+    done = replace(done, drift=_said(lambda: _checked(yesterday, symbols, services, wrap)))
+    done = replace(done, trained=_said(lambda: _trained(symbols, source, services, learning, wrap)))
     done = replace(
         done,
         decided=_or_reason(review_champion, wrap)(
@@ -226,7 +228,7 @@ def _look_after(
             now=services.now(),
         ),
     )
-    done = replace(done, alerts=_alerted(services, wrap))
+    done = replace(done, alerts=_said(lambda: _alerted(services, wrap)))
     with suppress(PreconditionFailed, Transient):  # another run was faster; or the next hour does it again
         models.store.write(marker, json.dumps({"day": str(yesterday)}).encode(), if_generation="")
     return done
@@ -242,20 +244,23 @@ def _or_reason(job: Callable[P, R], wrap: Wrap) -> Callable[P, R | str]:
         except Permanent as error:
             return str(error)
 
-    def step(*args: P.args, **kwargs: P.kwargs) -> R | str:
-        try:
-            return wrap(attempt)(*args, **kwargs)  # type: ignore[no-any-return]
-        except Transient as error:
-            return str(error)
+    return lambda *args, **kwargs: _said(lambda: wrap(attempt)(*args, **kwargs))
 
-    return step
+
+def _said(step: Callable[[], R]) -> R | str:
+    """What a step gives, or why it gives nothing: no step stops the forecasts, or those after it."""
+    try:
+        return step()
+    except Exception as error:
+        return _reason(error)
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in words; the traceback of a fault of our own is kept in a file."""
+    return str(error) if isinstance(error, TickercastError) else f"it failed unexpectedly. {logs.kept(error)}"
 
 
 def _checked(day: date, symbols: Sequence[str], services: Services, wrap: Wrap) -> DriftCheck | str:
-    try:
-        reporter = services.drift_reporter
-    except Permanent as error:  # it is not installed
-        return str(error)
     return _or_reason(check_drift, wrap)(
         day,
         symbols,
@@ -263,15 +268,17 @@ def _checked(day: date, symbols: Sequence[str], services: Services, wrap: Wrap) 
         store=services.store,
         models=services.store_of(HOURLY),
         load=services.load_bundle,
-        reporter=reporter,
+        reporter=services.drift_reporter,
         now=services.now(),
     )
 
 
 def _trained(symbols: Sequence[str], source: MarketData, services: Services, learning: Learning, wrap: Wrap) -> str:
+    models = services.store_of(HOURLY)
+    if recorded_decision(models, HOURLY_RECORD, month_before(services.now()), "promotion") is not None:
+        return ""  # this month has had its turn
     if source.simulated:
         return "the networks do not learn from simulated bars"
-    models = services.store_of(HOURLY)
     return _or_reason(retrain_networks, wrap)(symbols, train=learning.train, models=models, now=services.now())
 
 
