@@ -13,6 +13,8 @@ from tests.support.trading import SYMBOLS, Evening
 from tickercast.domain import promotion
 from tickercast.domain.calendar import sessions_between
 from tickercast.errors import UsageError
+from tickercast.jobs.daily.lease import LeaseHeld, lease
+from tickercast.jobs.daily.run_day import LOCK
 
 JUNE = [date(2024, 6, day) for day in range(10, 27)]
 """Seventeen days: two weekends, Juneteenth on the 19th, and twelve sessions."""
@@ -155,3 +157,14 @@ def test_two_runs_at_once_do_not_collide(tmp_path: Path, monkeypatch: pytest.Mon
     evening.run(around)
     assert len(refusals) == 1
     assert not evening.store.names("locks/")
+
+
+def test_a_run_that_finds_another_at_work_does_not_touch_the_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two first runs would make its tables at once."""
+    monkeypatch.chdir(tmp_path)
+    evening = Evening(tmp_path)
+    with lease(evening.store, LOCK, now=evening.now), pytest.raises(LeaseHeld):
+        evening.run()
+    assert not evening.registry.bundles

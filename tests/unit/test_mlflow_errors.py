@@ -13,6 +13,7 @@ import pytest
 import requests
 import sqlalchemy.exc
 from alembic.util import CommandError
+from filelock import FileLock
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from tests.support.mlflow_server import free_port
 
@@ -193,3 +194,15 @@ def test_a_list_of_models_in_a_new_home_writes_nothing(tmp_path: Path) -> None:
     versions, pointer, published = app.registered_models()
     assert (versions, pointer, published) == ([], app.models.shipped_pointer, [])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_made_by_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that make MLflow's tables at once fail each other's migrations."""
+    monkeypatch.setattr("tickercast.backends.registry.mlflow._MAKING_S", 0)
+    registry = MlflowRegistry(f"sqlite:///{tmp_path}/mlflow.db")
+    with (
+        FileLock(tmp_path / "mlflow.db.lock"),
+        pytest.raises(StoreUnavailable, match=r"mlflow\.db has been in the making by another process for two minutes"),
+    ):
+        registry.set_alias("har-season", "champion", "1")
+    assert not (tmp_path / "mlflow.db").exists(), "MLflow was not asked for anything yet"

@@ -85,13 +85,11 @@ class Operations(Models, Events, Outlooks, Trading):
             on_progress: called with the epochs of a training done and their total.
         """
         from tickercast.jobs.daily.run_day import run_day
-        from tickercast.jobs.training.seed import seed
 
         ranked = bool(self.settings.universe) and not symbols
         watched = [] if ranked else self.watchlist(symbols, source)
         # whatever is missing is said first
-        _ = self.fit, self.drift_reporter, self.notifiers, self.digest_receivers, self.warehouse
-        seed(self.registry, self.models)
+        _ = self.fit, self.registry, self.drift_reporter, self.notifiers, self.digest_receivers, self.warehouse
         steps: dict[str, Any] = {"wrap": wrap} if wrap else {}
         return run_day(
             watched,

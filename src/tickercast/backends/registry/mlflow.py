@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from filelock import FileLock, Timeout
+
 from tickercast import config, logs
 from tickercast.backends.registry import mlflow_errors, provenance
 from tickercast.domain.dataset import Dataset
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "tickercast"
 
 _SQLITE = "sqlite:///"
+_MAKING_S = 120.0
 _CLOUD_RUN = ".run.app"
 
 
@@ -217,10 +220,45 @@ class MlflowRegistry:
             _identity(audience)  # MLflow itself would only warn, and send the request without it
             _send_identity(audience)
         try:
+            if self._url.startswith(_SQLITE) and not self._reached:
+                self._make_tables()
+                self._reached = True
             with nullcontext() if at_work or self._url.startswith(_SQLITE) else self._waiting():
                 yield mlflow.MlflowClient()
         except (MlflowException, SQLAlchemyError, CommandError, RequestException, sqlite3.Error, OSError) as error:
             raise mlflow_errors.translated(error, self._url) from error
+
+    def _make_tables(self) -> None:
+        """Let MLflow find its tables, or make them, while no other process does: two would fail each other's steps."""
+        import mlflow
+
+        with self._alone():
+            client = mlflow.MlflowClient()
+            client.search_experiments(max_results=1)
+            client.search_registered_models(max_results=1)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes from making in a file what the block makes there; a server sees to that itself.
+
+        Raises:
+            StoreUnavailable: another process has not made it in two minutes.
+        """
+        if not self._url.startswith(_SQLITE):
+            yield
+            return
+        lock = FileLock(f"{self._file()}.lock", mode=0o600)
+        try:
+            lock.acquire(timeout=_MAKING_S)
+        except Timeout as error:
+            raise StoreUnavailable(
+                f"{self._file()} has been in the making by another process for two minutes. Wait until that has ended, "
+                "then try again."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _waiting(self) -> AbstractContextManager[None]:
         return logs.waiting_for(f"waiting for MLflow at {self._url}")
@@ -235,10 +273,15 @@ class MlflowRegistry:
 
     def _experiment(self, client: "MlflowClient") -> str:
         found = client.get_experiment_by_name(EXPERIMENT)
-        made = str(found.experiment_id if found else client.create_experiment(EXPERIMENT, self._artifacts()))
+        made = str(found.experiment_id) if found else self._new_experiment(client)
         if not found or found.tags.get(_KIND) != _MODEL_TRAINING:
             client.set_experiment_tag(made, _KIND, _MODEL_TRAINING)
         return made
+
+    def _new_experiment(self, client: "MlflowClient") -> str:
+        with self._alone():
+            found = client.get_experiment_by_name(EXPERIMENT)  # another process was faster
+            return str(found.experiment_id if found else client.create_experiment(EXPERIMENT, self._artifacts()))
 
     def _artifacts(self) -> str | None:
         """The place of a SQLite file's artifacts; None for a server, which has its own."""

@@ -55,6 +55,7 @@ from tickercast.jobs.operations.score_portfolio import score_portfolio
 from tickercast.jobs.requests.fetch_events import FetchedEvents, fetch_events
 from tickercast.jobs.requests.results import Answers, Patience
 from tickercast.jobs.trading.trade import Traded
+from tickercast.jobs.training.seed import seed
 from tickercast.jobs.training.train import Fit
 from tickercast.model_store import ModelStore
 from tickercast.ports import (
@@ -248,6 +249,7 @@ def run_day(
         current = symbols if as_of in (None, today) else None  # a past date needs no current forecast
         steps = _Steps(services, wrap)
         try:
+            seed(services.registry, services.models)
             members = symbols
             if universe:
                 chosen = steps(_named(universe, "choose_universe"), as_of or today)
