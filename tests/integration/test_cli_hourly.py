@@ -180,6 +180,18 @@ def test_questions_about_days_say_that_a_coin_has_forecasts_of_hours(run: Callab
         assert str(run(*words).exception) == f"BTCUSDT has no stored forecast of days: one was needed. {hours}"
 
 
+@pytest.mark.parametrize(("hours", "kind"), [(8, "gap"), (3, "filled")])
+def test_a_gap_is_said_once(run: Callable[..., Result], hours: int, kind: str) -> None:
+    rows = pd.read_parquet("hours/coins.parquet").query("symbol == 'BTCUSDT'")
+    Path("gaps").mkdir()
+    pd.concat([rows[:3000], rows[3000 + hours :]]).to_parquet("gaps/coins.parquet")
+    done = run("forecast", "BTCUSDT", "2022-05-10 14:00", "--every", "1h", "--source", "gaps")
+    assert done.exit_code == 0, done.output
+    [found] = App().tables.read("ingestions")["findings"]
+    assert found == f"{kind}: no bar for {hours} hours from {found.partition(' from ')[2]}"
+    assert found.count("no bar") == 1
+
+
 def test_the_json_of_hours_has_moments_and_fits_its_schema(run: Callable[..., Result]) -> None:
     words = ("forecast", "BTCUSDT", "ETHUSDT", "2022-05-02", "14:00", "--every", "1h", "--source", "hours", "--json")
     done = run(*words)

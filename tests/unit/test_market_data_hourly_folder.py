@@ -94,7 +94,6 @@ def test_what_is_left_out_of_a_file_and_of_all_together_is_said(tmp_path: Path) 
     assert [str(each) for each in found.findings["BTCUSDT"]] == [
         "left out: 1 exact repeat(s) (2022-01-07 02:00 UTC)",
         "left out: 1 zero or impossible bar(s) (2022-01-07 04:00 UTC)",
-        "filled: no bar for 1 hour from 2022-01-07 04:00 to 2022-01-07 05:00 UTC",
     ]
 
 
@@ -104,12 +103,9 @@ def test_an_unfinished_hour_is_left_out(tmp_path: Path, bars: Bars) -> None:
     assert str(found.columns["closed_at"][-1]) == "2022-01-04T05"
 
 
-def test_gaps_are_stated(tmp_path: Path, bars: Bars) -> None:
+def test_gaps_are_left_to_whoever_forecasts(tmp_path: Path, bars: Bars) -> None:
     table(without(bars, 10, 13)).to_parquet(tmp_path / "BTCUSDT.parquet")
-    found = fetch(tmp_path, "BTCUSDT")
-    assert [str(each) for each in found.findings["BTCUSDT"]] == [
-        "filled: no bar for 3 hours from 2022-01-03 10:00 to 2022-01-03 13:00 UTC"
-    ]
+    assert not fetch(tmp_path, "BTCUSDT").findings
 
 
 def test_what_is_not_there_is_a_sentence(tmp_path: Path, bars: Bars) -> None:

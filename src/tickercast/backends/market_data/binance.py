@@ -15,9 +15,8 @@ import numpy as np
 import requests
 
 from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.findings import Finding
 from tickercast.domain.hour_features import Floats
-from tickercast.domain.hours import PRICES, finished, gaps, hourly_bars
+from tickercast.domain.hours import PRICES, finished, hourly_bars
 from tickercast.domain.text import shown
 from tickercast.errors import InvalidBars, NoRecentBars, Permanent, SourceUnavailable, UnknownSymbol, UsageError
 
@@ -75,18 +74,16 @@ class Binance:
         """Read the finished hours of the symbols, page by page; see `ports.MarketData`."""
         series: dict[str, Bars] = {}
         failures: dict[str, Permanent] = {}
-        findings: dict[str, Sequence[Finding]] = {}
         with requests.Session() as session:
             for symbol in symbols:
                 try:
                     series[symbol] = self._bars(session, symbol, first, last)
-                    findings[symbol] = list(gaps(series[symbol]))
                 except Permanent as error:
                     if isinstance(error, UsageError):
                         raise
                     failures[symbol] = error
                 advance(1)
-        return Reading(series, failures, {symbol: found for symbol, found in findings.items() if found})
+        return Reading(series, failures)
 
     def _bars(self, session: requests.Session, symbol: str, first: date, last: date) -> Bars:
         if not re.fullmatch(r"[A-Z0-9]{2,20}", symbol):

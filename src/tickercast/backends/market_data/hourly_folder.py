@@ -13,7 +13,7 @@ from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.findings import Finding
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.hour_files import in_order
-from tickercast.domain.hours import finished, gaps
+from tickercast.domain.hours import finished
 from tickercast.domain.price_files import first_symbol, name_without_ending, read_prices
 from tickercast.domain.spelling import owner_of
 from tickercast.domain.text import one_line
@@ -63,7 +63,7 @@ class HourlyFolder:
             try:
                 whole = self._whole(symbol)
                 series[symbol] = self._inside(whole[symbol], first, last)
-                findings[symbol] = [*whole.findings.get(symbol, ()), *gaps(series[symbol])]
+                findings[symbol] = whole.findings.get(symbol, ())
             except Permanent as error:
                 failures[symbol] = error
             advance(1)
