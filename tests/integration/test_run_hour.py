@@ -17,12 +17,17 @@ from tickercast.domain.bars import Bars
 from tickercast.domain.drift import OF_HOURS, DriftFinding
 from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import HOURLY
+from tickercast.domain.model_card import Bundle, Pointer
 from tickercast.errors import SourceUnavailable, UsageError
 from tickercast.jobs.champion.decisions import Decided
+from tickercast.jobs.daily.lease import LeaseHeld, lease
 from tickercast.jobs.hourly import run_hour as run_hour_module
+from tickercast.jobs.hourly.refresh import Refreshed, refresh
 from tickercast.jobs.hourly.run_hour import Hour, Upkeep
 from tickercast.jobs.operations.alerts import SentAlerts
 from tickercast.jobs.operations.drift import DriftCheck
+from tickercast.model_store import ModelStore
+from tickercast.models.hourly.volatility import fit
 from tickercast.ports import DriftReport
 from tickercast.show.day import upkeep_lines
 
@@ -246,6 +251,40 @@ def test_a_source_that_does_not_answer_moves_no_pointer_and_the_next_hour_goes_o
     app.held = held
     assert app.run_hour(["BTCUSDT"]).refreshed
     np.testing.assert_array_equal(app.tables.read("latest_prices").groupby("symbol").size() > 700, [True])
+
+
+def test_a_second_run_at_the_same_time_ends_and_stores_nothing(app: Site) -> None:
+    with (
+        lease(app.hourly_store.store, run_hour_module.LOCK, now=app.now),
+        pytest.raises(LeaseHeld, match="Another run of hourly holds the lock"),
+    ):
+        app.run_hour(["BTCUSDT"])
+    assert app.tables.read("forecasts").empty
+    assert app.hourly_store.pointer().version == "1"
+
+
+def test_a_training_that_lasts_holds_up_no_forecast_and_is_not_begun_again(app: Site) -> None:
+    app.moment += timedelta(days=1)  # the models were not looked after yet
+    with lease(app.hourly_store.store, run_hour_module._UPKEEP_LOCK, now=app.now):
+        hour = app.run_hour(["BTCUSDT"])
+    assert len(hour.made) == 1
+    assert hour.upkeep == Upkeep()
+
+
+def test_tables_that_came_second_are_not_said_to_be_served(app: Site) -> None:
+    _ = app.warehouse
+    models, point = app.hourly_store, ModelStore.point
+    other = models.pointer().model_copy(update={"rolled_back_at": NOW})
+
+    class Late(ModelStore):
+        def point(self, pointer: Pointer, *, replacing: str | None = None) -> Bundle:
+            point(models, other)
+            return super().point(pointer, replacing=replacing)
+
+    models.__class__ = Late
+    done = refresh(["BTCUSDT"], source=app.held, models=models, fit=fit, load=app.load_bundle, now=NOW)
+    assert done == Refreshed(models.champion().card.trained_through)
+    assert models.pointer().version == "1"
 
 
 def test_no_coin_is_a_sentence(app: Site) -> None:

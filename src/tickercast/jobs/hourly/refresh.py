@@ -5,7 +5,6 @@ champion has a reference for the drift check, from the same year. The pointer mo
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -70,11 +69,10 @@ def refresh(
     month = np.datetime64(moment, "M")
     through: date = (month.astype("datetime64[D]") - np.timedelta64(1, "D")).item()
     generation, pointer = models.generation(), models.pointer()
-    served = [ServedModel(name=pointer.name, version=pointer.version, role=Role.CHAMPION), *pointer.served]
-    cards = [models.read(one.name, one.version) for one in served if one.name not in _UNPUBLISHED]
-    stale = [bundle for bundle in cards if bundle.card.hour_tables and bundle.card.trained_through < through]
+    served = _bundles(models, pointer)
+    stale = [bundle for bundle in served if bundle.card.hour_tables and bundle.card.trained_through < through]
     if not stale or source.simulated or pointer.returned_in_month(now):
-        return Refreshed(min((bundle.card.trained_through for bundle in cards), default=through))
+        return _as_served(served, through)
     series = training_bars(source, symbols, through - YEAR, through, lambda *_: None)
     tables = fit(series, month.astype("datetime64[h]"))
     made = {}
@@ -82,12 +80,25 @@ def refresh(
         new = renewed(bundle, next_version(models, bundle.card.name), tables, through)
         made[bundle.card.name] = _referred(new, series, load) if bundle.card.name == pointer.name else new
         models.write(made[bundle.card.name])
-    with suppress(PreconditionFailed):  # another run was faster, or somebody has chosen another champion
+    try:
         models.point(repointed(pointer, made), replacing=generation)
+    except PreconditionFailed:  # another run was faster, or somebody has chosen another champion
+        return _as_served(_bundles(models, models.pointer()), through)
     return Refreshed(through, [f"{name} {bundle.card.version}" for name, bundle in made.items()])
 
 
 _UNPUBLISHED = ("random-walk", "ewma-t")
+
+
+def _bundles(models: ModelStore, pointer: Pointer) -> list[Bundle]:
+    """The models that a pointer names and that have bundles, the champion first."""
+    served = [ServedModel(name=pointer.name, version=pointer.version, role=Role.CHAMPION), *pointer.served]
+    return [models.read(one.name, one.version) for one in served if one.name not in _UNPUBLISHED]
+
+
+def _as_served(served: Sequence[Bundle], otherwise: date) -> Refreshed:
+    """What is served without anything new."""
+    return Refreshed(min((bundle.card.trained_through for bundle in served), default=otherwise))
 
 
 def renewed(bundle: Bundle, version: str, tables: HourTables, through: date) -> Bundle:

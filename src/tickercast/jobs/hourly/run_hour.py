@@ -20,6 +20,7 @@ from tickercast.domain.strategy import Variant
 from tickercast.domain.universe import Members, always
 from tickercast.errors import Permanent, PreconditionFailed, TickercastError, Transient
 from tickercast.jobs.champion.decisions import HOURLY_RECORD, Decided, recorded_decision
+from tickercast.jobs.daily.lease import LeaseHeld, lease
 from tickercast.jobs.hourly.refresh import Fit, Refreshed, refresh
 from tickercast.jobs.hourly.retrain import Train, retrain_networks
 from tickercast.jobs.hourly.review import Evaluated, month_before, review_champion
@@ -34,6 +35,11 @@ from tickercast.ports import DriftReporter, MarketData, Notifier, ObjectStore, W
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+LOCK = "hourly"
+"""The name of the lock that keeps the forecasts of two runs apart."""
+
+_UPKEEP_LOCK = "hourly-upkeep"  # of its own: a training must not hold up the next hour
 
 
 class Services(Protocol):
@@ -163,32 +169,47 @@ def run_hour(
         wrap: turns each job into the step that is called instead.
 
     Raises:
+        LeaseHeld: another run is at work.
         Transient: an engine does not answer; the next hour catches up.
     """
-    refreshed, remark, models = None, "", services.store_of(HOURLY)
+    models = services.store_of(HOURLY)
+    with lease(models.store, LOCK, now=services.now):
+        refreshed, remark = _refreshed(symbols, source, services, learning, wrap)
+        moment = HOURLY.parse(services.now().astimezone(UTC))
+        assert isinstance(moment, datetime), "hours end at moments"
+        made = wrap(request_forecast)(
+            symbols,
+            moment,
+            source=source,
+            store=services.store,
+            warehouse=services.warehouse,
+            models=models,
+            now=services.now,
+            patience=patience,
+            frequency=HOURLY,
+        )
+    traded = _traded(symbols, services, wrap)
+    return Hour(moment, made, refreshed, remark, _look_after(symbols, source, services, learning, wrap), traded)
+
+
+def _refreshed(
+    symbols: Sequence[str], source: MarketData, services: Services, learning: Learning, wrap: Wrap
+) -> tuple[Refreshed | None, str]:
+    """The tables that are served, or why they could not be refreshed: the earlier ones serve on then."""
     try:
-        refreshed = wrap(refresh)(
-            symbols, source=source, models=models, fit=learning.fit, load=services.load_bundle, now=services.now()
+        done = wrap(refresh)(
+            symbols,
+            source=source,
+            models=services.store_of(HOURLY),
+            fit=learning.fit,
+            load=services.load_bundle,
+            now=services.now(),
         )
     except Transient:
         raise
-    except Exception as error:  # the earlier tables serve on
-        remark = _reason(error)
-    moment = HOURLY.parse(services.now().astimezone(UTC))
-    assert isinstance(moment, datetime), "hours end at moments"
-    made = wrap(request_forecast)(
-        symbols,
-        moment,
-        source=source,
-        store=services.store,
-        warehouse=services.warehouse,
-        models=models,
-        now=services.now,
-        patience=patience,
-        frequency=HOURLY,
-    )
-    traded = _traded(symbols, services, wrap)
-    return Hour(moment, made, refreshed, remark, _look_after(symbols, source, services, learning, wrap), traded)
+    except Exception as error:
+        return None, _reason(error)
+    return done, ""
 
 
 def _traded(symbols: Sequence[str], services: Services, wrap: Wrap) -> dict[str, Traded | str]:
@@ -206,6 +227,15 @@ def _traded(symbols: Sequence[str], services: Services, wrap: Wrap) -> dict[str,
 def _look_after(
     symbols: Sequence[str], source: MarketData, services: Services, learning: Learning, wrap: Wrap
 ) -> Upkeep:
+    """Look after the models, unless a run of an earlier hour is still at it; the next hour does what is left."""
+    try:
+        with lease(services.store_of(HOURLY).store, _UPKEEP_LOCK, now=services.now):
+            return _upkeep(symbols, source, services, learning, wrap)
+    except (LeaseHeld, Transient):
+        return Upkeep()
+
+
+def _upkeep(symbols: Sequence[str], source: MarketData, services: Services, learning: Learning, wrap: Wrap) -> Upkeep:
     models, yesterday = services.store_of(HOURLY), services.now().astimezone(UTC).date() - timedelta(days=1)
     marker, first = f"decisions/{HOURLY_RECORD}/{yesterday}/upkeep.json", False
     with suppress(Transient):
