@@ -13,13 +13,14 @@ from tickercast import config, engines, start
 start.end_on_interrupt()
 config.silence_prefect()
 
-from prefect import flow, task
+from prefect import flow, tags, task
 
 from tickercast.cli import backfill as cli
 from tickercast.cli import run, single_command
 from tickercast.cli.terminal import bar
 from tickercast.errors import retry_if_transient
 from tickercast.jobs.requests.backfill import Backfilled, Part
+from tickercast.show.artifacts import run_name, run_tags
 
 
 @task(task_run_name="{part}", retries=2, retry_delay_seconds=[2, 20], retry_condition_fn=retry_if_transient)
@@ -57,13 +58,15 @@ def main(
     """Forecast from past sessions, or hours, as it would have been done then, and store the forecasts."""
     symbols = cli.symbols_of(tickers or [], symbols_file)
     frequency, step = cli.step_of(every)
-    plan = cli.opened().plan_backfill(
-        symbols, first.date(), last.date(), every=step, source=source, frequency=frequency
-    )
+    app = cli.opened()
+    plan = app.plan_backfill(symbols, first.date(), last.date(), every=step, source=source, frequency=frequency)
     done: tuple[list[Backfilled], list[Exception]] = [], []
     if plan.parts:
-        with engines.flow_server():
-            done = backfill.with_options(task_runner=engines.flow_runner(workers, dask=dask))(plan.parts, source, wait)
+        named = run_name("backfill", first.date(), symbols)
+        runner = engines.flow_runner(workers, dask=dask)
+        data = source or (app.settings.source if frequency.is_daily else engines.hourly_source(app.settings))
+        with engines.flow_server(), tags(*run_tags(frequency, data, app.settings.warehouse)):
+            done = backfill.with_options(task_runner=runner, flow_run_name=named)(plan.parts, source, wait)
     cli.print_backfill(plan, *done)
 
 
