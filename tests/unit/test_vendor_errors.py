@@ -1,6 +1,8 @@
 """Each exception class of Google's libraries, Prefect, httpx and others, where it arises, ends in a sentence."""
 
 import concurrent.futures
+import logging
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import date
@@ -146,3 +148,32 @@ def fails(kind: type[Exception]) -> Callable[..., None]:
         raise kind("seen")
 
     return fail
+
+
+def test_the_console_leaves_what_a_flow_raises_to_its_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.logging.handlers import PrefectConsoleHandler
+
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    console, root = PrefectConsoleHandler(), logging.getLogger()
+    root.addHandler(console)
+
+    def is_shown(name: str, level: int) -> bool:
+        return bool(console.filter(logging.makeLogRecord({"name": name, "levelno": level})))
+
+    try:
+        with flow_prefect.server():
+            assert not is_shown("prefect.flow_runs", logging.ERROR)
+            assert not is_shown("prefect.task_runs", logging.ERROR)
+            assert is_shown("prefect.task_runs", logging.WARNING)
+            assert is_shown("prefect.server", logging.ERROR)
+        assert is_shown("prefect.flow_runs", logging.ERROR)
+    finally:
+        root.removeHandler(console)
+
+
+def test_sigterm_interrupts_a_flow_so_that_its_server_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), flow_prefect.server():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -3,6 +3,8 @@
 import functools
 import logging
 import re
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -15,12 +17,16 @@ if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner
 
 _PATIENCE_S = 10.0
+_RUNS = ("prefect.flow_runs", "prefect.task_runs")  # the loggers of what flows and tasks raise
 _OF_THE_SERVER = re.compile(r"reach API|API server|ephemeral")
 
 
 @contextmanager
 def server() -> Iterator[None]:
     """Check that the server of PREFECT_API_URL can be reached, and raise Prefect's errors of the block as ours.
+
+    What a run or a task raises is for the caller to say: the console shows no traceback of it, Prefect's pages do.
+    SIGTERM interrupts the block, so that Prefect's own server ends with it.
 
     Raises:
         FlowUnavailable: it cannot, or no longer.
@@ -35,7 +41,8 @@ def server() -> Iterator[None]:
             _check(url)
     vendors: tuple[type[Exception], ...] = (PrefectException, PrefectImportError, *_of_httpx())
     try:
-        yield
+        with _console_without_failures(), _ended_by_sigterm():
+            yield
     except vendors as error:
         raise _unavailable(url, error) from error
     except RuntimeError as error:
@@ -111,6 +118,36 @@ def show_lines_of(logger: str) -> None:
     log = logging.getLogger(logger)
     if not any(isinstance(handler, APILogHandler) for handler in log.handlers):
         log.addHandler(APILogHandler())
+
+
+@contextmanager
+def _console_without_failures() -> Iterator[None]:
+    from prefect.logging.handlers import PrefectConsoleHandler
+
+    def is_shown(record: logging.LogRecord) -> bool:
+        return not (record.levelno >= logging.ERROR and record.name.startswith(_RUNS))
+
+    consoles = [one for one in logging.getLogger().handlers if isinstance(one, PrefectConsoleHandler)]
+    for console in consoles:
+        console.addFilter(is_shown)
+    try:
+        yield
+    finally:
+        for console in consoles:
+            console.removeFilter(is_shown)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM interrupt as Ctrl-C does; by default it would leave Prefect's server behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _of_httpx() -> tuple[type[Exception], ...]:
