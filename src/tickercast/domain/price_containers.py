@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import re
 import zipfile
 import zlib
 
@@ -12,6 +13,11 @@ from tickercast.errors import InvalidBars
 
 _GZIP, _ZIP, _OLD_EXCEL, _PARQUET = b"\x1f\x8b", b"PK", b"\xd0\xcf\x11\xe0", b"PAR1"
 _MARKS = {b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_EXCEL, _LIBREOFFICE = "an Excel workbook", "a LibreOffice workbook"
+_IN_ZIP = {_EXCEL: "[Content_Types].xml", _LIBREOFFICE: "content.xml", "a Numbers workbook": ".iwa"}
+_EXCEL_IN_XML, _LIBREOFFICE_IN_XML = b"urn:schemas-microsoft-com:office:spreadsheet", b"urn:oasis:names:tc:opendocument"
+_JSON = re.compile(rb"""\{\s*["}]|\[\s*(?:[\[{"\]]|-?\d[^\]\r\n]*[,\r\n])""")
+_START = 2000  # bytes
 _PART = 1 << 20
 
 
@@ -45,13 +51,7 @@ def decoded(data: bytes) -> bytes:
     Raises:
         InvalidBars: it is no text.
     """
-    start = data[:400].lstrip().lower()
-    if data.startswith(_OLD_EXCEL):
-        raise refusals.EXCEL()
-    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<table")):
-        raise refusals.HTML()
-    if start.startswith((b"{", b"[")):
-        raise refusals.JSON()
+    _check_kind(data)
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "")
     if not encoding and b"\x00" in data:
         raise refusals.BINARY()
@@ -66,6 +66,20 @@ def decoded(data: bytes) -> bytes:
     if not text.strip():
         raise refusals.EMPTY()
     return text
+
+
+def _check_kind(data: bytes) -> None:
+    """Refuse what is no CSV by its beginning."""
+    start = data[:_START].removeprefix(codecs.BOM_UTF8).lstrip().lower()
+    is_xml = start.startswith(b"<?xml")
+    if data.startswith(_OLD_EXCEL) or (is_xml and _EXCEL_IN_XML in start):
+        raise refusals.SPREADSHEET(kind=_EXCEL)
+    if is_xml and _LIBREOFFICE_IN_XML in start:
+        raise refusals.SPREADSHEET(kind=_LIBREOFFICE)
+    if is_xml or start.startswith((b"<!doctype", b"<html", b"<table")):
+        raise refusals.HTML()
+    if _JSON.match(start):
+        raise refusals.JSON()
 
 
 def _is_utf_8(data: bytes) -> bool:
@@ -102,8 +116,9 @@ def _unzipped(data: bytes, largest: int) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             files = [file for file in archive.infolist() if not file.is_dir() and not _is_debris(file.filename)]
-            if any(file.filename == "[Content_Types].xml" for file in files):
-                raise refusals.EXCEL()
+            kinds = {kind for kind, mark in _IN_ZIP.items() for file in files if file.filename.endswith(mark)}
+            if kinds:
+                raise refusals.SPREADSHEET(kind=kinds.pop())
             if len(files) != 1:
                 names = ", ".join(shown(file.filename, 40) for file in files[:3]) or "none"
                 raise refusals.SEVERAL_FILES(count=len(files), names=names)

@@ -31,7 +31,7 @@ class Refusal:
 
 # The file.
 EMPTY = Refusal("The file is empty: a header and at least one bar were needed.", "Export it again.")
-EXCEL = Refusal("The file is an Excel workbook: a CSV or Parquet file was needed.", "Save the sheet as CSV.")
+SPREADSHEET = Refusal("The file is {kind}: a CSV or Parquet file was needed.", "Save the sheet as CSV.")
 HTML = Refusal("The file is a web page: a CSV or Parquet file was needed.", "Download the data, not the page.")
 JSON = Refusal(
     "The file is JSON: a CSV or Parquet file was needed.", "Convert it to CSV, one row a symbol and session."

@@ -322,6 +322,15 @@ REFUSED: dict[str, tuple[Callable[[], bytes], Sequence[str]]] = {
         lambda: b"Date;Open;High;Low;Close\n2023-07-20;1,100;1,200;1,100;1,150\n",
         ["decimal comma or a thousands comma"],
     ),
+    "OpenDocument": (
+        lambda: _zipped({"mimetype": b"", "content.xml": b"", "styles.xml": b""}),
+        ["a LibreOffice workbook"],
+    ),
+    "Excel's XML": (
+        lambda: b'<?xml version="1.0"?><Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet">',
+        ["an Excel workbook"],
+    ),
+    "JSON with a mark": (lambda: b'\xef\xbb\xbf[{"Date": 1}]', ["is JSON"]),
     "Excel": (
         lambda: _zipped({"[Content_Types].xml": b"", "xl/workbook.xml": b""}),
         ["Excel", "Save the sheet as CSV"],
