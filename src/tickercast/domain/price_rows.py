@@ -589,6 +589,9 @@ class _Judge:
             self._check_scale(alive)
             return
         self._refuse_faulty(alive, bad, reasons, found)
+        if "adj_close" in self._rows.columns:
+            unadjusted = bad & self._alive() & self._rows.columns["adj_close"].empty
+            self._leave_out(unadjusted, f"bar(s) without {self._title('adj_close')}")
         self._leave_out(bad & self._alive(), "zero or impossible bar(s)")
         self._check_scale(self._alive())
 

@@ -428,6 +428,14 @@ def test_an_adjusted_close_that_is_empty_throughout_counts_as_absent() -> None:
     assert list(bars["adj_close"]) == [11.0]
 
 
+def test_a_bar_that_lacks_its_adjusted_close_is_said_to_lack_that(make_bars: Callable[..., Bars]) -> None:
+    table = make_bars(sessions=200).frame.rename(columns={"session_date": "Date", "adj_close": "Adj Close"}).astype(str)
+    table.loc[30, "Adj Close"] = ""
+    reading = read_prices(table.to_csv(index=False).encode(), symbol="MSFT")
+    day = table["Date"][30][:10]
+    assert [str(found) for found in reading.findings["MSFT"]] == [f"left out: 1 bar(s) without Adj Close ({day})"]
+
+
 @pytest.mark.parametrize(("source", "simulated"), [("Yahoo Finance", False), ("", False), ("simulated", True)])
 def test_only_the_word_simulated_says_that_bars_are_simulated(source: str, simulated: bool) -> None:
     assert read_prices(rows(Source=source), symbol="MSFT").bars["MSFT"].simulated is simulated
