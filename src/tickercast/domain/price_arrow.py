@@ -14,7 +14,15 @@ from tickercast.domain import refusals
 from tickercast.domain.bars import Bars, Reading, bars_of
 from tickercast.domain.findings import NOTHING_FOUND, Finding, Findings, sentence, told
 from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.domain.price_dates import instants, of_instants, read_clock, read_stamps, session_moments
+from tickercast.domain.price_dates import (
+    Stamps,
+    at_times,
+    instants,
+    of_instants,
+    read_clock,
+    read_stamps,
+    session_moments,
+)
 from tickercast.domain.price_limits import LARGEST, MOST_NAMES, check_dates, check_symbols, check_text
 from tickercast.domain.price_numbers import Numbers, read_numbers
 from tickercast.domain.price_rows import SIMULATED, WHOLE, Ints, Rows, Window, read_rows
@@ -106,7 +114,9 @@ def read_columns(parts: Sequence[tuple[Part, pa.Table]], asked: Asked) -> Readin
 def _rows(table: pa.Table, titles: dict[str, str], numbers: Ints, names: Sequence[str], frequency: Frequency) -> Rows:
     moments = _moments(table, titles, numbers, names, frequency)
     columns = _numbers(table, titles, frequency)
-    return Rows(numbers, names, moments, columns, _simulated(table), _quoting(table, moments), titles, frequency)
+    return Rows(
+        numbers, names, moments, columns, _simulated(table), _quoting(table, moments, frequency), titles, frequency
+    )
 
 
 def as_table(series: Sequence[Bars], findings: Findings = NOTHING_FOUND) -> pa.Table:
@@ -270,28 +280,36 @@ def _moments(
     table: pa.Table, titles: dict[str, str], numbers: Ints, names: Sequence[str], frequency: Frequency
 ) -> NDArray[np.datetime64]:
     """Of days the date and time at the exchange, of hours the moment in UTC."""
-    column, title = table["session_date"], titles["session_date"]
+    column, kind = table["session_date"], table["session_date"].type
     moments: NDArray[np.datetime64]
-    kind = column.type
-    if pa.types.is_date(kind):
-        moments = column.to_numpy().astype("datetime64[D]", copy=False)
-    elif pa.types.is_timestamp(kind) and (kind.tz is None or not frequency.is_daily):
-        moments = column.to_numpy().astype("datetime64[s]")
-    elif pa.types.is_timestamp(kind):
-        different, codes = np.unique(column.to_numpy().astype("datetime64[s]"), return_inverse=True)
-        moments = session_moments(of_instants(different, kind.tz), codes, numbers, names)
-    else:
-        dates = _dictionary(_whole(column))
-        check_dates(len(dates.dictionary), title, frequency)
-        codes, texts = _terms(dates)
-        stamps = read_stamps(texts, title)
-        moments = session_moments(stamps, codes, numbers, names) if frequency.is_daily else instants(stamps, codes)
+    if "time" not in table.column_names:
+        if pa.types.is_date(kind):
+            moments = column.to_numpy().astype("datetime64[D]", copy=False)
+            return moments
+        if pa.types.is_timestamp(kind) and (kind.tz is None or not frequency.is_daily):
+            moments = column.to_numpy().astype("datetime64[s]")
+            return moments
+    stamps, codes = _stamps(column, titles["session_date"], frequency)
     if "time" in table.column_names:
         clock = _dictionary(table["time"])
         check_dates(len(clock.dictionary), titles.get("time", "Time"), frequency)
-        codes, texts = _terms(clock)
-        moments = moments + np.append(read_clock(texts), np.timedelta64(0, "s"))[codes]
-    return moments
+        times, texts = _terms(clock)
+        stamps, codes = at_times(stamps, codes, read_clock(texts), times, daily=frequency.is_daily)
+    return session_moments(stamps, codes, numbers, names) if frequency.is_daily else instants(stamps, codes)
+
+
+def _stamps(column: pa.ChunkedArray, title: str, frequency: Frequency) -> tuple[Stamps, Ints]:
+    """What a column of dates says, each different cell once, and the number of each row's."""
+    kind = column.type
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        different, codes = np.unique(column.to_numpy().astype("datetime64[s]"), return_inverse=True)
+        if pa.types.is_timestamp(kind) and kind.tz is not None:
+            return of_instants(different, kind.tz), codes
+        return Stamps(different, np.full(len(different), np.nan)), codes
+    dates = _dictionary(_whole(column))
+    check_dates(len(dates.dictionary), title, frequency)
+    codes, texts = _terms(dates)
+    return read_stamps(texts, title), codes
 
 
 def _whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -299,10 +317,16 @@ def _whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.int64(), safe=False) if pa.types.is_floating(column.type) else column
 
 
-def _quoting(table: pa.Table, moments: NDArray[np.datetime64]) -> Any:
+def _quoting(table: pa.Table, moments: NDArray[np.datetime64], frequency: Frequency) -> Any:
+    timed = "time" in table.column_names and not frequency.is_daily
+
     def cell(name: str, row: int) -> str:
-        if name == "session_date" and not _is_text(table[name].type):
+        is_date = name == "session_date"
+        if is_date and not _is_text(table[name].type) and not np.isnat(moments[row]):
             return str(moments[row].astype("datetime64[D]"))  # Python's dates end with the year 9999
+        if is_date and timed:
+            parts = (table[each].slice(int(row), 1).cast(pa.string())[0].as_py() for each in (name, "time"))
+            return " ".join(part or "" for part in parts).strip()
         value = table[name][int(row)].as_py()
         return "" if value is None else str(value)
 

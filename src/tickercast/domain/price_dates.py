@@ -41,10 +41,15 @@ _WORDS = (
 _WEEKDAY = re.compile(r"(?:mon|tue|tues|wed|wednes|thu|thur|thurs|fri|sat|satur|sun)(?:day)?\.?,?\s+", re.IGNORECASE)
 _EPOCH = re.compile(r"(\d{9,10}|\d{12,13}|\d{15,16}|\d{18,19})(?:\.\d+)?")
 _DIGITS = {10: 0, 13: 3, 16: 6, 19: 9}  # of a number since 1970, and the power of ten that it counts seconds in
-_CLOCK = re.compile(r"(\d{1,2}):?(\d\d):?(\d\d)?(?:\.\d+)?")
+_CLOCK = re.compile(
+    r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,]\d+)?)?)?(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?"
+    + _ZONE
+)
+_CLOCK_DIGITS = re.compile(r"(\d{1,6})(?:\.0+)?")
 _MONTHS = [name.lower() for name in calendar.month_name[1:]]
 _ISO = re.compile(r"(?P<time>\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?)(?P<zone>Z|[+-]\d\d:\d\d)?")
 _CENTURY = 69  # two digits from here on are of the twentieth
+_DAY = 86_400  # seconds
 _NO_TIME = np.timedelta64(0, "s")
 
 
@@ -58,6 +63,19 @@ class Stamps:
     """
 
     wall: Seconds
+    offset: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What a column of times of day says, each different text once.
+
+    Attributes:
+        time: `(n,)`, since midnight, up to 24:00, NaT where the text is no time.
+        offset: `(n,)`, minutes by which that is before UTC; NaN where no zone is written.
+    """
+
+    time: NDArray[np.timedelta64]
     offset: NDArray[np.float64]
 
 
@@ -101,7 +119,8 @@ def session_moments(
     """The date and time of each row at its exchange.
 
     Midnight, in whatever zone, stands for a date. Any other time with a zone is an instant, and the exchange's own day
-    counts: the midnights of Tokyo, written in UTC, are those of the day before.
+    counts: the midnights of Tokyo, written in UTC, are those of the day before. A midnight is an instant, too, if its
+    symbol's other ones have the same time of day at the exchange.
 
     Args:
         stamps: what the column says.
@@ -114,7 +133,7 @@ def session_moments(
     """
     wall = np.append(stamps.wall, np.datetime64("NaT", "s"))
     moments: Seconds = wall[codes]
-    timed = np.append((stamps.wall - stamps.wall.astype("datetime64[D]")) != _NO_TIME, False)
+    timed = np.append(_timed(stamps), False)
     zoned = np.append(~np.isnan(stamps.offset), False)
     if not (timed & zoned).any():
         return moments
@@ -125,8 +144,20 @@ def session_moments(
     zones, zone = np.unique([_zone(name) for name in names], return_inverse=True)
     for place, name in enumerate(zones):
         rows = np.flatnonzero((has_instants & (zone == place))[numbers] & zoned[codes])
-        moments[rows] = of_instants(instants[codes[rows]], str(name)).wall
+        local = of_instants(instants[codes[rows]], str(name)).wall
+        is_instant = timed[codes[rows]] | _at_a_time_of_others(local, numbers[rows], timed[codes[rows]])
+        moments[rows[is_instant]] = local[is_instant]
     return moments
+
+
+def _at_a_time_of_others(local: Seconds, numbers: NDArray[np.integer], others: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The rows whose time of day at the exchange is that of some others of their symbol.
+
+    The midnights of London are 23:00 or 00:00 in UTC; those beside a bar of 20:59 alone are dates.
+    """
+    seconds = (local - local.astype("datetime64[D]")).astype(np.int64)
+    of_symbols = numbers.astype(np.int64) * _DAY + seconds
+    return np.isin(of_symbols, of_symbols[others])
 
 
 def instants(stamps: Stamps, codes: NDArray[np.integer]) -> Seconds:
@@ -144,13 +175,69 @@ def instants(stamps: Stamps, codes: NDArray[np.integer]) -> Seconds:
     return moments
 
 
-def read_clock(texts: Sequence[str]) -> NDArray[np.timedelta64]:
-    """Times of day beside the dates; whatever is none is midnight."""
-    seconds = []
-    for text in texts:
-        found = _CLOCK.fullmatch(text.strip())
-        seconds.append(int(found[1]) * 3600 + int(found[2]) * 60 + int(found[3] or 0) if found else 0)
-    return np.array(seconds, "timedelta64[s]")
+def read_clock(texts: Sequence[str]) -> Clock:
+    """Read times of day beside the dates: `13:00`, `01:00 PM`, `13:00+02:00`, `13`, `1300` and `130000`.
+
+    >>> [str(time) for time in read_clock(["930", "1600"]).time]
+    ['34200 seconds', '57600 seconds']
+    """
+    digits = [found[1] for text in texts if (found := _CLOCK_DIGITS.fullmatch(text.strip()))]
+    width = 2 * ((max(map(len, digits), default=0) + 1) // 2)  # hours alone, or with minutes, or with seconds
+    time = np.full(len(texts), np.timedelta64("NaT", "s"))
+    offset = np.full(len(texts), np.nan)
+    for at, text in enumerate(texts):
+        plain = _CLOCK_DIGITS.fullmatch(text.strip())
+        match = _CLOCK.fullmatch(":".join(re.findall("..", plain[1].zfill(width))) if plain else text.strip())
+        seconds = _seconds(match) if match else None
+        if match and seconds is not None and seconds <= _DAY:
+            time[at], offset[at] = np.timedelta64(seconds, "s"), _offset(match)
+    return Clock(time, offset)
+
+
+def at_times(
+    stamps: Stamps, codes: NDArray[np.integer], clock: Clock, times: NDArray[np.integer], *, daily: bool
+) -> tuple[Stamps, NDArray[np.intp]]:
+    """Put the times of day beside the dates to these; dates with times of their own are complete without.
+
+    Args:
+        stamps: what the column of dates says.
+        codes: `(rows,)`, the stamp of each row, −1 for none.
+        clock: what the column of times says.
+        times: `(rows,)`, the time of each row, −1 for none.
+        daily: whether a time without a zone, or none, leaves the date as it is; no hour is known without one.
+
+    Returns:
+        The stamps with times, and that of each row.
+    """
+    if _timed(stamps).any():
+        return stamps, codes.astype(np.intp)
+    size = len(clock.time) + 1
+    pairs, moments = np.unique((codes + 1) * size + times + 1, return_inverse=True)
+    day, at = np.divmod(pairs, size)
+    wall = np.append(np.datetime64("NaT", "s"), stamps.wall)[day]
+    time = np.append(np.timedelta64("NaT", "s"), clock.time)[at]
+    offset = np.append(np.nan, clock.offset)[at]
+    if daily:
+        time = np.where(np.isnat(time), _NO_TIME, np.minimum(time, np.timedelta64(_DAY - 1, "s")))
+    else:
+        offset = np.where(np.isnan(offset), np.append(np.nan, stamps.offset)[day], offset)
+    return Stamps(wall + time, offset), moments
+
+
+def _timed(stamps: Stamps) -> NDArray[np.bool_]:
+    """Where something other than midnight is written."""
+    timed: NDArray[np.bool_] = ~np.isnat(stamps.wall) & (stamps.wall != stamps.wall.astype("datetime64[D]"))
+    return timed
+
+
+def _seconds(match: re.Match[str]) -> int | None:
+    """The seconds since midnight; None for a time that there is not."""
+    parts = match.groupdict()
+    hour, minute, second = (int(parts.get(name) or 0) for name in ("hour", "minute", "second"))
+    half = (parts.get("half") or "").lower()
+    if minute > 59 or second > 59 or (half == "a" and hour > 12):
+        return None
+    return (hour % 12 + 12 * (half == "p") if half else hour) * 3600 + minute * 60 + second
 
 
 def _iso(texts: Sequence[str]) -> Stamps | None:
@@ -218,12 +305,11 @@ def _wall(match: re.Match[str], day_first: bool) -> np.datetime64:
     year = int(match["year"])
     if len(match["year"]) == 2:
         year += 1900 if year >= _CENTURY else 2000
-    hour = int(parts.get("hour") or 0)
-    if parts.get("half"):
-        hour = hour % 12 + 12 * (match["half"] in "Pp")
-    minute, second = int(parts.get("minute") or 0), int(parts.get("second") or 0)
+    seconds = _seconds(match)
+    if seconds is None or seconds >= _DAY:
+        return np.datetime64("NaT", "s")
     try:
-        return np.datetime64(f"{year:04}-{int(month):02}-{int(day):02}T{hour:02}:{minute:02}:{second:02}", "s")
+        return np.datetime64(f"{year:04}-{int(month):02}-{int(day):02}", "s") + np.timedelta64(seconds, "s")
     except ValueError:
         return np.datetime64("NaT", "s")
 

@@ -4,7 +4,7 @@ import io
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import date
+from datetime import date, time
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from tickercast.domain import price_limits
 from tickercast.domain.bars import Bars
+from tickercast.domain.frequency import HOURLY
 from tickercast.domain.price_files import first_lines, read_prices, to_csv, to_parquet
 from tickercast.errors import InvalidBars
 
@@ -118,10 +119,20 @@ def test_one_bad_symbol_does_not_sink_the_others() -> None:
     assert "BAD: High '-1.0' of 2023-07-21 is not a price" in str(reading.failures["BAD"])
 
 
+@pytest.mark.parametrize("kind", [pa.time32("s"), pa.time32("ms"), pa.time64("us"), pa.time64("ns")])
+def test_a_time_of_day_may_be_of_its_own_type(kind: pa.DataType) -> None:
+    hours = {"Date": DAYS, "Time": pa.array([time(13), time(14)]).cast(kind)}
+    data = parquet(GOOD | hours)
+    assert len(read_prices(data, symbol="MSFT").bars["MSFT"]) == 2
+    bars = read_prices(parquet(GOOD | hours | {"Date": [DAYS[0]] * 2}), frequency=HOURLY)
+    assert [str(end) for end in bars.bars["MSFT"].columns["closed_at"]] == ["2023-07-20T14", "2023-07-20T15"]
+
+
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
         (GOOD | {"Close": [[11.0], [12.0]]}, "Close has the type list"),
+        (GOOD | {"Close": [time(11), time(12)]}, "Close has the type time64"),
         ({name: values[:0] for name, values in (GOOD | {"Date": pa.array(DAYS)}).items()}, "no bar"),
         ({"Close": [1.0]}, "no column Date, Open, High, Low"),
         (GOOD | {"close": [11.0, 12.0]}, "more than one column Close"),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tickercast.domain import price_rows
 from tickercast.domain.bars import Reading
 from tickercast.domain.calendar import holidays_known_until, session_days
+from tickercast.domain.frequency import DAILY, HOURLY, Frequency
 from tickercast.domain.price_files import WHOLE, Window, read_frame, read_prices
 from tickercast.domain.refusals import refusals
 from tickercast.errors import CalendarError, InvalidBars
@@ -221,6 +222,83 @@ def test_the_midnights_of_tokyo_are_its_own_days_in_whatever_zone() -> None:
     for zone in ("UTC", "Asia/Tokyo", "America/New_York"):
         made = bars.set_axis(bars.index.tz_localize("Asia/Tokyo").tz_convert(zone).rename("Date"))
         assert_same(read_prices(made.to_csv().encode(), symbol="7203.T"), bars, "7203.T")
+
+
+def only(text: str, symbol: str = "MSFT", frequency: Frequency = DAILY) -> dict[str, object]:
+    """The last bar of a file of one symbol, each value by its column."""
+    reading = read_prices(text.encode(), symbol=symbol, frequency=frequency)
+    assert not reading.failures
+    return {name: column[-1] for name, column in reading.bars[symbol].columns.items()}
+
+
+# Times.
+
+
+@pytest.mark.parametrize(
+    ("day", "clock"),
+    [
+        ("2023-07-21 23:59:59", "23:59:59"),
+        ("2023-07-21 12:00", "12:00"),
+        ("1689940800", "12:00"),
+        ("1689897600", "16:00"),
+        ("2023-07-21", "24:00"),
+        ("2023-07-21", "99:99"),
+        ("2023-07-21", "16:00-04:00"),
+        ("2023-07-21", "after the close"),
+        ("2023-07-21", ""),
+    ],
+)
+@pytest.mark.parametrize("symbol", ["MSFT", "BTC-USD"])
+def test_no_time_beside_a_date_moves_a_daily_bar(day: str, clock: str, symbol: str) -> None:
+    assert only(f"date,time,open,high,low,close\n{day},{clock},9,12,8,11\n", symbol)["session_date"] == date(
+        2023, 7, 21
+    )
+
+
+HOURS_AND_TIMES = [
+    ("2023-06-01", "13:00", 14),
+    ("2023-06-01", "01:00 PM", 14),
+    ("2023-06-01", "1 pm", 14),
+    ("2023-06-01", "12:00 AM", 1),
+    ("2023-06-01", "13:00+02:00", 12),
+    ("2023-06-01", "13:00Z", 14),
+    ("2023-06-01", "13", 14),
+    ("2023-06-01", "1300", 14),
+    ("2023-06-01", "130000", 14),
+    ("2023-05-31", "24:00", 1),
+    ("2023-06-01 13:00", "13:00", 14),
+    ("1685624400", "15:00", 14),
+]
+
+
+@pytest.mark.parametrize(("day", "clock", "end"), HOURS_AND_TIMES)
+def test_an_hour_is_read_from_a_time_beside_the_date(day: str, clock: str, end: int) -> None:
+    found = only(f"date,time,open,high,low,close\n{day},{clock},9,12,8,11\n", "BTCUSDT", HOURLY)
+    assert found["closed_at"] == datetime(2023, 6, 1, end)
+
+
+@pytest.mark.parametrize("clock", ["25:00", "13:60", "13:00 AM", "13h", "noon", "", "24:01"])
+def test_an_hour_without_its_time_is_refused_with_the_cell(clock: str) -> None:
+    text = f"date,time,open,high,low,close\n2023-06-01,{clock},9,12,8,11\n"
+    refused = read_prices(text.encode(), symbol="BTCUSDT", frequency=HOURLY).failures["BTCUSDT"]
+    assert f"date '{('2023-06-01 ' + clock).strip()}' is not a date" in str(refused)
+
+
+@pytest.mark.parametrize("live", ["2023-07-21T19:59:59Z", "2023-07-21T16:00:01-04:00"])
+def test_one_live_bar_makes_no_instants_of_dates(live: str) -> None:
+    bars = history(1)
+    made = bars.set_axis(pd.Index([f"{day:%Y-%m-%d}T00:00:00Z" for day in bars.index[:-1]] + [live], name="Date"))
+    assert_same(read_prices(csv(made), symbol="MSFT"), bars)
+    seconds = pd.to_datetime(made.index, utc=True).map(lambda moment: int(moment.timestamp())).rename("Date")
+    assert_same(read_prices(csv(bars.set_axis(seconds)), symbol="MSFT"), bars)
+
+
+def test_midnights_at_the_time_of_day_of_other_bars_are_instants() -> None:
+    days = session_days("MSFT", np.datetime64("2023-01-03"), np.datetime64("2023-07-21"))
+    bars = history(1, days)
+    evenings = (bars.index + pd.Timedelta(hours=20)).tz_localize("America/New_York").tz_convert("UTC")
+    assert (evenings.hour == 0).any()
+    assert_same(read_prices(csv(bars.set_axis(evenings.rename("Date"))), symbol="MSFT"), bars)
 
 
 # What is refused.
