@@ -24,7 +24,7 @@ from tickercast.domain.price_dates import (
     session_moments,
 )
 from tickercast.domain.price_limits import LARGEST, MOST_NAMES, check_dates, check_symbols, check_text
-from tickercast.domain.price_numbers import Numbers, read_numbers
+from tickercast.domain.price_numbers import Beside, Numbers, read_numbers
 from tickercast.domain.price_rows import SIMULATED, WHOLE, Ints, Rows, Window, read_rows
 from tickercast.domain.price_titles import PRICES, TITLES, Part, layout
 from tickercast.domain.spelling import agree, in_yahoos_spelling, is_word, symbol_in
@@ -80,12 +80,13 @@ def read_frame(frame: pd.DataFrame, *, symbol: str = "", window: Window = WHOLE)
     return read_columns([(part, table) for part in layout(list(frame.columns))], Asked(symbol, window=window))
 
 
-def read_columns(parts: Sequence[tuple[Part, pa.Table]], asked: Asked) -> Reading:
+def read_columns(parts: Sequence[tuple[Part, pa.Table]], asked: Asked, *, may_have_commas: bool = True) -> Reading:
     """Read the columns of a file, of whatever types.
 
     Args:
         parts: where the columns of all symbols are, or those of each.
         asked: what is wanted.
+        may_have_commas: whether a cell may hold a comma.
 
     Raises:
         InvalidBars: there is no row, no symbol, or the file's name says another one than its columns.
@@ -107,13 +108,21 @@ def read_columns(parts: Sequence[tuple[Part, pa.Table]], asked: Asked) -> Readin
         kept, numbers = np.unique(numbers[wanted], return_inverse=True)
         names = [names[number] for number in kept]
     check_symbols(len(names))
-    reading = read_rows(_rows(table, titles, numbers, names, asked.frequency), asked.window)
+    beside = Beside(_further(parts), may_have_commas=may_have_commas)
+    reading = read_rows(_rows(table, titles, numbers, names, asked.frequency, beside), asked.window)
     return replace(reading, findings=_with_told(reading, _told(table, numbers, names)), others=others)
 
 
-def _rows(table: pa.Table, titles: dict[str, str], numbers: Ints, names: Sequence[str], frequency: Frequency) -> Rows:
+def _rows(
+    table: pa.Table,
+    titles: dict[str, str],
+    numbers: Ints,
+    names: Sequence[str],
+    frequency: Frequency,
+    beside: Beside,
+) -> Rows:
     moments = _moments(table, titles, numbers, names, frequency)
-    columns = _numbers(table, titles, frequency)
+    columns = _numbers(table, titles, frequency, beside)
     return Rows(
         numbers, names, moments, columns, _simulated(table), _quoting(table, moments, frequency), titles, frequency
     )
@@ -147,6 +156,13 @@ def findings_column(series: Sequence[Bars], findings: Findings) -> pa.Dictionary
 
 def _selected(part: Part, table: pa.Table) -> pa.Table:
     return pa.table({name: table.column(at) for name, at in part.columns.items()})
+
+
+def _further(parts: Sequence[tuple[Part, pa.Table]]) -> list[pa.ChunkedArray]:
+    """The texts in columns of a file that are not read."""
+    used = {at for part, _ in parts for at in part.columns.values()}
+    table = parts[0][1]
+    return [column for at, column in enumerate(table.columns) if at not in used and _is_text(column.type)]
 
 
 def _joined(parts: Sequence[tuple[Part, pa.Table]]) -> tuple[pa.Table, dict[str, str]]:
@@ -336,7 +352,7 @@ def _quoting(table: pa.Table, moments: NDArray[np.datetime64], frequency: Freque
 # Prices and volumes.
 
 
-def _numbers(table: pa.Table, titles: dict[str, str], frequency: Frequency) -> dict[str, Numbers]:
+def _numbers(table: pa.Table, titles: dict[str, str], frequency: Frequency, beside: Beside) -> dict[str, Numbers]:
     """The columns of numbers; hours are not adjusted."""
     found: dict[str, Numbers] = {}
     texts: dict[str, pa.ChunkedArray] = {}
@@ -349,4 +365,8 @@ def _numbers(table: pa.Table, titles: dict[str, str], frequency: Frequency) -> d
         else:
             values = column.cast(pa.float64()).to_numpy()
             found[name] = Numbers(values, np.isnan(values))
-    return found | read_numbers(texts, titles) if texts else found
+    if texts:
+        dates = table["session_date"]
+        written = _terms(dates)[1] if _is_text(dates.type) else []
+        found |= read_numbers(texts, titles, replace(beside, dates=written))
+    return found

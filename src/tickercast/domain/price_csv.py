@@ -70,7 +70,8 @@ def read_csv(data: bytes, asked: Asked) -> Reading:
     header = read_header(head(text))
     table = _body(text, header, asked.largest)
     pa.system_memory_pool().release_unused()
-    return read_columns([(part, table) for part in header.parts], asked)
+    may_have_commas = header.separator != "," or text.find(b'"', header.start) >= 0
+    return read_columns([(part, table) for part in header.parts], asked, may_have_commas=may_have_commas)
 
 
 def _check_end(text: bytes) -> None:

@@ -240,6 +240,12 @@ def _seconds(match: re.Match[str]) -> int | None:
     return (hour % 12 + 12 * (half == "p") if half else hour) * 3600 + minute * 60 + second
 
 
+def is_day_first(texts: Sequence[str]) -> bool:
+    """Whether dates are written as 21.07.2023 or 21/07/2023."""
+    found = [_match(text) for text in texts]
+    return any(match and match.re is _YEAR_LAST for match in found) and _is_day_first(texts, found, "Date")
+
+
 def _iso(texts: Sequence[str]) -> Stamps | None:
     """Read texts that are all dates, or all moments of one zone, in the form of ISO 8601, as most are; else None.
 

@@ -245,6 +245,16 @@ TWO_COMMAS = Refusal(
     "needed.",
     "Write the numbers with a decimal point and without separators.",
 )
+TWO_POINTS = Refusal(
+    "{column} {seen!r} may have a decimal point or a thousands point, and so may every other number: one reading was "
+    "needed.",
+    "Write thousands without a point, or three decimals with a further 0, as in 1.2340.",
+)
+IN_32NDS = Refusal(
+    "{column} {seen!r} may be in 32nds, as bonds are quoted, or have thousands apart, and so may every other price: "
+    "one reading was needed.",
+    "Write the prices with a decimal point and without separators.",
+)
 
 
 def refusals() -> Mapping[str, Refusal]:

@@ -216,6 +216,50 @@ def test_volumes_may_be_in_thousands_and_millions() -> None:
     assert read_prices(text, symbol="MSFT").bars["MSFT"].columns["volume"].tolist() == [4_950_000, 12_000]
 
 
+def thousands(change: str, rows: str) -> list[float]:
+    """The opens and the last close of a file with a column of changes in percent."""
+    text = "Date;Open;High;Low;Close;Change %\n" + "".join(f"{row};{change}\n" for row in rows.split())
+    columns = read_prices(text.encode(), symbol="^DJI").bars["^DJI"].columns
+    return [*columns["open"].tolist(), float(columns["close"][-1])]
+
+
+@pytest.mark.parametrize(("change", "times"), [("-0,53%", 1000), ("-0.53%", 1), ("-0,53", 1000), (" 1,2 %", 1000)])
+def test_another_column_shows_what_a_point_is_where_prices_do_not(change: str, times: int) -> None:
+    assert thousands(change, "21.07.2023;13.352;13.380;12.889;13.061") == [13.352 * times, 13.061 * times]
+    assert thousands(change, "2023-07-21;13,352;13,380;12,889;13,061") == [13352 / times, 13061 / times]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Date;Open;High;Low;Close\n2023-07-21;139.123;139.380;138.889;139.061\n",
+        "Date,Open,High,Low,Close\n21.07.2023,139.123,139.380,138.889,139.061\n",
+        "Date;Open;High;Low;Close\n21.07.2023;139.123;139.380;138.889;139.0610\n",
+        "Date;Open;High;Low;Close;Change\n21.07.2023;139.123;139.380;138.889;139.061;0.125\n",
+    ],
+)
+def test_prices_of_three_decimals_are_read_where_no_point_can_separate_thousands(text: str) -> None:
+    assert read_prices(text.encode(), symbol="JPY=X").bars["JPY=X"].columns["open"].tolist() == [139.123]
+
+
+def test_swiss_thousands_that_are_no_32nds_are_read() -> None:
+    text = b"Date,Open,High,Low,Close\n2023-07-21,11'140,11'345,11'020,11'080\n"
+    assert read_prices(text, symbol="^SSMI").bars["^SSMI"].columns["open"].tolist() == [11140]
+
+
+@pytest.mark.parametrize("cell", ["1.2K", "3m", "e5", ".e5", "1e", "+", "1.2.3", "1,2,3", "'", "1'", "5KK", "$"])
+@pytest.mark.parametrize(("column", "mark"), [("Close", ","), ("Adj Close", ";"), ("Volume", ",")])
+def test_an_odd_cell_sinks_no_other_symbol(cell: str, column: str, mark: str) -> None:
+    both = pd.concat([history(1)[-2:].assign(Symbol="MSFT"), history(2)[-2:].assign(Symbol="META")])
+    both = both.assign(**{"Adj Close": both["Close"]}).astype(str)
+    both.iloc[0, both.columns.get_loc(column)] = cell
+    reading = read_prices(csv(both, sep=mark))
+    assert len(reading.bars["META"]) == 2
+    if not (column == "Volume" and cell[0].isdigit() and cell[-1] in "Km"):
+        kind = "volume" if column == "Volume" else "price"
+        assert f"{column} {cell!r} of {DAYS[-2]} is not a {kind}" in str(reading.failures["MSFT"])
+
+
 def test_the_midnights_of_tokyo_are_its_own_days_in_whatever_zone() -> None:
     days = session_days("7203.T", np.datetime64("2023-03-01"), np.datetime64("2023-07-21"))
     bars = history(5, days)
@@ -399,6 +443,18 @@ REFUSED: dict[str, tuple[Callable[[], bytes], Sequence[str]]] = {
     "two commas": (
         lambda: b"Date;Open;High;Low;Close\n2023-07-20;1,100;1,200;1,100;1,150\n",
         ["decimal comma or a thousands comma"],
+    ),
+    "two points": (
+        lambda: b"Date;Open;High;Low;Close\n21.07.2023;13.352;13.380;12.889;13.061\n",
+        ["Open '13.352'", "decimal point or a thousands point", "three decimals with a further 0"],
+    ),
+    "32nds": (
+        lambda: b"Date,Open,High,Low,Close,Volume\n2023-07-21,118'140,119'270,117'020,117'080,1'234'567\n",
+        ['Open "118\'140"', "32nds", "Write the prices with a decimal point"],
+    ),
+    "prices in thousands": (
+        lambda: b"Date,Open,High,Low,Close\n2023-07-21,0.1K,0.1K,0.1K,0.21869K\n",
+        ["Open '0.1K'", "is not a price", "a positive number"],
     ),
     "OpenDocument": (
         lambda: _zipped({"mimetype": b"", "content.xml": b"", "styles.xml": b""}),
