@@ -24,9 +24,9 @@ from tickercast.domain.price_dates import (
     session_moments,
 )
 from tickercast.domain.price_limits import LARGEST, MOST_NAMES, check_dates, check_symbols, check_text
-from tickercast.domain.price_numbers import Beside, Numbers, read_numbers
+from tickercast.domain.price_numbers import Beside, Numbers, have_suffixes, read_numbers
 from tickercast.domain.price_rows import SIMULATED, WHOLE, Ints, Rows, Window, read_rows
-from tickercast.domain.price_titles import PRICES, TITLES, Part, layout
+from tickercast.domain.price_titles import PRICES, TITLES, Part, layout, volume_unit
 from tickercast.domain.spelling import agree, in_yahoos_spelling, is_word, symbol_in
 from tickercast.domain.symbols import parse_symbol
 from tickercast.domain.text import shown
@@ -211,8 +211,12 @@ def _symbols(table: pa.Table, asked: Asked, titles: dict[str, str]) -> tuple[Int
     column = _dictionary(table["symbol"])
     check_symbols(len(column.dictionary), MOST_NAMES)
     codes, spellings = _terms(column)
-    if symbol and titles["symbol"].strip().lower() == "name" and any(not name.isupper() for name in spellings if name):
-        return np.zeros(len(table), np.intp), [symbol]  # the name of a company
+    if titles["symbol"].strip().lower() == "name":  # of a company, unless it is written as a ticker is
+        tickers = [name.isupper() for name in spellings if name]
+        if symbol and not all(tickers):
+            return np.zeros(len(table), np.intp), [symbol]
+        if not any(tickers):
+            raise refusals.NO_SYMBOL(advice=f"{symbol_in(asked.name) or 'SYMBOL'}{asked.ending}")
     numbers, names = _numbered(codes, spellings)
     if symbol and len(names) == 1 and symbol != names[0] and not is_word(asked.name):
         if not agree(symbol, names[0]):
@@ -369,4 +373,7 @@ def _numbers(table: pa.Table, titles: dict[str, str], frequency: Frequency, besi
         dates = table["session_date"]
         written = _terms(dates)[1] if _is_text(dates.type) else []
         found |= read_numbers(texts, titles, replace(beside, dates=written))
+    unit = volume_unit(titles.get("volume", ""))
+    if unit != 1 and not ("volume" in texts and have_suffixes(texts["volume"])):
+        found["volume"] = replace(found["volume"], values=found["volume"].values * unit)
     return found

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
@@ -33,6 +34,9 @@ _KINDS = dict.fromkeys(_REPEATED, TERMS) | dict.fromkeys(_NUMBERS, pa.float64())
 _KLINE = ("open time", "open", "high", "low", "close", "volume", "close time")
 _BARS = ("date", "open", "high", "low", "close", "volume")
 _NUMBER = r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?"
+_IS_NUMBER = re.compile(rf"\s*{_NUMBER}\s*").fullmatch
+_KLINES = 12  # columns of Binance's, the seventh of which is the moment at which each closes
+_SAMPLED, _AS_A_PRICE = 200, 0.05  # rows; and the logarithm by which a share of the close moves, or lies above it
 _DAY, _EPOCH = re.compile(r"\d{4}[-./]\d\d[-./]\d\d.*|\d{8}"), re.compile(r"\d{10}|\d{13}|\d{16}")
 
 
@@ -138,6 +142,7 @@ def read_header(text: str) -> Header:
         first = next((row for row in (_cells(line, mark) for line in lines) if "".join(row).strip()), [])
         titles = _headerless(first)
         if titles:
+            _check_volume(titles, [_cells(line, mark) for line in lines[:_SAMPLED]])
             return Header(mark, layout(titles), len(titles), 0)
     candidates = [
         (known(_cells(line, mark)), -at, -rank)
@@ -261,6 +266,24 @@ def _headerless(cells: Sequence[str]) -> list[object]:
             more = [f"more {number}" for number in range(len(prices) - 5)]
             return [*_BARS[:1], *(["time"] if timed else []), *_BARS[1:], *more]
     return []
+
+
+def _check_volume(titles: Sequence[object], rows: Sequence[Sequence[str]]) -> None:
+    """Refuse rows without a header whose volume moves as the closes do, as an adjusted or an average price does.
+
+    Raises:
+        InvalidBars: it does, in most of the rows, and there is no other column that can only be a volume.
+    """
+    at = titles.index("volume")
+    numbers = [row for row in rows if len(row) == len(titles) and all(_IS_NUMBER(row[place]) for place in (at - 1, at))]
+    pairs = np.array([(float(row[at - 1]), float(row[at])) for row in numbers]).reshape(-1, 2)
+    closes, volumes = pairs[(pairs > 0).all(axis=1)].T
+    if not len(closes) or (len(titles) == _KLINES and _EPOCH.fullmatch(numbers[0][at + 1].strip())):
+        return
+    shares = np.log(volumes / closes)
+    steps = np.abs(np.diff(shares)) if len(shares) > 1 else np.zeros(1)
+    if np.median(steps) < _AS_A_PRICE and np.median(shares) < _AS_A_PRICE:
+        raise refusals.NO_HEADER(column=at + 1, seen=shown(numbers[0][at].strip(), 40))
 
 
 def _line_count(data: bytes) -> int:

@@ -7,8 +7,9 @@
 [('A', 4)]
 """
 
+import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tickercast.domain import refusals
@@ -63,6 +64,34 @@ _FIELDS = {title: column for title, column in _COLUMNS.items() if column in (*PR
 _MONEY = frozenset(
     re.findall(r"\w+", "usd eur gbp jpy chf cad aud nzd cny krw inr try brl usdt usdc busd fdusd tusd dai currency")
 )
+_NO_TICKERS = _MONEY | frozenset(
+    re.findall(
+        r"\S+",
+        "px bid ask mid trade trades $ € £ ¥ pts points price prices value number numeric float float32 float64 double "
+        "decimal real int int64 integer bigint object str string",
+    )
+)
+"""Words that stand with the titles of prices and are no ticker: whose prices they are, their unit, or their type."""
+
+_MULTIPLES = {
+    word: times
+    for times, words in {
+        1e2: "00 100 hundred hundreds",
+        1e3: "000 1000 k th thd ths tsd thousand thousands",
+        1e5: "lakh lakhs",
+        1e6: "000000 1000000 m mm mn mln mil mill mio million millions",
+        1e7: "cr crore crores",
+        1e9: "b bn bln billion billions",
+    }.items()
+    for word in words.split()
+}
+_NO_SHARES = frozenset(
+    re.findall(
+        r"\S+", "$ € £ ¥ ₹ % t lot lots hand hands avg average change chg delta ma ema sma pct rank ratio weighted"
+    )
+)  # with a volume: the unit is money or unknown, or it is no volume
+_VOLUME = re.compile(r"vol(?:ume)?\.?[ _,/]*(?:[(\[]([^()\[\]]*)[)\]]|(?<=[ _,/])([^()\[\]]*))")
+_UNIT = re.compile(r"[a-z]+|\d+|[$€£¥₹%]")
 _TUPLE = re.compile(r"""\(\s*(['"])(.*?)\1\s*,\s*(['"])(.*?)\3\s*\)""")
 _SYMBOL_FIRST = re.compile(r"([A-Z0-9^][A-Z0-9^=-]*(?:\.[A-Z0-9]+)?)[._ ]([A-Za-z. _]+)")
 _FIELD_FIRST = re.compile(r"([A-Za-z]+(?:[. _][Cc]lose)?)[._ ]([A-Z0-9^][A-Z0-9^=.-]*)")
@@ -92,10 +121,35 @@ def title_key(title: object) -> str:
     ('adjclose', 'open', 'tickvol', 'close')
     """
     text = str(title)[:_LONGEST].strip().lower()
-    volume = re.fullmatch(r"vol(?:ume)?(?:[ _]+\(?|\()([a-z0-9]+)\)?", text)
+    volume = _VOLUME.fullmatch(text)
     if volume:
-        return "" if volume[1] in _MONEY else "volumeof"
-    text = re.sub(r"^\d+[a-z]?\.\s+|\s*\([^)]*\)$", "", text)
+        unit = volume[1] or volume[2] or ""
+        if not (_MONEY | _NO_SHARES).isdisjoint(_words(unit)):
+            return ""
+        if re.fullmatch(r"[a-z0-9]+", unit) or not _MULTIPLES.keys().isdisjoint(_words(unit)[:1]):
+            return "volumeof"
+    plain = re.sub(r"^\d+[a-z]?\.\s+", "", text)
+    bare, _, unit = plain.removesuffix(")").rpartition("(") if plain.endswith(")") else (plain, "", "")
+    key = _squeezed(bare)
+    scaled = not _MULTIPLES.keys().isdisjoint(_words(unit)) and _COLUMNS.get(key) != "volume"
+    return _squeezed(plain) if scaled else key
+
+
+def volume_unit(title: str) -> float:
+    """How many shares the unit in the title of a volume stands for.
+
+    >>> volume_unit("Volume (M)"), volume_unit("Vol. in thousands"), volume_unit("Volume BTC")
+    (1000000.0, 1000.0, 1.0)
+    """
+    return math.prod(_MULTIPLES.get(word, 1.0) for word in _words(title.lower()))
+
+
+def _words(unit: str) -> list[str]:
+    """The words of a unit, without those that say nothing."""
+    return [word for word in _UNIT.findall(unit) if word not in ("in", "of", "x", "s")]
+
+
+def _squeezed(text: str) -> str:
     return re.sub(r"[\s_.<>*\"'/-]+", "", text)
 
 
@@ -130,7 +184,9 @@ def layout(titles: Sequence[object]) -> list[Part]:
     tickers = {pair[1] for pair in named if pair and pair[0] in PRICES}
     columns = _columns(titles)
     if tickers and not set(PRICES) & set(columns):
-        return _by_ticker(titles, named)
+        if not _are_no_tickers(tickers):
+            return _by_ticker(titles, named)
+        columns = _columns(titles, [_beside(*pair) for pair in zip(titles, named, strict=True)])
     _check_missing(columns, titles)
     return [Part(None, columns, {name: shown(titles[at], 40).strip() for name, at in columns.items()})]
 
@@ -149,12 +205,21 @@ def stacked(rows: Sequence[Sequence[str]]) -> tuple[list[object], int] | None:
     for fields, tickers in (rows[:2], rows[1::-1]):
         pairs = [(field.strip(), ticker.strip()) for field, ticker in zip(fields[1:], tickers[1:], strict=True)]
         known_fields = [pair for pair in pairs if title_key(pair[0]) in _FIELDS]
-        if len(known_fields) < len(PRICES) or not all(_is_ticker(ticker) for _, ticker in known_fields):
-            continue
+        priced = [(column, ticker) for field, ticker in pairs if (column := _FIELDS.get(title_key(field))) in PRICES]
         third = len(rows) > 2 and not any(cell.strip() for cell in rows[2][1:])
-        first = rows[2][0] if third else rows[0][0]
-        return [first if title_key(first) in _COLUMNS else "Date", *pairs], 2 + third
+        firsts = [row[0] for row in (rows[2 if third else 0], *rows[:2]) if title_key(row[0]) in _COLUMNS]
+        titles = [*firsts, "Date"][:1]
+        if {column for column, _ in priced} == set(PRICES) and _are_no_tickers({ticker for _, ticker in priced}):
+            return [*titles, *(_with_unit(*pair) for pair in pairs)], 2 + third
+        is_whole = any(all((column, ticker) in priced for column in PRICES) for _, ticker in priced)
+        if is_whole and all(_is_ticker(ticker) for _, ticker in known_fields):
+            return [*titles, *pairs], 2 + third
     return None
+
+
+def _with_unit(field: str, unit: str) -> str:
+    """A title of a file with a row of units: that of a volume has its own."""
+    return f"{field} ({unit})" if unit and _FIELDS.get(title_key(field)) == "volume" else field
 
 
 def _check_missing(columns: Mapping[str, int], titles: Sequence[object]) -> None:
@@ -175,11 +240,23 @@ def _is_ticker(text: str) -> bool:
     return not known and re.fullmatch(r"[\d.=/^-]*[A-Za-z^][\w.=/^-]*", text) is not None
 
 
-def _columns(titles: Sequence[object]) -> dict[str, int]:
+def _are_no_tickers(words: Collection[str]) -> bool:
+    return {word.lower() for word in words} <= _NO_TICKERS
+
+
+def _beside(title: object, pair: tuple[str, str] | None) -> object:
+    """A title without the word beside it that is no ticker, but for volumes in money, or of offers alone."""
+    if pair is None or not _are_no_tickers(pair[1:]) or (pair[0] == "volume" and not pair[1].startswith(("PX", "TR"))):
+        return title
+    return TITLES[pair[0]]
+
+
+def _columns(titles: Sequence[object], plain: Sequence[object] = ()) -> dict[str, int]:
+    """The place of each column, by the file's titles, or by the plain ones that these stand for."""
     found: dict[str, int] = {}
     weak: dict[str, tuple[int, int]] = {}
     for at, title in enumerate(titles):
-        key = _unnumbered(title)
+        key = _unnumbered(plain[at] if plain else title)
         if key in _COLUMNS:
             column = _COLUMNS[key]
             if column in found:

@@ -104,6 +104,11 @@ MISSING_COLUMN = Refusal(
     "The file has no column {missing}: Date, Open, High, Low, Close were needed. It has {seen}.",
     "Add the missing columns, or rename them.",
 )
+NO_HEADER = Refusal(
+    "The file has no header, and its column {column}, such as {seen!r}, may be an adjusted or an average price as well "
+    "as a volume: the titles of its columns were needed.",
+    "Add them as the first line, such as Date,Open,High,Low,Close,Volume.",
+)
 RESULTS_DAYS = Refusal(
     "The file holds results days and no prices: Date, Open, High, Low, Close were needed.",
     "Store it with: tickercast events fetch TICKER... --source FILE.",

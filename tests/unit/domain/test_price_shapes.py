@@ -268,11 +268,78 @@ def test_the_midnights_of_tokyo_are_its_own_days_in_whatever_zone() -> None:
         assert_same(read_prices(made.to_csv().encode(), symbol="7203.T"), bars, "7203.T")
 
 
+TITLED = "Date,Open,High,Low,Close,Volume\n"
+BAR = "2023-07-21,9,12,8,11,4.5\n"
+
+
 def only(text: str, symbol: str = "MSFT", frequency: Frequency = DAILY) -> dict[str, object]:
     """The last bar of a file of one symbol, each value by its column."""
     reading = read_prices(text.encode(), symbol=symbol, frequency=frequency)
     assert not reading.failures
     return {name: column[-1] for name, column in reading.bars[symbol].columns.items()}
+
+
+@pytest.mark.parametrize(
+    ("unit", "shares"),
+    [
+        ("Volume (M)", 4_500_000),
+        ("Volume [M]", 4_500_000),
+        ("Volume mln", 4_500_000),
+        ("Vol. (mil)", 4_500_000),
+        ("Volume in millions", 4_500_000),
+        ("Volume (000)", 4500),
+        ("Volume ('000s)", 4500),
+        ("Volume (in thousands)", 4500),
+        ("Shares Traded (000)", 4500),
+        ("Volume BTC", 4.5),
+        ("Volume (shares)", 4.5),
+        ("Volume ($)", np.nan),
+        ("Volume (USD m)", np.nan),
+        ("Volume (lots)", np.nan),
+    ],
+)
+@pytest.mark.parametrize("cell", ["4.5", "4.50 "])
+def test_a_volume_has_the_unit_of_its_title(unit: str, shares: float, cell: str) -> None:
+    found = only(TITLED.replace("Volume", unit) + BAR.replace("4.5", cell))
+    np.testing.assert_equal(found["volume"], shares)
+
+
+def test_a_unit_in_the_cells_counts_and_not_that_of_the_title() -> None:
+    assert only(TITLED.replace("Volume", "Volume (M)") + BAR.replace("4.5", "4.5K"))["volume"] == 4500
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Date,PX_OPEN,PX_HIGH,PX_LOW,PX_LAST,PX_VOLUME\n",
+        "Date,Open USD,High USD,Low USD,Close USD,Volume\n",
+        TITLED + ",USD,USD,USD,USD,shares\n",
+        TITLED + ",$,$,$,$,#\n",
+        TITLED + "datetime64[ns],float64,float64,float64,float64,float64\n",
+        "Currency,USD,USD,USD,USD,\n" + TITLED,
+        "[MSFT] daily prices\n" + TITLED,
+    ],
+)
+def test_a_word_beside_the_titles_that_is_no_ticker_is_passed_over(head: str) -> None:
+    assert {name: only(head + BAR)[name] for name in ("open", "close", "volume")} == {
+        "open": 9,
+        "close": 11,
+        "volume": 4.5,
+    }
+
+
+def test_a_row_of_units_says_that_of_the_volumes() -> None:
+    assert only(TITLED + ",USD,USD,USD,USD,thousands\n" + BAR)["volume"] == 4500
+
+
+@pytest.mark.parametrize(("name", "symbol"), [("BTC-USD", "BTC-USD"), ("Bitcoin_2021", None)])
+def test_a_name_that_is_a_number_is_no_symbol(name: str, symbol: str | None) -> None:
+    text = (TITLED.replace("Volume", "Name") + BAR.replace("4.5", "2781")).encode()
+    if symbol:
+        assert list(read_prices(text, symbol=name).bars) == [symbol]
+    else:
+        with pytest.raises(InvalidBars, match="no column Symbol"):
+            read_prices(text, symbol=name)
 
 
 # Times.
@@ -455,6 +522,22 @@ REFUSED: dict[str, tuple[Callable[[], bytes], Sequence[str]]] = {
     "prices in thousands": (
         lambda: b"Date,Open,High,Low,Close\n2023-07-21,0.1K,0.1K,0.1K,0.21869K\n",
         ["Open '0.1K'", "is not a price", "a positive number"],
+    ),
+    "Yahoo's without a header": (
+        lambda: csv(history(1)[ORDER[:4]].assign(Adj=history(1)["Close"] - 3, Volume=5000), header=False),
+        ["has no header", "column 6", "adjusted or an average price", "first line"],
+    ),
+    "an average without a header": (
+        lambda: b"1689897600,9,12,8,11,10.2,431.5,17\n",
+        ["has no header", "column 6, such as '10.2'"],
+    ),
+    "of a bond": (
+        lambda: b"Date,BID_OPEN,BID_HIGH,BID_LOW,BID_CLOSE,ASK_OPEN\n",
+        ["column Open: BID_OPEN and ASK_OPEN"],
+    ),
+    "prices of thousands": (
+        lambda: b"Date,Open (000),High (000),Low (000),Close (000)\n2023-07-21,1,1,1,1\n",
+        ["no column Open", "It has Date, Open (000)"],
     ),
     "OpenDocument": (
         lambda: _zipped({"mimetype": b"", "content.xml": b"", "styles.xml": b""}),
