@@ -26,7 +26,7 @@ from tickercast.domain.price_dates import (
 from tickercast.domain.price_limits import LARGEST, MOST_NAMES, check_dates, check_symbols, check_text
 from tickercast.domain.price_numbers import Beside, Numbers, have_suffixes, read_numbers
 from tickercast.domain.price_rows import SIMULATED, WHOLE, Ints, Rows, Window, read_rows
-from tickercast.domain.price_titles import PRICES, TITLES, Part, layout, volume_unit
+from tickercast.domain.price_titles import PRICES, TITLES, Part, layout, title_key, volume_unit
 from tickercast.domain.spelling import agree, in_yahoos_spelling, is_word, symbol_in
 from tickercast.domain.symbols import parse_symbol
 from tickercast.domain.text import shown
@@ -124,7 +124,14 @@ def _rows(
     moments = _moments(table, titles, numbers, names, frequency)
     columns = _numbers(table, titles, frequency, beside)
     return Rows(
-        numbers, names, moments, columns, _simulated(table), _quoting(table, moments, frequency), titles, frequency
+        numbers,
+        names,
+        moments,
+        columns,
+        _simulated(table, titles),
+        _quoting(table, moments, frequency),
+        titles,
+        frequency,
     )
 
 
@@ -286,11 +293,13 @@ def _with_told(reading: Reading, said: Mapping[str, Finding]) -> Findings:
     return found
 
 
-def _simulated(table: pa.Table) -> NDArray[np.bool_]:
+def _simulated(table: pa.Table, titles: Mapping[str, str]) -> NDArray[np.bool_]:
     if "source" not in table.column_names:
         return np.zeros(len(table), bool)
     sources, words = _terms(table["source"])
-    return np.append(np.array([word == SIMULATED for word in words], bool), False)[sources]
+    stated = title_key(titles.get("source", "")) == SIMULATED  # as an export of prices has it; else the source is named
+    yes = ("true", "1") if stated else (SIMULATED,)
+    return np.append(np.array([word.lower() in yes for word in words], bool), False)[sources]
 
 
 # Dates.

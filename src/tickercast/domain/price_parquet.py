@@ -124,6 +124,8 @@ def _table(data: bytes, titles: Sequence[str], times: Collection[str]) -> pa.Tab
 def _typed(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_null(column.type):
         return column.cast(pa.float64())
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.string())
     if _is_text(column.type) and not pa.types.is_dictionary(column.type):
         return column.cast(pa.string()).dictionary_encode()
     return column
@@ -142,7 +144,7 @@ def _check_kind(title: str, kind: pa.DataType) -> None:
     """
     types = pa.types
     plain = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_null(kind)
-    if not (plain or _is_text(kind) or types.is_date(kind) or types.is_timestamp(kind)):
+    if not (plain or types.is_boolean(kind) or _is_text(kind) or types.is_date(kind) or types.is_timestamp(kind)):
         needed = "dates, numbers or texts"
         raise refusals.COLUMN_TYPE(column=shown(title, 40), type=shown(kind, 40), needed=needed)
 

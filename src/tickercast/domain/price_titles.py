@@ -44,7 +44,7 @@ ALIASES = {
     "adj_close": "adjclose adjustedclose adjusted adjcloseprice adjustedcloseprice closeadj closeadjusted",
     "volume": "volume tickvol tickvolume sharestraded totaltradedquantity noofshares",
     "symbol": "symbol ticker tic tscode",
-    "source": "source",
+    "source": "source simulated",
     "findings": "findings",
 }
 """The titles that are understood, without case, blanks and points."""

@@ -182,3 +182,14 @@ def test_a_written_file_says_which_columns_are_whole_and_repeats_no_price(make_b
     chunks = [file.metadata.row_group(0).column(at) for at in range(file.metadata.num_columns)]
     repeated = {chunk.path_in_schema for chunk in chunks if "RLE_DICTIONARY" in chunk.encodings}
     assert repeated == {"Date", "Symbol", "Open", "High", "Low", "Close"}
+
+
+@pytest.mark.parametrize("kind", ["bool", "int64", "str"])
+def test_bars_that_an_export_says_are_simulated_stay_so(kind: str) -> None:
+    days = pd.bdate_range("2023-07-10", periods=4).strftime("%Y-%m-%d")
+    frame = pd.DataFrame({"symbol": ["A", "A", "B", "B"], "session_date": days, "close": [10.0, 10.1, 30.0, 30.3]})
+    frame = frame.assign(open=frame["close"], high=frame["close"], low=frame["close"])
+    frame["simulated"] = pd.Series([False, False, True, True]).astype(kind)
+    for data in (frame.to_csv(index=False).encode(), frame.to_parquet()):
+        found = read_prices(data).bars
+        assert {symbol: bars.simulated for symbol, bars in found.items()} == {"A": False, "B": True}
