@@ -527,6 +527,13 @@ def test_an_hourly_account_is_that_of_the_backtest(workspace: Path) -> None:
     expected = service.strategy_backtest([made], day, day, symbols=coins, every=HOURLY, costs=Costs()).results[0].net
     assert account["equity"].to_numpy() == pytest.approx(expected.equity[-len(hours) :], rel=1e-10)
     assert len(service.tables.read("fills")) >= 2
+    again = ["trade", "--strategy", made.name, "--broker", "paper://replayed", "--symbols", ",".join(coins)]
+    for hour in hours:
+        words = [*again, "--every", "1h", "--as-of", f"{hour:%Y-%m-%d %H:00}"]
+        ran = CliRunner(env={"TICKERCAST_HOME": str(workspace / "home")}).invoke(cli, words)
+        assert ran.exit_code == 0, ran.output
+    replayed = service.tables.read("equity", {"account": "paper://replayed"}).sort_values("cutoff_at")
+    assert replayed["equity"].to_list() == pytest.approx(account["equity"].to_list(), rel=1e-12)
 
 
 PAGE = (Path(__file__).parents[2] / "docs" / "paper-trading.md").read_text(encoding="utf-8")

@@ -54,7 +54,8 @@ class Trading(Strategies):
             members: who is in the universe, of whom those without signals are left; all of the symbols by default.
             bracket: exits for entries.
             dry: store and send nothing.
-            as_of: the session after which it is decided, on a simulated exchange alone; the newest by default.
+            as_of: the session after which it is decided, or the moment (UTC, naive), on a simulated exchange alone;
+                the newest by default.
 
         Raises:
             UsageError: a live venue is named, a symbol has no signals, or the account is another strategy's.
@@ -101,8 +102,10 @@ class Trading(Strategies):
         )
 
     def _after(self, as_of: date, symbols: Sequence[str], every: Frequency, members: Members | None) -> datetime:
-        """The moment at which all bars of a date had closed."""
-        panel = self.strategy_targets([], symbols, as_of, every=every, members=members).panel
+        """The moment at which all bars of a date, or the last ones up to a moment, had closed."""
+        until = as_of.replace(tzinfo=UTC) if isinstance(as_of, datetime) else None
+        day = until.date() if until else as_of
+        panel = self.strategy_targets([], symbols, day, every=every, members=members, until=until).panel
         one = np.zeros(1, np.int64)
         closes = [every.closes([symbol], one, panel.ends[-1:])[0] for symbol in panel.symbols]
         moment: datetime = max(closes).astype("datetime64[us]").item()

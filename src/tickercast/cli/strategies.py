@@ -1,6 +1,7 @@
 """Commands that choose a universe, and show and backtest strategies."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from tickercast.cli.terminal import (
     SymbolsFile,
     bar,
     day_of,
+    moment_of,
     open_app,
     print_data,
     print_table,
@@ -109,7 +111,8 @@ def signals(
     symbols_file: SymbolsFile = "",
     members: UniverseFile = "",
     as_of: Annotated[
-        str, typer.Option(metavar="DATE", help="The last cutoff of a forecast.", show_default="today")
+        str,
+        typer.Option(metavar="DATE", help="The last cutoff of a forecast; of hours a moment, UTC.", show_default="now"),
     ] = "",
     every: EveryBar = "1d",
     as_json: AsJson = False,
@@ -118,13 +121,16 @@ def signals(
     from tickercast.domain.frequency import frequency_of
     from tickercast.show import strategies as show
 
-    variants, service = _variants(names, from_file), open_app()
+    variants, service, frequency = _variants(names, from_file), open_app(), frequency_of(every)
+    last = moment_of(as_of, frequency) if as_of else None
+    until = last.replace(tzinfo=UTC) if isinstance(last, datetime) else None
     found = service.strategy_targets(
         variants,
         some_symbols_of(symbols.replace(",", " ").split(), symbols_file),
-        day_of(as_of) if as_of else None,
-        every=frequency_of(every),
+        until.date() if until else last,
+        every=frequency,
         members=service.members(members) if members else None,
+        until=until,
     )
     if as_json:
         print_data(json.dumps(show.targets_json(found), indent=2) + "\n")

@@ -10,7 +10,7 @@ from tickercast.cli.terminal import (
     SymbolsFile,
     bar,
     complain,
-    day_of,
+    moment_of,
     open_app,
     print_data,
     print_table,
@@ -53,7 +53,11 @@ def trade(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the orders; store and send nothing.")] = False,
     as_of: Annotated[
         str,
-        typer.Option(metavar="DATE", help="Decide after this session, on paper:// alone.", show_default="the newest"),
+        typer.Option(
+            metavar="DATE",
+            help="Decide after this session, or hour (UTC), on paper:// alone.",
+            show_default="the newest",
+        ),
     ] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -78,17 +82,17 @@ def trade(
         raise UsageError(
             "Several strategies were named: one was needed, in an account of its own. Run one after another."
         )
-    service = open_app()
+    service, frequency = open_app(), frequency_of(every)
     with bar("trading on paper"):
         done = service.trade(
             found[0],
             broker,
             some_symbols_of(symbols.replace(",", " ").split(), symbols_file),
-            every=frequency_of(every),
+            every=frequency,
             members=service.members(members) if members else None,
             bracket=bracket,
             dry=dry_run,
-            as_of=day_of(as_of) if as_of else None,
+            as_of=moment_of(as_of, frequency) if as_of else None,
         )
     if as_json:
         print_data(json.dumps(show.traded_json(done), indent=2) + "\n")
