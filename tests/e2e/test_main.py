@@ -135,7 +135,7 @@ def test_with_some_symbols_bad_the_others_are_forecast_and_the_exit_code_is_one(
 BAD_ARGUMENTS = {
     "no argument": ([], "No ticker was given"),
     "two dates": (["MSFT", "2023-07-21", "2023-07-22"], "2023-07-21 and 2023-07-22 were given"),
-    "no date, and old data": (["MSFT"], "Name a date in that range"),
+    "no date, and old data": (["MSFT"], "Name a date that it has"),
     "no ticker": (["2023-07-22"], "no ticker"),
     "bad date": (["MSFT", "2023-02-30"], "'2023-02-30' is not a date"),
     "future date": (["MSFT", "2999-01-01"], "2999-01-01 is out of range"),

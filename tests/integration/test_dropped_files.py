@@ -60,7 +60,7 @@ def test_a_file_that_says_another_symbol_than_its_name_is_refused(
     sent = app.upload(workspace / "META.csv", DAY)
     [entry] = app.ingestions(sent.object)[0]
     assert entry.status == "rejected"
-    assert "named META and its column Symbol says MSFT" in entry.reason
+    assert "named META, or that was given for it, and its column Symbol says MSFT" in entry.reason
     with pytest.raises(UsageError, match="cannot be read"):
         app.upload(workspace / "nothing.csv", DAY)
 

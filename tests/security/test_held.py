@@ -100,7 +100,7 @@ def test_a_report_escapes_what_it_is_told() -> None:
     text = (PROJECT / "src/tickercast/show/report.py").read_text()
     assert "autoescape=True" in text
     pages = "".join(path.read_text() for path in (PROJECT / "src/tickercast/show").rglob("*.html"))
-    drawn = {"section.wide", "section.narrow", "chart"}  # by matplotlib
+    drawn = {"section.wide", "section.narrow", "wide", "narrow", "chart"}  # by matplotlib
     drawn |= {"section.volatility", "row.spark"}  # of numbers alone
     assert set(re.findall(r"{{ (\S+) \| safe }}", pages)) <= drawn
 
