@@ -31,7 +31,7 @@ def test_a_file_that_was_stored_while_the_clock_was_ahead_is_told(tmp_path: Path
     settings = Settings(bucket=f"file://{tmp_path}/bucket", warehouse=f"duckdb://{tmp_path}/w.duckdb", source="sample")
     app = App(settings)
     app.forecast(["MSFT"], "2012-08-15")
-    assert app._warehouse_says() == "1 ingestions"
+    assert app._warehouse_says() == "1 ingestion"
     app.now = lambda: datetime.now(UTC) - timedelta(hours=1)
     with pytest.raises(UsageError, match="which is still to come: a clock was ahead"):
         app._warehouse_says()

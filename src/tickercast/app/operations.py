@@ -439,7 +439,7 @@ class Operations(Models, Events, Outlooks, Trading):
                 "ahead. Until then every other file counts as older, and its prices do not replace those. Put the "
                 "clock right, and restore a copy from before that file."
             )
-        return f"{count} ingestions"
+        return f"{count:,} ingestion{'s' * (count != 1)}"
 
     def _champion_says(self) -> str:
         if not self.models.generation():
