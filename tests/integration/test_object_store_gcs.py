@@ -263,7 +263,7 @@ def test_a_fault_that_does_not_pass_is_reported_within_the_patience(
     began = time.monotonic()
     with pytest.raises(StoreUnavailable, match="does not answer"):
         open_store(patience_s=0.4).read(NAME)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30  # without a limit of its own: sixty and more
     gc.collect()
 
 
@@ -275,7 +275,7 @@ def test_nobody_listening_is_said_and_reported_within_the_patience(waits: list[s
     with pytest.raises(StoreUnavailable, match=r"ConnectionError at 127\.0\.0\.1"):
         GcsObjectStore("bucket", emulator=url, patience_s=0.4).write(NAME, b"bars")
     assert waits == ["waiting for gs://bucket, up to 0 s"]
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30  # without a limit of its own: sixty and more
 
 
 def test_no_credentials_are_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -148,12 +148,14 @@ def test_of_two_that_replace_a_content_by_its_equal_one_is_refused(
 def test_the_lock_of_a_writer_that_died_is_taken_over_and_of_one_that_lives_is_not(
     make_s3_store: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = make_s3_store(patience_s=1.0)
+    store = make_s3_store()
     first = store.write(NAME, b"bars")
     locked = store._alone(NAME)
     locked.__enter__()  # and never left
-    with pytest.raises(StoreUnavailable, match="is being replaced by another writer"):
-        store.write(NAME, b"bars", if_generation=first)
+    with monkeypatch.context() as impatient:
+        impatient.setattr(store, "_patience_s", 1.0)
+        with pytest.raises(StoreUnavailable, match="is being replaced by another writer"):
+            store.write(NAME, b"bars", if_generation=first)
 
     class Later(datetime):
         @classmethod

@@ -366,7 +366,7 @@ def too_dear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def slow_query(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    with bigquery(patience_s=1.0, query_patience_s=0.2) as (made, server):
+    with bigquery(query_patience_s=0.2) as (made, server):
         server.fail("job", "60s")
         return sentence(lambda: made.query("SELECT 1 AS one"))
 

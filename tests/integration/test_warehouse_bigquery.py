@@ -179,14 +179,15 @@ def test_a_connection_dropped_after_the_job_was_accepted_stores_once(
 def test_a_sender_that_died_after_its_job_was_accepted_has_stored_once(
     open_warehouse: Callable[..., BigQueryWarehouse], bigquery_server: BigQueryServer
 ) -> None:
+    patient = open_warehouse()
+    patient.provision()
     first = open_warehouse(patience_s=0.2)
-    first.provision()
     bigquery_server.fail(INSERT, "drop", *["backendError"] * 20)
     with pytest.raises(WarehouseUnavailable):
         append(first, "prices", [price()], "k")
     bigquery_server.reset()
-    assert not append(open_warehouse(), "prices", [price()], "k")
-    assert stored(first) == 1
+    assert not append(patient, "prices", [price()], "k")
+    assert stored(patient) == 1
 
 
 def test_many_writers_with_one_key_store_once_whatever_is_dropped_and_whatever_fails(
@@ -265,14 +266,15 @@ def test_a_slow_job_is_waited_for(warehouse: BigQueryWarehouse, bigquery_server:
 def test_a_job_slower_than_the_patience_is_found_again_by_the_next_delivery(
     open_warehouse: Callable[..., BigQueryWarehouse], bigquery_server: BigQueryServer
 ) -> None:
-    open_warehouse().provision()
-    impatient = open_warehouse(patience_s=1.0)
+    patient = open_warehouse()
+    patient.provision()
+    impatient = open_warehouse(patience_s=2.0)
     bigquery_server.fail("job", "1000000")
     with pytest.raises(WarehouseUnavailable, match="has not finished"):
         append(impatient, "prices", [price()], "k")
     bigquery_server.engine.finish_jobs()
-    assert not append(open_warehouse(), "prices", [price()], "k")
-    assert stored(impatient) == 1
+    assert not append(patient, "prices", [price()], "k")
+    assert stored(patient) == 1
 
 
 def test_a_table_made_again_has_forgotten_its_keys(warehouse: BigQueryWarehouse, client: bigquery.Client) -> None:
@@ -389,7 +391,7 @@ def test_a_query_slower_than_the_patience_is_cancelled_and_a_sentence(
     open_warehouse: Callable[..., BigQueryWarehouse], bigquery_server: BigQueryServer
 ) -> None:
     open_warehouse().provision()
-    impatient = open_warehouse(query_patience_s=1.0, patience_s=1.0)
+    impatient = open_warehouse(query_patience_s=1.0)
     bigquery_server.fail("job", "1000000")
     with pytest.raises(WarehouseUnavailable, match="has not finished"):
         impatient.read("prices")
@@ -401,9 +403,9 @@ def test_a_query_of_a_person_is_waited_for_beyond_the_patience_for_requests(
 ) -> None:
     caplog.set_level("INFO", WAITING)
     open_warehouse().provision()
-    patient = open_warehouse(patience_s=0.5)
+    patient = open_warehouse(patience_s=2.0)
     for ask in (lambda: patient.read("prices"), lambda: patient.query("SELECT symbol FROM prices")):
-        bigquery_server.fail("job", "2s")
+        bigquery_server.fail("job", "3s")
         assert ask().empty
     assert bigquery_server.calls["bigquery.jobs.cancel"] == 0
     assert "waiting for a query of bigquery://test-project/" in caplog.text
@@ -413,8 +415,8 @@ def test_maintenance_is_never_cancelled_and_says_which_month_it_is_at(
     bigquery_server: BigQueryServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", WAITING)
-    name, bounds = f"d{uuid.uuid4().hex}", {"patience_s": 0.5, "query_patience_s": 0.5}
-    impatient = BigQueryWarehouse("test-project", name, resource("sql"), emulator=bigquery_server.url, **bounds)
+    name, url = f"d{uuid.uuid4().hex}", bigquery_server.url
+    impatient = BigQueryWarehouse("test-project", name, resource("sql"), emulator=url, query_patience_s=0.5)
     impatient.provision()
     append(impatient, "prices", [price()], "k")
     bigquery_server.fail("job", *["1s"] * 4)

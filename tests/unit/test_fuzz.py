@@ -108,9 +108,9 @@ def test_no_cell_breaks_the_reader(column: int) -> None:
 @pytest.mark.parametrize("case", nasty.FILES)
 def test_no_file_breaks_the_reader_or_takes_it_long(case: str) -> None:
     data = nasty.FILES[case]()
-    started = time.perf_counter()
+    started = time.process_time()
     reading = read(data, "MSFT")
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
     assert keeps_the_contract(reading)
 
 
