@@ -54,6 +54,7 @@ def day_lines(day: Day) -> Iterator[str]:
 def upkeep_lines(upkeep: Upkeep) -> Iterator[str]:
     """What an hour did for the models, a line a step; nothing for those whose turn it was not."""
     parts = {
+        "models": upkeep.left,
         "directions": upkeep.refit if isinstance(upkeep.refit, str) else upkeep.refit.reason,
         "drift": _drift(upkeep.drift),
         "training": upkeep.trained,

@@ -114,6 +114,7 @@ class Upkeep:
     """What was done for the models; each part is its result, or why there is none. Empty: it was not its turn.
 
     Attributes:
+        left: why all of it was left to the next hour; empty if it was not.
         refit: the trees of the direction model, each day, or each hour by a rule.
         drift: the check, each day.
         trained: the networks, each half-year.
@@ -121,6 +122,7 @@ class Upkeep:
         alerts: the open alerts, each day.
     """
 
+    left: str = ""
     refit: Refit | str = ""
     drift: DriftCheck | str = ""
     trained: str = ""
@@ -231,8 +233,8 @@ def _look_after(
     try:
         with lease(services.store_of(HOURLY).store, _UPKEEP_LOCK, now=services.now):
             return _upkeep(symbols, source, services, learning, wrap)
-    except (LeaseHeld, Transient):
-        return Upkeep()
+    except (LeaseHeld, Transient) as error:
+        return Upkeep(left=f"left to the next hour. {error}")
 
 
 def _upkeep(symbols: Sequence[str], source: MarketData, services: Services, learning: Learning, wrap: Wrap) -> Upkeep:
