@@ -10,6 +10,7 @@ r"""Text from elsewhere, made safe for where it is shown: what is printed is dat
 
 import re
 from base64 import b64encode
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,6 +39,16 @@ def shortened(text: str, longest: int) -> str:
     if len(line) <= longest:
         return line.rstrip(" .!")
     return f"{line[: longest + 1].rpartition(' ')[0] or line[:longest]} …"
+
+
+def first_of(names: Sequence[str], most: int, separator: str = ", ") -> str:
+    """The first names in one line, and how many more there are.
+
+    >>> first_of(["A", "B"], 2), first_of(["A", "B", "C"], 2)
+    ('A, B', 'A, B and 1 more')
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{separator.join(names[:most])}{more}"
 
 
 def without_secrets(text: str) -> str:

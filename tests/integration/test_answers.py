@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from tests.conftest import PROJECT
 from typer.testing import CliRunner
 
 from tickercast.cli import app
+from tickercast.cli.terminal import open_app
 from tickercast.domain.forecast import QUANTILES
 from tickercast.errors import TooFewSessions, UsageError
-from tickercast.show.answers import MEASURED
+from tickercast.show.answers import MEASURED, notes
 from tickercast.show.sentences import price
 
 HOLDINGS = "symbol,shares\nMSFT,100\nAAPL,-10\nIBM,20\n"
@@ -65,6 +67,21 @@ def test_the_whole_distribution_is_in_the_json_of_a_forecast(workspace: Path) ->
         closes = [step["quantiles"][str(level)] for level in QUANTILES]
         assert closes == sorted(closes)
         assert step["quantiles"]["0.1"] == pytest.approx(step["close_lo_80"], rel=1e-5)
+
+
+def test_coming_results_and_odd_bars_are_said_beside_every_answer(workspace: Path) -> None:
+    written = "symbol,date,session,known_at\nMSFT,2010-07-08,after,2010-06-01\n"
+    service = open_app()
+    service.provision()
+    service.store.write("events/mine.csv", written.encode())
+    assert run("forecast", "MSFT", "AAPL", "2010-06-30", "--source", "sample").exit_code == 0
+    (workspace / "holdings.csv").write_text("symbol,shares\nMSFT,100\nAAPL,10\n")
+    for command in (("odds", "MSFT", "30"), ("paths", "AAPL", "MSFT"), ("portfolio", "holdings.csv")):
+        said = " ".join(run(*command).output.split())
+        assert "Results expected inside this horizon: MSFT 2010-07-08 (after the close)." in said
+    found = open_app().paths(["AAPL", "MSFT"])
+    doubtful = replace(found, forecasts=[replace(made, doubtful=made.symbol == "AAPL") for made in found.forecasts])
+    assert "Odd bars, so that the width may be wrong: AAPL." in [str(note) for note in notes(doubtful)]
 
 
 def test_odds_as_json_agree_with_the_stored_forecast(forecast: Path) -> None:

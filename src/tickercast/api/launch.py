@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tickercast import config
 from tickercast.app import App, callers
 from tickercast.errors import TickercastError, UsageError
+from tickercast.plain import first_of
 
 if TYPE_CHECKING:
     from tickercast.api.door import Door
@@ -35,10 +36,10 @@ def require(app: App, host: str, port: int) -> None:
             "Make one first: tickercast tokens create NAME --scopes read,forecast."
         )
     if names := _of_earlier_release(app):
-        listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         raise UsageError(
-            f"{app.settings.warehouse} is of an earlier release: {listed} {'differ' if len(names) > 1 else 'differs'}, "
-            "and a server migrates nothing. Run `tickercast provision`, which keeps every row, and serve then."
+            f"{app.settings.warehouse} is of an earlier release: {first_of(names, 3)} "
+            f"{'differ' if len(names) > 1 else 'differs'}, and a server migrates nothing. "
+            "Run `tickercast provision`, which keeps every row, and serve then."
         )
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -30,6 +30,7 @@ from tickercast.jobs.operations.provision import check_published, publish_prices
 from tickercast.jobs.requests.results import Patience
 from tickercast.jobs.serving.champion_cache import REFRESH_AFTER_S
 from tickercast.models import catalogue
+from tickercast.plain import first_of
 from tickercast.ports import Letter, ObjectStore, QueryLimits, Wrap
 from tickercast.reading.calibration import calibrations
 from tickercast.reading.forecasts import champion_forecasts
@@ -410,11 +411,10 @@ class Operations(Models, Events, Outlooks, Trading):
         if not objects and self.tables.pending().get("ingestions") != "missing":
             check_kept(self.store, self.tables, dropped)
         if dropped:
-            named = ", ".join(dropped[:3]) + (f" and {len(dropped) - 3} more" if len(dropped) > 3 else "")
             raise UsageError(
-                f"{named} {'was' if len(dropped) == 1 else 'were'} copied into the folder, so that no event followed. "
-                f"tickercast replay --failed sends {'it' if len(dropped) == 1 else 'them'}, and tickercast watch sends "
-                "whatever is copied there."
+                f"{first_of(dropped, 3)} {'was' if len(dropped) == 1 else 'were'} copied into the folder, so that no "
+                f"event followed. tickercast replay --failed sends {'it' if len(dropped) == 1 else 'them'}, and "
+                "tickercast watch sends whatever is copied there."
             )
         for refusal in self.linked().values():
             raise UsageError(refusal)

@@ -27,6 +27,7 @@ from tickercast.cli.terminal import (
     split,
 )
 from tickercast.errors import CalendarError, Permanent, TickercastError, UsageError
+from tickercast.plain import first_of
 
 if TYPE_CHECKING:
     from tickercast.app import App
@@ -388,8 +389,7 @@ def complain_of(failures: Mapping[str, Permanent]) -> None:
     for name, reason in failures.items():
         symbols.setdefault(str(reason), []).extend([] if name in str(reason) else [name])
     for sentence, names in symbols.items():
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        complain(f"{', '.join(names[:_NAMED])}{more}: {sentence}" if names else sentence)
+        complain(f"{first_of(names, _NAMED)}: {sentence}" if names else sentence)
 
 
 def finish_sent(

@@ -69,14 +69,15 @@ def champion_forecasts(cutoffs: Mapping[str, date], warehouse: Warehouse) -> dic
     rows = warehouse.read("champion_forecasts", where, COLUMNS)
     rows = rows[rows["cutoff"] == pd.to_datetime(rows["symbol"].map(cutoffs))]
     made = rows[rows["simulated"] == rows.groupby("symbol")["simulated"].transform("all")]
-    return forecasts_of(made.merge(_remarks(made, warehouse), how="left")) if len(made) else {}
+    return forecasts_of(with_remarks(made, warehouse)) if len(made) else {}
 
 
-def _remarks(made: pd.DataFrame, warehouse: Warehouse) -> pd.DataFrame:
-    """What the ledger says about the files of forecasts: one row a symbol and file, with findings and results days."""
+def with_remarks(rows: pd.DataFrame, warehouse: Warehouse) -> pd.DataFrame:
+    """Rows of stored forecasts with what the ledger says about their files: findings, and `RESULTS_COLUMNS`."""
     file = ["object", "generation", "symbol"]
-    where = {"status": "forecast", **{name: sorted(made[name].unique()) for name in file}}
-    return warehouse.read("ingestions", where, [*file, "findings", *RESULTS_COLUMNS]).drop_duplicates(file)
+    where = {"status": "forecast", **{name: sorted(rows[name].unique()) for name in file}}
+    said = warehouse.read("ingestions", where, [*file, "findings", *RESULTS_COLUMNS]).drop_duplicates(file)
+    return rows.merge(said, how="left")
 
 
 RESULTS_COLUMNS = ("results_date", "results_session", "results_predicted")

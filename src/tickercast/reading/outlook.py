@@ -16,7 +16,7 @@ from tickercast.domain.odds import Odds
 from tickercast.domain.paths import Paths, Residuals, past, paths, residuals, seed_of, steps_by, valuation_dates
 from tickercast.errors import TooFewSessions, UsageError
 from tickercast.ports import Between, Warehouse
-from tickercast.reading.forecasts import COLUMNS, forecasts_of
+from tickercast.reading.forecasts import COLUMNS, forecasts_of, with_remarks
 from tickercast.reading.views import no_days
 
 YEARS = timedelta(days=11 * 365)
@@ -189,7 +189,7 @@ def _forecasts(symbols: Sequence[str], as_of: date | None, warehouse: Warehouse)
         before = {**where, "step": 1, "cutoff": Between(None, last)}
         older = warehouse.read("champion_forecasts", before, ["symbol", "cutoff", "simulated"]).merge(in_use)
         raise UsageError(_no_cutoff(symbols, last, _shared(older, symbols)))
-    found = forecasts_of(rows[rows["cutoff"] == shared])
+    found = forecasts_of(with_remarks(rows[rows["cutoff"] == shared], warehouse))
     for made in found.values():
         if not all(step.quantiles for step in made.steps):
             raise UsageError(

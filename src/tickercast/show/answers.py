@@ -16,6 +16,7 @@ from tickercast.domain.odds import Ways
 from tickercast.domain.paths import ENOUGH, levels_of
 from tickercast.domain.portfolio import correlation, risk, shares
 from tickercast.errors import UsageError
+from tickercast.plain import first_of
 from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.outlook import Outlook, SymbolOdds
 from tickercast.reading.portfolio_record import PortfolioRecord
@@ -34,7 +35,7 @@ APART = "Not every symbol trades on each of these dates: until its next session,
 EXTRAPOLATED = "99% lies beyond the stored quantiles, which end at 97.5%: it is extrapolated."
 """Said beside every figure of 99%."""
 
-_LONGEST = 12  # holdings in the table of correlations
+_LONGEST = 12  # holdings in the table of correlations, and in a note
 
 
 # ---------------------------------------------------------------- odds
@@ -92,7 +93,7 @@ def odds_table(found: SymbolOdds, asked: Question, rows: Sequence[Ways[float]]) 
         table.add_row(
             str(day), *(price(each, made.last_close) if asked.chance is not None else percent(each) for each in cells)
         )
-    return Group(table, *notes(found.outlook, made.simulated), Text(measured(), style="dim"))
+    return Group(table, *notes(found.outlook), Text(measured(), style="dim"))
 
 
 def measured() -> str:
@@ -147,10 +148,14 @@ def _title(found: SymbolOdds, asked: Question) -> Text:
     return Text(f"{made.symbol} {question}, from {price(made.last_close)} on {made.cutoff}")
 
 
-def notes(found: Outlook, simulated: bool) -> Iterator[Text]:
-    """What has to be said beside figures drawn from paths."""
-    if simulated:
+def notes(found: Outlook) -> Iterator[Text]:
+    """What has to be said beside figures drawn from paths: simulated and odd bars, results days, a short past."""
+    if any(made.simulated for made in found.forecasts):
         yield Text(SIMULATED, style="bold red")
+    if doubtful := [made.symbol for made in found.forecasts if made.doubtful]:
+        yield Text(f"Odd bars, so that the width may be wrong: {first_of(doubtful, _LONGEST)}.", style="yellow")
+    if coming := [f"{made.symbol} {made.results}" for made in found.forecasts if made.results and made.results.effect]:
+        yield Text(f"Results expected inside this horizon: {first_of(coming, _LONGEST)}.")
     if found.sessions < ENOUGH:
         yield Text(
             f"Drawn from {found.sessions:,} past sessions, and {ENOUGH:,} were wanted: rare moves are less certain.",
@@ -179,7 +184,7 @@ def paths_table(found: Outlook) -> RenderableType:
         table.add_row(made.symbol, price(made.last_close), str(made.steps[-1].target_date), *ranges)
     count = found.paths.close.shape[-1]
     line = Text(f"{count:,} paths from {found.cutoff}, drawn from {found.sessions:,} past sessions", style="dim")
-    return Group(table, *notes(found, any(made.simulated for made in found.forecasts)), line)
+    return Group(table, *notes(found), line)
 
 
 def write_parquet(found: Outlook, path: str) -> None:
@@ -224,7 +229,7 @@ def portfolio_table(found: PortfolioOutlook) -> RenderableType:
 
 def portfolio_notes(found: PortfolioOutlook) -> Iterator[Text]:
     """What has to be said beside the risk of a portfolio."""
-    yield from notes(found.outlook, any(made.simulated for made in found.outlook.forecasts))
+    yield from notes(found.outlook)
     if found.outlook.apart:
         yield Text(APART, style="dim")
 

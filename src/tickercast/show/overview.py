@@ -10,6 +10,7 @@ from rich.text import Text
 
 from tickercast.domain.calibration import Calibration
 from tickercast.domain.freshness import State
+from tickercast.plain import first_of
 from tickercast.reading.overview import KEPT_FOR, Row
 from tickercast.show.calibration import sentence
 from tickercast.show.fan import spark
@@ -52,7 +53,7 @@ def left_out_sentence(names: Sequence[str]) -> str:
     verb = "is" if len(names) == 1 else "are"
     return (
         f"{symbols(len(names))} without a forecast of the {KEPT_FOR.days} days up to the newest {verb} left out: "
-        f"{_first(names)}."
+        f"{first_of(names, _MOST_NAMED)}."
     )
 
 
@@ -120,12 +121,7 @@ def _states(rows: Sequence[Row]) -> list[Text]:
 def _named(names: Sequence[str], count: int) -> str:
     if len(names) == count and count > 1:
         return "All"
-    return _first(names)
-
-
-def _first(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
-    return f"{', '.join(names[:_MOST_NAMED])}{more}"
+    return first_of(names, _MOST_NAMED)
 
 
 _MOST_NAMED, _BARS = 8, 12

@@ -16,6 +16,7 @@ from tickercast.domain.frequency import stamp
 from tickercast.domain.strategy import STRATEGIES, Targets
 from tickercast.domain.strategy_backtest import LEAST_BLOCKS, Backtest, Result, block_of
 from tickercast.domain.universe import SURVIVORS, Universe
+from tickercast.plain import first_of
 from tickercast.show import chart
 from tickercast.show.sentences import NOT_ADVICE, SIMULATED, number, symbols
 from tickercast.version import __version__
@@ -93,9 +94,8 @@ def _without_volumes(found: Backtest) -> Iterator[str]:
     if len(names) == len(panel.symbols):
         yield "The source has no volumes: no order was cut."
     elif names:
-        more = f" and {len(names) - 8:,} more" if len(names) > 8 else ""
         said = "has no volumes: no order in it" if len(names) == 1 else "have no volumes: no order in them"
-        yield f"{', '.join(names[:8])}{more} {said} was cut."
+        yield f"{first_of(names, 8)} {said} was cut."
 
 
 def _cut_short(found: Backtest) -> Iterator[str]:

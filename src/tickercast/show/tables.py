@@ -29,6 +29,7 @@ from tickercast.domain.price_files import first_lines
 from tickercast.domain.tokens import State, Token
 from tickercast.domain.width import Width
 from tickercast.jobs.operations.doctor import Check
+from tickercast.plain import first_of
 from tickercast.ports import StudyResult
 from tickercast.reading.ledger import DONE, Entry
 from tickercast.reading.quarantine import Quarantined
@@ -314,9 +315,7 @@ def _report_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, 
 
 def _made_of(report: Mapping[str, Any]) -> Iterator[str]:
     """The symbols and versions of an evaluation, and each symbol that was left out, with the reason."""
-    named = report["symbols"]
-    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
-    yield f"symbols   {', '.join(named[:_NAMED])}{more}"
+    yield f"symbols   {first_of(report['symbols'], _NAMED)}"
     yield f"versions  {', '.join(_with_version(*each) for each in report.get('versions', {}).items())}"
     left_out = report.get("left_out", {})
     yield f"left out  {len(left_out) or 'none'}"

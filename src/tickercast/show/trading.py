@@ -10,6 +10,7 @@ from rich.text import Text
 
 from tickercast.domain.frequency import stamp
 from tickercast.jobs.trading.trade import Traded
+from tickercast.plain import first_of
 from tickercast.reading.trading import TradingStatus
 from tickercast.show.fitting import Table
 from tickercast.show.sentences import NOT_ADVICE, SIMULATED, amount, listed, number, price
@@ -176,12 +177,11 @@ def trading_lines(found: TradingStatus) -> list[str]:
     lines = []
     for row in found.accounts.to_dict("records"):
         held = found.positions[found.positions["account"] == row["account"]]
-        what = ", ".join(f"{each['quantity']:,.6g} {each['symbol']}" for each in held.to_dict("records")[:8])
-        more = f" and {len(held) - 8} more" if len(held) > 8 else ""
+        what = [f"{each['quantity']:,.6g} {each['symbol']}" for each in held.to_dict("records")]
         equity = f"{amount(row['equity'])} {row['currency']}"
         lines.append(
             f"{row['account']}, {row['strategy']}: {equity}, {row['gain']:+.1%} since its start, "
-            f"{row['drawdown']:.1%} below its peak; it holds {f'{what}{more}' or 'nothing'}"
+            f"{row['drawdown']:.1%} below its peak; it holds {first_of(what, 8) or 'nothing'}"
         )
     return [*halts(found), *lines]
 

@@ -16,6 +16,7 @@ from tickercast.domain.price_files import ENDINGS, OTHER_ENDINGS, Window, first_
 from tickercast.domain.spelling import agree
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import InvalidBars, Permanent, UnknownSymbol, UsageError
+from tickercast.plain import first_of
 
 _NAMED = 8  # symbols listed in a message
 
@@ -123,9 +124,8 @@ class Folder:
         named = {_stem(file).upper() for file in single}
         known = sorted(named.union(*(content.symbols for content in contents)))
         close = difflib.get_close_matches(symbol, known, n=1)
-        more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
         return UnknownSymbol(
-            f"{self._path} does not hold {symbol}: it has {', '.join(known[:_NAMED])}{more}. "
+            f"{self._path} does not hold {symbol}: it has {first_of(known, _NAMED)}. "
             + (f"Did you mean {close[0]}? " if close else "")
             + "Name one of those, or another source: --source yahoo or --source simulated."
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tickercast import logs
 from tickercast.errors import NotSetUp, Outdated, SchemaMismatch, UsageError
-from tickercast.plain import shortened
+from tickercast.plain import first_of, shortened
 
 
 @dataclass(frozen=True)
@@ -328,10 +328,9 @@ def outdated(url: str, lacking: Collection[str]) -> Outdated:
         lacking: their names.
     """
     names = sorted(lacking)
-    listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     return Outdated(
-        f"{url} is of an earlier release, or incomplete: {listed} {'are' if len(names) > 1 else 'is'} missing or "
-        "changed. Run `tickercast provision`, which keeps every row."
+        f"{url} is of an earlier release, or incomplete: {first_of(names, 3)} "
+        f"{'are' if len(names) > 1 else 'is'} missing or changed. Run `tickercast provision`, which keeps every row."
     )
 
 

@@ -35,6 +35,7 @@ from tickercast.domain.strategy import Targets, Variant
 from tickercast.domain.trading import ENTRY, EXIT, Plan, Planned, Want, fitted, plan
 from tickercast.errors import CalendarError, OrderRefused, StatusUnknown, UsageError
 from tickercast.jobs.daily.lease import lease
+from tickercast.plain import first_of
 from tickercast.ports import Between, Broker, ObjectStore, Warehouse
 from tickercast.reading.trading import (
     LAPSED,
@@ -351,9 +352,8 @@ class _Run(Reconciliation):
         ]
         if not odd or self.dry:
             return ""
-        more = f", and {len(odd) - 3} more" if len(odd) > 3 else ""
         return (
-            f"{self.account} holds {'; '.join(odd[:3])}{more}. Find out who traded there, or whether it was reset or a "
+            f"{self.account} holds {first_of(odd, 3, '; ')}. Find out who traded there, or whether it was reset or a "
             "share was split; then tickercast trade resume --adopt takes the venue's positions as they are."
         )
 
