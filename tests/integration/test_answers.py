@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from tickercast.cli import app
 from tickercast.cli.terminal import open_app
 from tickercast.domain.forecast import QUANTILES
+from tickercast.domain.text import price
 from tickercast.errors import TooFewSessions, UsageError
 from tickercast.show.answers import MEASURED, notes
-from tickercast.show.sentences import price
 
 HOLDINGS = "symbol,shares\nMSFT,100\nAAPL,-10\nIBM,20\n"
 

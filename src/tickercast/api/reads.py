@@ -14,6 +14,7 @@ from tickercast.api.schemas import FREQUENCIES, HIGHEST, LOWEST, Cutoff, Day, Sy
 from tickercast.api.service import service_of
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import frequency_of
+from tickercast.domain.text import rounded
 from tickercast.errors import ObjectNotFound, UsageError
 from tickercast.reading import overview as overviews
 from tickercast.reading import views
@@ -117,7 +118,8 @@ async def odds(
     if above is None and below is None:
         raise Problem(422, "No price was named: above=PRICE or below=PRICE was needed, or both for a range. Name one.")
     if above is not None and below is not None and above >= below:
-        raise Problem(422, f"above={above:g} is not less than below={below:g}: a range was needed. Swap them.")
+        seen = f"above={rounded(above, 15)} is not less than below={rounded(below, 15)}"
+        raise Problem(422, f"{seen}: a range was needed. Swap them.")
     try:
         found = await service.work(_chances, service.app.odds, symbol, above, below)
     except UsageError:

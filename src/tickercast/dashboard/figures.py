@@ -14,6 +14,7 @@ from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import LEVELS
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.odds import Ways
+from tickercast.domain.text import decimals, price
 from tickercast.domain.width import Width
 from tickercast.show import sentences
 
@@ -102,7 +103,7 @@ def forecast_figure(
     unit, longer = ("week", "W") if frequency.is_daily else ("day", "D")
     candles = aggregated(bars, longer) if many else bars
     followed = pd.concat([fan, ghosts])
-    form = _change if is_change else partial(sentences.price, beside=fan["last_close"].iloc[0])
+    form = _change if is_change else partial(price, beside=fan["last_close"].iloc[0])
     figure.add_traces([*_earlier(ghosts, palette), *_fan(fan, palette, frequency, form), *_beside(beside, palette)])
     figure.add_trace(_candles(candles, palette, unit if many else frequency.noun))
     figure.add_traces([*_overlays(candles, overlays, palette)])
@@ -113,7 +114,7 @@ def forecast_figure(
         figure.update_xaxes(rangebreaks=_breaks(bars, fan, ghosts, beside))
     figure.update_xaxes(rangeslider_visible=False, showgrid=False)
     figure.update_yaxes(side="right", automargin=True)
-    places = sentences.decimals(fan["last_close"].iloc[0])
+    places = decimals(fan["last_close"].iloc[0])
     read = {"tickformat": "+.0%", "hoverformat": "+.1%"} if is_change else {"hoverformat": f",.{places}f"}
     figure.update_yaxes(**read, row=1, col=1)
     _laid_out(figure, sum(heights) + _LEGEND)
@@ -172,7 +173,7 @@ def aggregated(bars: pd.DataFrame, period: str = "W") -> pd.DataFrame:
 
 def histogram_figure(bins: pd.DataFrame, fan: pd.DataFrame, palette: Palette) -> go.Figure:
     """Draw the distribution of a year's closes, and the 80% interval of the tenth session."""
-    places = sentences.decimals(fan["last_close"].iloc[0])
+    places = decimals(fan["last_close"].iloc[0])
     figure = go.Figure(
         go.Bar(
             x=(bins["close_from"] + bins["close_to"]) / 2,

@@ -22,11 +22,12 @@ from tickercast.domain.distribution import expected_move
 from tickercast.domain.forecast import RANDOM_WALK
 from tickercast.domain.frequency import Frequency, frequency_of
 from tickercast.domain.symbols import is_symbol
+from tickercast.domain.text import price
 from tickercast.plain import markdown
 from tickercast.reading import views
 from tickercast.reading.track_record import uncounted
 from tickercast.show import calibration, sentences
-from tickercast.show.sentences import NOT_ADVICE, SIMULATED, price
+from tickercast.show.sentences import NOT_ADVICE, SIMULATED
 from tickercast.show.tables import forecast_frame
 
 RANGES = {"1M": 1, "3M": 3, "6M": 6, "1Y": 12, "5Y": 60, "All": 1200}

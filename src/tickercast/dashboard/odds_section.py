@@ -6,8 +6,8 @@ import streamlit as st
 
 from tickercast.dashboard import state
 from tickercast.dashboard.figures import odds_figure
+from tickercast.domain.text import decimals, price
 from tickercast.show.answers import Question, measured, percent
-from tickercast.show.sentences import decimals, price
 
 _USUAL = 1.03  # of the last close: the price that is asked for at first
 

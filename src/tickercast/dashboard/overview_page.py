@@ -10,11 +10,12 @@ from tickercast import plain
 from tickercast.dashboard import address, state
 from tickercast.domain.calibration import NARROW, TOO_EARLY, WIDE, Calibration
 from tickercast.domain.frequency import DAILY
+from tickercast.domain.text import price
 from tickercast.plain import markdown
 from tickercast.reading.overview import Row, frame, left_out, newest_session
 from tickercast.show import sentences
 from tickercast.show.overview import left_out_sentence
-from tickercast.show.sentences import NOT_ADVICE, SIMULATED, price
+from tickercast.show.sentences import NOT_ADVICE, SIMULATED
 
 _VERDICTS = ("better", "no edge", "worse", "too early")
 _NEEDS = "What needs a look"

@@ -24,6 +24,7 @@ from tickercast.domain.calibration import NARROW, Calibration
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.freshness import STALE_HOURS
 from tickercast.domain.promotion import COVERAGE_80, MIN_ORIGINS
+from tickercast.domain.text import price
 
 Severity = Literal["info", "success", "warning", "failure"]
 """By rising urgency, except `success`, which says only that an alert is over."""
@@ -519,9 +520,9 @@ def is_unusual(found: Anomaly) -> bool:
 def _of_anomaly(found: Anomaly) -> Alert:
     beside = "" if found.market_sigmas is None else f", {found.own_sigmas:+.1f} of them without the market's"
     text = (
-        f"{found.close / found.last_close - 1:+.1%} to {found.close:,.5g}; the day before, {found.low:,.5g} to "
-        f"{found.high:,.5g} was expected. {found.sigmas:+.1f} standard deviations{beside}. Look for news, a split or a "
-        "wrong bar."
+        f"{found.close / found.last_close - 1:+.1%} to {price(found.close, found.last_close)}; the day before, "
+        f"{price(found.low, found.last_close)} to {price(found.high, found.last_close)} was expected. "
+        f"{found.sigmas:+.1f} standard deviations{beside}. Look for news, a split or a wrong bar."
     )
     title = f"{found.symbol} closed outside its 95% interval on {found.day}"
     return Alert(f"anomaly:{found.symbol}:{found.day}", "info", title, text)

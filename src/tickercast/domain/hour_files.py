@@ -24,6 +24,7 @@ from tickercast.domain.hours import PRICES
 from tickercast.domain.price_arrow import findings_column
 from tickercast.domain.price_numbers import Numbers
 from tickercast.domain.price_rows import SIMULATED, Rows, read_rows
+from tickercast.domain.text import rounded
 
 _HOUR = np.timedelta64(1, "h")
 _MICRO = pa.timestamp("us", "UTC")
@@ -50,7 +51,7 @@ def in_order(series: Sequence[Bars]) -> Reading:
             (ends[order] - _HOUR).astype("datetime64[s]"),
             {name: Numbers(each, np.isnan(each)) for name, each in values.items()},
             simulated,
-            lambda name, row: f"{values[name][row]:g}",
+            lambda name, row: rounded(values[name][row], 15),
             {},
             HOURLY,
         )

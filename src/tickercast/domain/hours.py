@@ -25,6 +25,7 @@ from tickercast.domain.findings import Finding
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.quality import Oddity
 from tickercast.domain.quality import oddities as odd_bars
+from tickercast.domain.text import rounded
 from tickercast.errors import InvalidBars, TooFewSessions
 
 Floats = NDArray[np.float64]
@@ -97,7 +98,7 @@ def hourly_bars(
     above, below = np.maximum(*ends) * (1 - _ROUNDING), np.minimum(*ends) * (1 + _ROUNDING)
     torn = np.flatnonzero((prices["high"] < above) | (prices["low"] > below))
     if len(torn):
-        seen = ", ".join(f"{name} {prices[name][torn[0]]:g}" for name in PRICES)
+        seen = ", ".join(f"{name} {rounded(prices[name][torn[0]], 15)}" for name in PRICES)
         raise InvalidBars(
             f"{symbol} has {seen} in the hour that ends at {utc(hours[torn[0]])}: open and close between low and high "
             "were needed. Correct or leave out that bar."

@@ -31,7 +31,7 @@ from tickercast.domain.price_numbers import Numbers
 from tickercast.domain.price_splits import UNITS, jumps, later_splits, misfits, near_split, ratio_in_words, splits
 from tickercast.domain.price_titles import PRICES, TITLES
 from tickercast.domain.symbols import parse_symbol
-from tickercast.domain.text import shown
+from tickercast.domain.text import rounded, shown
 from tickercast.errors import InvalidBars, NoRecentBars, Permanent
 
 Ints = NDArray[np.intp]
@@ -567,7 +567,7 @@ class _Judge:
             if str(UNITS) in ratio:
                 self._refuse(number, self._say_spike({row: ("close", move)})(row, 1, len(rows)))
             elif not self._has_adjusted[number]:
-                times = f"{move:.3g} times the close before"
+                times = f"{rounded(move, 3)} times the close before"
                 self._refuse(number, self._words.split(symbol=name, day=day, ratio=ratio, move=times))
 
     def _judge_values(self) -> None:
@@ -626,7 +626,7 @@ class _Judge:
             near = _other_unit(factor)
             refusal = refusals.OTHER_UNIT if near else refusals.SPIKE
             places = {"symbol": self._rows.names[self._rows.numbers[row]], "column": self._title(column)}
-            times = near or f"{factor:.3g}"
+            times = near or rounded(factor, 3)
             day, seen = self._bar(row), self._cell(column, row)
             return refusal(**places, seen=seen, day=day, bad=bad, total=total, factor=times)
 
@@ -678,8 +678,8 @@ class _Judge:
         with np.errstate(over="ignore", invalid="ignore"):
             unscaled = np.flatnonzero(highest > _WIDEST * lowest)
         for number in map(int, unscaled):
-            name = self._rows.names[number]
-            self._refuse(number, refusals.UNSCALED(symbol=name, low=lowest[number], high=highest[number]))
+            ends = {"low": rounded(lowest[number]), "high": rounded(highest[number])}
+            self._refuse(number, refusals.UNSCALED(symbol=self._rows.names[number], **ends))
 
     def _assembled(self) -> Reading:
         series: dict[str, Bars] = {}

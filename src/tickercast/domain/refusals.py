@@ -233,7 +233,7 @@ OTHER_UNIT = Refusal(
     "Correct those bars, or multiply or divide them by 100.",
 )
 UNSCALED = Refusal(
-    "{symbol} ranges from {low:g} to {high:g}: prices of one scale were needed.",
+    "{symbol} ranges from {low} to {high}: prices of one scale were needed.",
     "Correct the bars and send them again.",
 )
 SPLIT = Refusal(

@@ -1,4 +1,6 @@
-"""Text from a file or a message, made safe to quote in a sentence."""
+"""What a sentence quotes: text from a file or a message, made safe, and numbers as people read them."""
+
+import math
 
 from tickercast.plain import printable
 
@@ -11,3 +13,38 @@ def shown(seen: object, longest: int) -> str:
 def one_line(error: Exception, longest: int = 160) -> str:
     """An error's message as one line, safe to quote."""
     return shown(" ".join(str(error).split()), longest)
+
+
+def decimals(value: float) -> int:
+    """How many decimals a price of this size asks for: two from 10 on, and below as many as make five digits.
+
+    >>> [decimals(value) for value in (1891.5, 10.0, 9.5, 1.0312, 0.9969, 0.0001234567, 0.0)]
+    [2, 2, 4, 4, 5, 8, 2]
+    """
+    size = abs(value)
+    return 4 - math.floor(math.log10(size)) if 0 < size < 10 else 2
+
+
+def price(value: float, beside: float | None = None) -> str:
+    """A price with as many decimals as its size asks for, or that of the price beside it.
+
+    >>> price(1891.5), price(343.7699890136719), price(0.0001234567), price(-1234567.0)
+    ('1,891.50', '343.77', '0.00012346', '-1,234,567.00')
+    >>> price(1.0559812), price(0.99686), price(0.99686, beside=1.0326)
+    ('1.0560', '0.99686', '0.9969')
+
+    Args:
+        value: the price.
+        beside: another price of the same symbol, such as its last close, so that both have the same decimals.
+    """
+    return f"{value:,.{decimals(value if beside is None else beside)}f}"
+
+
+def rounded(value: float, digits: int = 6) -> str:
+    """A number with that many significant digits, or all of those before its point, and never an exponent.
+
+    >>> rounded(1234567.8), rounded(12.5), rounded(0.00001234), rounded(3.0), rounded(1531.2, 3)
+    ('1,234,568', '12.5', '0.00001234', '3', '1,531')
+    """
+    places = digits - 1 - math.floor(math.log10(abs(value))) if value and math.isfinite(value) else 0
+    return f"{value:,.{places}f}".rstrip("0").rstrip(".") if places > 0 else f"{value:,.0f}"

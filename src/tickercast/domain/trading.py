@@ -21,6 +21,7 @@ import numpy as np
 
 from tickercast.domain.orders import ZERO, Bracket, Rules, Side
 from tickercast.domain.strategy_backtest import Costs, changes
+from tickercast.domain.text import rounded
 
 EXIT, ENTRY = "exit", "entry"
 """The legs of a change: one that makes a position smaller, and one that makes it larger."""
@@ -201,5 +202,5 @@ def _valid(quantity: Decimal, price: Decimal, rules: Rules) -> tuple[Decimal, st
     most = min(quantity, rules.most_quantity) if rules.most_quantity else quantity
     made = rules.quantity(most)
     if made <= 0 or made < rules.least_quantity or made * price < rules.least_value:
-        return ZERO, f"{quantity:.6g} at {price:.6g} is less than the venue takes"
+        return ZERO, f"{rounded(float(quantity))} at {rounded(float(price))} is less than the venue takes"
     return made, ""

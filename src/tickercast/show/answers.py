@@ -15,13 +15,14 @@ from tickercast.disk import reason
 from tickercast.domain.odds import Ways
 from tickercast.domain.paths import ENOUGH, levels_of
 from tickercast.domain.portfolio import correlation, risk, shares
+from tickercast.domain.text import price
 from tickercast.errors import UsageError
 from tickercast.plain import first_of
 from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.outlook import Outlook, SymbolOdds
 from tickercast.reading.portfolio_record import PortfolioRecord
 from tickercast.show.fitting import Table
-from tickercast.show.sentences import SIMULATED, price
+from tickercast.show.sentences import SIMULATED
 
 MEASURED = {"closes": 3.0, "touches": 1.6}
 """By how many points stated chances were off at worst, in tenths of them: `benchmarks/answers.json`, in percent."""

@@ -6,12 +6,13 @@ from typing import Any
 
 from tickercast.domain.alerts import Alert, Anomaly
 from tickercast.domain.frequency import DAILY
+from tickercast.domain.text import price
 from tickercast.jobs.operations.digest import Digest
 from tickercast.plain import without_mentions
 from tickercast.ports import Letter
 from tickercast.reading.outcomes import Outcome
 from tickercast.show.overview_page import cells
-from tickercast.show.sentences import NOT_ADVICE, SIMULATED, interval, price, symbols
+from tickercast.show.sentences import NOT_ADVICE, SIMULATED, interval, symbols
 from tickercast.show.trading import trading_lines
 
 MOST_ROWS = 25

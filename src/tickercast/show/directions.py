@@ -8,9 +8,10 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from tickercast.domain.text import price
 from tickercast.reading.directions import Directions
 from tickercast.show.fitting import Table
-from tickercast.show.sentences import SIMULATED, price
+from tickercast.show.sentences import SIMULATED
 
 NO_MONEY = (
     "A direction that is known a little better than by a coin earns nothing once fees are paid: look at the hits by "

@@ -12,7 +12,7 @@ from statistics import fmean
 from rich.text import Text
 
 from tickercast.domain.forecast import LEVELS, Forecast
-from tickercast.show.sentences import price
+from tickercast.domain.text import price
 
 NARROWEST = 72
 """The narrowest terminal that a fan fits on, in characters."""

@@ -10,12 +10,13 @@ from rich.text import Text
 
 from tickercast.domain.calibration import Calibration
 from tickercast.domain.freshness import State
+from tickercast.domain.text import price
 from tickercast.plain import first_of
 from tickercast.reading.overview import KEPT_FOR, Row
 from tickercast.show.calibration import sentence
 from tickercast.show.fan import spark
 from tickercast.show.fitting import Table, Widest
-from tickercast.show.sentences import SIMULATED, doubt, interval, number, price, symbols
+from tickercast.show.sentences import SIMULATED, doubt, interval, number, symbols
 
 STATES: Mapping[State, str] = {"fresh": "green", "due": "cyan", "stale": "yellow", "expired": "red", "unknown": "red"}
 """The colours of the states."""

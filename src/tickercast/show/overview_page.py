@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from tickercast.domain.text import price
 from tickercast.reading.overview import Row
-from tickercast.show.sentences import VERDICTS, interval, number, price
+from tickercast.show.sentences import VERDICTS, interval, number
 
 _BAR, _GAP, _TALL = 2.2, 0.8, 16.0  # of the picture of widths, in its own units
 

@@ -13,6 +13,7 @@ from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import Frequency, stamp
 from tickercast.domain.model_card import ModelCard
 from tickercast.domain.model_page import measures, weaknesses, what
+from tickercast.domain.text import price
 from tickercast.domain.width import Width
 from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.overview import Row
@@ -21,7 +22,6 @@ from tickercast.show import chart, sentences
 from tickercast.show.answers import EXTRAPOLATED, holdings_frame, money, portfolio_notes, portfolio_title, risks
 from tickercast.show.calibration import sentence as calibration_sentence
 from tickercast.show.overview_page import cells, spark
-from tickercast.show.sentences import price
 from tickercast.show.tables import step_cells
 from tickercast.version import __version__
 

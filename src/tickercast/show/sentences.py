@@ -1,6 +1,5 @@
 """The sentences of the output, each written once: verdicts, hit counts and warnings."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import partial
@@ -11,6 +10,7 @@ import pandas as pd
 from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import DAILY, Frequency, stamp
+from tickercast.domain.text import price
 from tickercast.domain.width import Width
 from tickercast.reading.track_record import BLOCKS, TOO_EARLY, TrackRecord
 
@@ -39,31 +39,6 @@ _BY_CHANCE = 0.025
 
 
 # ---------------------------------------------------------------- numbers
-
-
-def decimals(value: float) -> int:
-    """How many decimals a price of this size asks for: two from 10 on, and below as many as make five digits.
-
-    >>> [decimals(value) for value in (1891.5, 10.0, 9.5, 1.0312, 0.9969, 0.0001234567, 0.0)]
-    [2, 2, 4, 4, 5, 8, 2]
-    """
-    size = abs(value)
-    return 4 - math.floor(math.log10(size)) if 0 < size < 10 else 2
-
-
-def price(value: float, beside: float | None = None) -> str:
-    """A price with as many decimals as its size asks for, or that of the price beside it.
-
-    >>> price(1891.5), price(343.7699890136719), price(0.0001234567), price(-1234567.0)
-    ('1,891.50', '343.77', '0.00012346', '-1,234,567.00')
-    >>> price(1.0559812), price(0.99686), price(0.99686, beside=1.0326)
-    ('1.0560', '0.99686', '0.9969')
-
-    Args:
-        value: the price.
-        beside: another price of the same symbol, such as its last close, so that both have the same decimals.
-    """
-    return f"{value:,.{decimals(value if beside is None else beside)}f}"
 
 
 def interval(low: float, high: float, beside: float | None = None) -> str:

@@ -15,6 +15,7 @@ from rich.text import Text
 from tickercast.domain.frequency import stamp
 from tickercast.domain.strategy import STRATEGIES, Targets
 from tickercast.domain.strategy_backtest import LEAST_BLOCKS, Backtest, Result, block_of
+from tickercast.domain.text import rounded
 from tickercast.domain.universe import SURVIVORS, Universe
 from tickercast.plain import first_of
 from tickercast.show import chart
@@ -357,7 +358,7 @@ def universe_table(found: Universe) -> RenderableType:
         {
             "rank": f"{row.rank:,}",
             "symbol": row.symbol,
-            "score": f"{row.score:,.4g}",
+            "score": rounded(row.score, 4),
             "": "held" if row.is_held else "",
         }
         for row in found.rows

@@ -26,6 +26,7 @@ from tickercast.domain.model_card import (
     learned_through,
 )
 from tickercast.domain.price_files import first_lines
+from tickercast.domain.text import price
 from tickercast.domain.tokens import State, Token
 from tickercast.domain.width import Width
 from tickercast.jobs.operations.doctor import Check
@@ -34,7 +35,7 @@ from tickercast.ports import StudyResult
 from tickercast.reading.ledger import DONE, Entry
 from tickercast.reading.quarantine import Quarantined
 from tickercast.show.fitting import Table, Widest
-from tickercast.show.sentences import SEEN, SIMULATED, doubt, evaluated, interval, moment, outcome, price, results
+from tickercast.show.sentences import SEEN, SIMULATED, doubt, evaluated, interval, moment, outcome, results
 
 
 def forecast_table(
@@ -268,7 +269,16 @@ def _cell(value: Any) -> str:
         value = pd.Timestamp(value)
     if isinstance(value, pd.Timestamp):
         return str(value.date()) if value == value.normalize() and value.tz is None else f"{value:%Y-%m-%d %H:%M:%S}"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return _decimal(value) if isinstance(value, float) else str(value)
+
+
+def _decimal(value: float) -> str:
+    """Six digits, or two decimals of a large number: a price keeps its cents.
+
+    >>> _decimal(0.0123456789), _decimal(118234.561), _decimal(1.5e7), _decimal(1e-9)
+    ('0.0123457', '118234.56', '15000000', '1e-09')
+    """
+    return f"{value:.2f}".rstrip("0").rstrip(".") if 1e4 <= abs(value) < 1e15 else f"{value:.6g}"
 
 
 _ROWS_SHOWN = 100

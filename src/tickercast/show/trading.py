@@ -9,11 +9,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tickercast.domain.frequency import stamp
+from tickercast.domain.text import price, rounded
 from tickercast.jobs.trading.trade import Traded
 from tickercast.plain import first_of
 from tickercast.reading.trading import TradingStatus
 from tickercast.show.fitting import Table
-from tickercast.show.sentences import NOT_ADVICE, SIMULATED, amount, listed, number, price
+from tickercast.show.sentences import NOT_ADVICE, SIMULATED, amount, listed, number
 
 _LEFT = ("account", "strategy", "symbol", "leg", "side", "status", "why", "reason", "cutoff")
 
@@ -136,7 +137,7 @@ def position_rows(found: TradingStatus) -> pd.DataFrame:
         {
             "account": row["account"],
             "symbol": row["symbol"],
-            "quantity": f"{row['quantity']:,.6g}",
+            "quantity": rounded(row["quantity"]),
             "close": price(row["last_close"]),
             "value": amount(row["value"]),
             "gain": number(row["gain"], "+,.2f"),
@@ -153,7 +154,7 @@ def waiting_rows(found: TradingStatus) -> pd.DataFrame:
             "symbol": row["symbol"],
             "leg": row["leg"],
             "side": row["side"],
-            "quantity": f"{row['quantity']:,.6g}",
+            "quantity": rounded(row["quantity"]),
             "status": row["status"],
             "cutoff": f"{row['cutoff_at']:%Y-%m-%d %H:%M}",
         }
@@ -177,7 +178,7 @@ def trading_lines(found: TradingStatus) -> list[str]:
     lines = []
     for row in found.accounts.to_dict("records"):
         held = found.positions[found.positions["account"] == row["account"]]
-        what = [f"{each['quantity']:,.6g} {each['symbol']}" for each in held.to_dict("records")]
+        what = [f"{rounded(each['quantity'])} {each['symbol']}" for each in held.to_dict("records")]
         equity = f"{amount(row['equity'])} {row['currency']}"
         lines.append(
             f"{row['account']}, {row['strategy']}: {equity}, {row['gain']:+.1%} since its start, "

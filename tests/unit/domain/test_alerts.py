@@ -208,3 +208,9 @@ def test_a_coin_is_stale_from_three_hours_on_and_a_failure_from_a_day(
     coin = MissedHours("BTCUSDT", datetime(2023, 7, 22, 14, tzinfo=UTC), missed)
     found = [(alert.severity, alert.title) for alert in open_alerts(Facts(hours=[coin]))]
     assert found == ([(severity, title)] if severity else [])
+
+
+def test_a_high_price_is_written_out() -> None:
+    made = Anomaly("BRK-A", DAY, 600_000.0, 612_345.6, 590_000.0, 610_000.0, 3.9, 0.2)
+    [alert] = open_alerts(Facts(anomaly=[made]))
+    assert "+2.1% to 612,345.60; the day before, 590,000.00 to 610,000.00 was expected." in alert.text

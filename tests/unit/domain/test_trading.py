@@ -52,7 +52,7 @@ def test_exits_come_first_and_rules_of_the_venue_hold() -> None:
     made = plan([wants[0], want("B", 0.0, 100.0)], {"B": Decimal("1.2345")}, Decimal(1000), RULES)
     assert said(made) == [("B", EXIT, "sell", "1.234"), ("A", ENTRY, "buy", "50")]
     small = plan([replace(wants[1], weight=0.02, mark=100.0, close=100.0)], {}, Decimal(400), RULES)
-    assert small.left == {"B": "0.08 at 100.0 is less than the venue takes"}
+    assert small.left == {"B": "0.08 at 100 is less than the venue takes"}
     assert said(plan([wants[3]], {}, Decimal(1000), RULES)) == [("B", ENTRY, "buy", "5")]
     assert plan([wants[2]], {}, Decimal(1000), RULES).left == {"C": "it does not trade at the venue now"}
     flat = {"A": replace(RULES["A"], shortable=False)}
