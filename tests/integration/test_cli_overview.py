@@ -102,6 +102,7 @@ def test_json_has_the_closes_that_followed(command: Command, workspace: Path, mo
 def test_the_overview_is_a_table_csv_and_json_of_the_same_rows(command: Command, home: Path) -> None:
     rows = App(Settings(home=str(home))).overview(SYMBOLS, "2012-08-15")
     table = command("overview", *SYMBOLS, "--as-of", "2012-08-15").stdout
+    assert "The record is that of today: closes that came true after 2012-08-15 count in it." in table
     listed = list(csv.DictReader(command("overview", "--csv", "--as-of", "2012-08-15").stdout.splitlines()))
     full = json.loads(command("overview", "--json", "--as-of", "2012-08-15").stdout)
     assert [row["symbol"] for row in listed] == [row["symbol"] for row in full] == SYMBOLS

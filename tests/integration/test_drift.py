@@ -192,6 +192,10 @@ def test_without_enough_resolved_forecasts_nothing_is_said_of_performance(place:
     found = run(place)
     assert found.model_version == "2"
     assert set(found.rows["kind"]) == {"input", "prediction"}
+    assert found.unmeasured == (
+        "Performance was not measured: 20 forecast origins of the last 60 days whose closes are all known were needed."
+    )
+    assert run(place, day=date(2012, 8, 14)).unmeasured == found.unmeasured
 
 
 def test_while_a_baseline_is_served_the_performance_is_the_baselines(place: tuple[Any, Any]) -> None:

@@ -184,7 +184,7 @@ class Access(Requests):
 
         Args:
             symbols: those wanted, as Yahoo spells them; by default all with a forecast of the 100 days up to `as_of`.
-            as_of: the last cutoff that counts; the newest of all by default.
+            as_of: the last cutoff that counts; the newest of all by default. The record is that of today all the same.
 
         Raises:
             UsageError: a symbol or the date is not valid.

@@ -105,6 +105,8 @@ def drift(
     served = "" if found.served == found.model_name else f"; performance is that of {found.served}, which is served"
     say(f"{found.day}: {verdict} from {found.model_name} version {found.model_version}{simulated}{served}")
     earlier = "" if found.new else ", from an earlier run, of the symbols that it was asked for"
+    if found.unmeasured:
+        say(found.unmeasured)
     say(f"report: {found.report} in {service.store.url}{earlier}")
     if found.drifted:
         raise typer.Exit(SOME_FAILED)

@@ -45,7 +45,12 @@ def overview(
     ] = None,
     symbols_file: SymbolsFile = "",
     as_of: Annotated[
-        str, typer.Option(metavar="DATE", help="The last cutoff of the forecasts.", show_default="the newest stored")
+        str,
+        typer.Option(
+            metavar="DATE",
+            help="The last cutoff of the forecasts; their record stays that of today.",
+            show_default="the newest stored",
+        ),
     ] = "",
     sort: Annotated[
         str,
@@ -83,7 +88,7 @@ def overview(
     elif as_csv:
         print_data(plain.csv(frame(rows)))
     elif rows:
-        print_table(overview_table(rows, service.calibrations([row.symbol for row in rows])))
+        print_table(overview_table(rows, service.calibrations([row.symbol for row in rows]), as_of))
     elif found:
         say(f"None of {len(found):,} is {state}.")
     elif not symbols and as_of:

@@ -102,7 +102,7 @@ def overview(
         warehouse: where forecasts and prices are.
         now: the time.
         symbols: those wanted, however old their forecasts are; by default all whose are not too old, see `KEPT_FOR`.
-        as_of: the last cutoff that counts; the newest of all symbols by default.
+        as_of: the last cutoff that counts; the newest of all symbols by default. The record is that of today.
 
     Raises:
         WarehouseUnavailable: try again.

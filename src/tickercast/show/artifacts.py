@@ -122,7 +122,7 @@ def _drift(found: DriftCheck, store: ObjectStore) -> Artifact:
     columns = ["kind", "name", "score", "threshold", "drifted"]
     table = [columns, *found.rows[columns].round(4).values.tolist()]
     verdict = "; ".join(found.reasons) or "no drift"
-    said = f"{found.day}: {verdict}. {store.url}/{found.report}"
+    said = " ".join(filter(None, [f"{found.day}: {verdict}.", found.unmeasured, f"{store.url}/{found.report}"]))
     return Artifact("drift", said, table, link=opened(store.url, found.report))
 
 

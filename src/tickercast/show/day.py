@@ -128,7 +128,7 @@ def _drift(drift: DriftCheck | str) -> str:
     if isinstance(drift, str):
         return drift
     found = f"{len(drift.reasons)} of {len(drift.rows)} measures" if drift.drifted else "none"
-    return f"{found}; report {drift.report}"
+    return f"{found}{'; performance was not measured' if drift.unmeasured else ''}; report {drift.report}"
 
 
 def _alerts(alerts: SentAlerts | AlertUnavailable) -> str:

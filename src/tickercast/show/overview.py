@@ -30,18 +30,23 @@ _NARROWER = [_LESS_AND_LESS[:count] for count in range(len(_LESS_AND_LESS) + 1)]
 """What is left out, the narrower the terminal is."""
 
 
-def overview_table(rows: Sequence[Row], calibrations: Sequence[Calibration] = ()) -> RenderableType:
+def overview_table(rows: Sequence[Row], calibrations: Sequence[Calibration] = (), as_of: str = "") -> RenderableType:
     """One row a symbol, as wide as the terminal lets it be; then what has to be said about some of them.
 
     Args:
         rows: from `reading.overview`.
         calibrations: how the intervals of their symbols have held; those that are flagged are said.
+        as_of: the last cutoff that was asked for; empty for the newest.
     """
     flagged = {found.symbol: found for found in calibrations if found.flagged}
     cells = [_cells(row, is_flagged=row.symbol in flagged) for row in rows]
     columns = [name for name in _COLUMNS if name != "findings" or any(row.findings for row in rows)]
     tables = [_table(cells, [name for name in columns if name not in left_out]) for left_out in _NARROWER]
     notes = [Text(SIMULATED, style="bold red")] if any(row.simulated for row in rows) else []
+    if as_of:
+        notes.append(
+            Text(f"The record is that of today: closes that came true after {as_of} count in it.", style="dim")
+        )
     return Group(Widest(tables), *notes, *_doubts(rows), *_flags(rows, flagged), *_states(rows))
 
 

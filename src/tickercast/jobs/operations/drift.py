@@ -63,6 +63,7 @@ class DriftCheck:
         model_name: the registered name of the champion.
         model_version: the version whose training was the reference.
         served: whose performance was measured: the champion, or the baseline in its place.
+        unmeasured: why performance was not measured; empty if it was.
         drifted: whether any measure is beyond its threshold.
         reasons: a sentence with numbers for each such measure, the furthest first.
         report: the object that holds the page; the same figures are beside it, ending in `.json`.
@@ -76,6 +77,7 @@ class DriftCheck:
     model_name: str
     model_version: str
     served: str
+    unmeasured: str
     drifted: bool
     reasons: Sequence[str]
     report: str
@@ -404,6 +406,14 @@ def _rows(findings: Sequence[DriftFinding], served: _Served, watch: _Watch, repo
     )
 
 
+def _unmeasured(watch: _Watch) -> str:
+    resolved = _RESOLVED if watch.frequency.is_daily else _RESOLVED_HOURS
+    return (
+        f"Performance was not measured: {watch.measures.origins} forecast origins of the last {resolved.days} days "
+        "whose closes are all known were needed."
+    )
+
+
 BASELINE_VERSION = "1"
 """The version of whatever learns from each series alone."""
 
@@ -417,6 +427,7 @@ def _result(rows: pd.DataFrame, watch: _Watch, card: ModelCard, new: bool) -> Dr
         model_name=card.name,
         model_version=card.version,
         served=performed.iloc[0] if len(performed) else card.name,
+        unmeasured="" if len(performed) else _unmeasured(watch),
         drifted=any(finding.drifted for finding in findings),
         reasons=reasons(findings),
         report=rows["report"].iloc[0],
