@@ -5,7 +5,7 @@ library that it was made with, and for those years; `make calendars` makes it ag
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +36,7 @@ class Years:
         days: the same as an array.
         closes: from when their closes are known: datetime64[us], UTC.
         time_zone: the exchange's.
+        half_holidays: days with trading that are no sessions, since its closes are those of the next session.
     """
 
     first_year: int
@@ -46,6 +47,7 @@ class Years:
     days: NDArray[np.datetime64]
     closes: NDArray[np.datetime64]
     time_zone: str
+    half_holidays: NDArray[np.datetime64] = field(default_factory=lambda: np.empty(0, "datetime64[D]"))
 
 
 def write(calendars: Mapping[str, Years], path: Path = FILE) -> None:

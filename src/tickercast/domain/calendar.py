@@ -12,6 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from numbers import Integral
@@ -104,6 +105,13 @@ CALENDARS = (*_YAHOO, NEW_YORK, ALWAYS_OPEN, WEEKDAYS)
 """The names of all calendars."""
 
 _CALENDARS = {spelling: name for name, spellings in _YAHOO.items() for spelling in spellings.split()}
+
+_WITH_HALF_HOLIDAYS = frozenset({"CMES", "IEPA"})
+"""Exchanges of futures, which trade until noon, or not at all, on New York's holidays.
+
+What they trade then counts as the next session's, so that vendors give these days no bar: from 2007 to 2022 CL=F and
+GC=F have none of the 99, and lack but 2 and 3 of all other sessions. The library has them as sessions.
+"""
 
 _SOFT_COMMODITIES = frozenset({"KC", "CC", "CT", "SB", "OJ", "DX"})
 """Futures that Yahoo quotes from ICE in New York; its others are CME Group's."""
@@ -305,6 +313,22 @@ def session_days(symbol: str, first: np.datetime64, last: np.datetime64) -> NDAr
     return days[np.searchsorted(days, first) : np.searchsorted(days, last, "right")]
 
 
+def half_holidays(symbol: str, first: np.datetime64, last: np.datetime64) -> NDArray[np.datetime64]:
+    """The days on which a futures exchange trades until noon, without a close of its own: datetime64[D], sorted.
+
+    They are no sessions. Most vendors leave them out; some have bars of them.
+
+    >>> half_holidays("CL=F", np.datetime64("2021-08-16"), np.datetime64("2021-09-30"))
+    array(['2021-09-06'], dtype='datetime64[D]')
+
+    Raises:
+        CalendarError: the symbol's exchange is not known.
+    """
+    years: tuple[int, ...] = tuple(day.astype(object).year for day in (first, last))
+    days = _of_years(calendar_name(symbol), *years).half_holidays
+    return days[np.searchsorted(days, first) : np.searchsorted(days, last, "right")]
+
+
 def holidays_known_until(symbol: str, day: date) -> date:
     """Up to when the holidays of the symbol's exchange are known, as far as that matters for a date.
 
@@ -375,8 +399,26 @@ def _of_years(name: str, first_year: int, last_year: int) -> Years:
         first, last = first_year - _YEARS_BEFORE, last_year
         if built is not None:
             first, last = min(first, built.first_year), max(last, built.last_year)
-        built = _BUILT[name] = calendar_file.read(name, first, last) or build(name, first, last)
+        built = calendar_file.read(name, first, last) or build(name, first, last)
+        if name in _WITH_HALF_HOLIDAYS:
+            built = _without_half_holidays(built)
+        _BUILT[name] = built
     return built
+
+
+def _without_half_holidays(built: Years) -> Years:
+    new_york = _of_years(NEW_YORK, built.first_year, built.last_year)
+    closing = np.isin(built.days, new_york.days)
+    days = built.days[closing]
+    return replace(
+        built,
+        last=min(built.last, new_york.last),
+        known_until=min(built.known_until, new_york.known_until),
+        sessions=tuple(days.tolist()),
+        days=days,
+        closes=built.closes[closing],
+        half_holidays=built.days[~closing],
+    )
 
 
 def build(name: str, first_year: int, last_year: int) -> Years:

@@ -1,7 +1,7 @@
 """Whether bars are what they say: daily, of their exchange's own sessions, of the past, and without spikes.
 
-Measured on real series: a right calendar leaves up to 0.5% of the bars on closed days and, for futures, whose half
-holidays vendors leave out, up to 3.5% of the sessions missing; a wrong one 2.4% or 4.6% and more.
+Measured on real series: a right calendar leaves up to 0.5% of the bars on closed days and 0.6% of the sessions missing;
+a wrong one 2.4% or 4.6% and more. The half holidays of a futures exchange may have bars: some vendors give them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain import refusals
-from tickercast.domain.calendar import ALWAYS_OPEN, calendar_name, holidays_known_until, is_over, session_days
+from tickercast.domain.calendar import (
+    ALWAYS_OPEN,
+    calendar_name,
+    half_holidays,
+    holidays_known_until,
+    is_over,
+    session_days,
+)
 from tickercast.errors import CalendarError, InvalidBars
 
 Days = NDArray[np.datetime64]
@@ -116,7 +123,7 @@ def check_sessions(
             key = calendar_name(symbol), own.tobytes()
             if key in whole:
                 continue
-            sessions = session_days(symbol, own[0], own[-1])
+            sessions = _sessions(symbol, own)
             if _misfits(own, sessions) == (0, 0):
                 whole.add(key)
                 continue
@@ -128,6 +135,13 @@ def check_sessions(
         if found:
             refused[number] = found
     return refused, closed
+
+
+def _sessions(symbol: str, days: Days) -> Days:
+    """The exchange's sessions in the span of some days, sorted, and those of its half holidays that are among them."""
+    sessions, halves = session_days(symbol, days[0], days[-1]), half_holidays(symbol, days[0], days[-1])
+    extra = halves[np.isin(halves, days)]
+    return np.union1d(sessions, extra) if len(extra) else sessions
 
 
 def _check_sessions(symbol: str, days: Days, sessions: Days, known: Days, *, explained: bool) -> InvalidBars | None:
@@ -208,7 +222,7 @@ def _swapped(days: Days) -> Days:
 
 
 def _closed_share(symbol: str, days: Days) -> float:
-    sessions = session_days(symbol, days.min(), days.max())
+    sessions = _sessions(symbol, np.sort(days))
     return float((~np.isin(days, sessions)).mean())
 
 

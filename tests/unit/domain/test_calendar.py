@@ -9,6 +9,7 @@ import exchange_calendars
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from tickercast import calendar_file
 from tickercast.domain import calendar
@@ -16,12 +17,14 @@ from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import (
     calendar_name,
     ending_calendars,
+    half_holidays,
     holidays_known_until,
     is_over,
     newest_closed,
     next_sessions,
     parse_day,
     session_closes,
+    session_days,
     sessions_between,
 )
 from tickercast.domain.price_files import read_prices, to_csv
@@ -119,6 +122,9 @@ def test_the_next_ten_sessions_are_those_of_the_exchange(symbol: str, cutoff: da
         ("7203.T", date(2024, 5, 2), date(2024, 5, 6), date(2024, 5, 7)),  # Golden Week
         ("0700.HK", date(2024, 2, 9), date(2024, 2, 13), date(2024, 2, 14)),  # Chinese New Year
         ("MSFT", date(2023, 12, 29), date(2024, 1, 1), date(2024, 1, 2)),
+        ("CL=F", date(2021, 9, 3), date(2021, 9, 6), date(2021, 9, 7)),  # Labor Day, which gets no close
+        ("KC=F", date(2023, 1, 13), date(2023, 1, 16), date(2023, 1, 17)),  # Martin Luther King's
+        ("CLF24.NYM", date(2023, 11, 22), date(2023, 11, 23), date(2023, 11, 24)),
     ],
 )
 def test_holidays_are_not_sessions(symbol: str, cutoff: date, closed: date, opened: date) -> None:
@@ -126,6 +132,34 @@ def test_holidays_are_not_sessions(symbol: str, cutoff: date, closed: date, open
 
     assert closed not in sessions
     assert sessions[0] == opened
+
+
+@pytest.mark.parametrize("symbol", ["CL=F", "KC=F"])
+def test_futures_have_the_sessions_of_new_york_with_their_own_closes(symbol: str) -> None:
+    first, last = np.datetime64("2001-01-01"), np.datetime64("2026-12-31")
+    days = session_days(symbol, first, last)
+    assert np.array_equal(days, session_days("MSFT", first, last))
+    closes = session_closes(symbol, days)
+    assert (closes >= session_closes("MSFT", days)).all()
+    assert (closes > session_closes("MSFT", days)).mean() > 0.95  # some early closes are the same
+    halves = half_holidays(symbol, first, last)
+    assert not np.isin(halves, days).any()
+    assert 6 <= len(halves) / 26 <= 7
+    assert not len(half_holidays("MSFT", first, last))
+
+
+def with_half_holidays(symbol: str, first: np.datetime64, last: np.datetime64) -> NDArray[np.datetime64]:
+    return np.union1d(session_days(symbol, first, last), half_holidays(symbol, first, last))
+
+
+@pytest.mark.parametrize("of", [session_days, with_half_holidays])
+def test_futures_may_have_bars_of_half_holidays_or_none(make_bars: Any, of: Any) -> None:
+    days = of("CL=F", np.datetime64("2021-05-03"), np.datetime64("2021-09-07"))
+    frame = make_bars("CL=F", last=date(2021, 9, 7), sessions=len(days)).frame.assign(session_date=days)
+    reading = read_prices(to_csv([Bars("CL=F", frame)]), symbol="CL=F")
+    assert np.array_equal(reading.bars["CL=F"].columns["session_date"].astype("datetime64[D]"), days)
+    assert not reading.findings.get("CL=F")
+    assert not [one for one in findings(reading.bars["CL=F"], date(2021, 9, 7), now=NOW) if one.check == "gap"]
 
 
 def test_a_calendar_is_used_up_to_the_last_year_that_is_known() -> None:
