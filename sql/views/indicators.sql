@@ -8,6 +8,9 @@
 --
 -- MACD is that of TA-Lib from its first value on: both of its means are seeded at the 26th session, the fast one with the
 -- last twelve closes, so that it differs from `ema_12` - `ema_26` for some ninety sessions after a start or a gap.
+--
+-- Volatility is annualised by 252 sessions, of coins by 365 days, and by 8,766 hours. A coin is told by what it is quoted
+-- in, as in `tickercast.domain.calendar`.
 CREATE OR REPLACE VIEW indicators AS
 WITH gaps AS (
   SELECT
@@ -118,7 +121,17 @@ SELECT
   sma_20 - 2 * deviation_20 AS bollinger_lower,
   sma_20 + 2 * deviation_20 AS bollinger_upper,
   IF(n >= 15, range_mean, NULL) AS atr_14,
-  volatility * SQRT(IF(frequency = '1d', 252, 8766)) AS volatility_20,
+  volatility * SQRT(CASE WHEN frequency = '1h' THEN 8766 WHEN is_coin THEN 365 ELSE 252 END) AS volatility_20,
   close / highest - 1 AS drawdown,
   simulated
-FROM finished
+FROM (
+  SELECT
+    *,
+    REGEXP_EXTRACT(symbol, '-([^-]+)$') IN (
+      'USD', 'EUR', 'GBP', 'JPY', 'CHF', 'CAD', 'AUD', 'NZD', 'CNY', 'HKD', 'SGD', 'KRW', 'INR', 'TWD',
+      'IDR', 'THB', 'PHP', 'MYR', 'VND', 'RUB', 'UAH', 'TRY', 'ILS', 'AED', 'ZAR', 'NGN', 'SEK', 'NOK',
+      'DKK', 'PLN', 'CZK', 'HUF', 'RON', 'BRL', 'MXN', 'ARS', 'CLP', 'COP', 'USDT', 'USDC', 'DAI', 'BTC',
+      'ETH', 'BNB'
+    ) AS is_coin
+  FROM finished
+)

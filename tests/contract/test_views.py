@@ -35,6 +35,7 @@ from tickercast.backends.warehouse.sql import (
     what_remains,
 )
 from tickercast.config import resource
+from tickercast.domain import calendar
 from tickercast.domain.scores import BLOCK_DAYS, SUMS, addends
 
 to_duckdb = functools.cache(sql.to_duckdb)
@@ -948,6 +949,20 @@ def test_a_constant_price_has_no_rsi_and_equals_its_means() -> None:
     assert pd.isna(last.rsi_14)
     assert (last.ema_12, last.sma_20, last.bollinger_upper) == pytest.approx((5, 5, 5))
     assert (last.macd, last.drawdown, last.volatility_20) == pytest.approx((0, 0, 0), abs=1e-12)
+
+
+def test_daily_volatility_of_coins_alone_is_of_365_days_a_year() -> None:
+    closes = 100 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.02, 21)))
+    coins = [f"BTC-{quoted}" for quoted in calendar._QUOTE_CURRENCIES.split()]
+    others = ["MSFT", "BRK-B", "BAC-PL", "REI-UN.TO", "EURUSD=X", "CL=F", "^GSPC", "USD"]
+    prices = pd.concat([bars(symbol, closes) for symbol in [*coins, *others]])
+    query = "SELECT symbol, volatility_20 FROM indicators WHERE volatility_20 IS NOT NULL"
+    found = in_duckdb(query, {"prices": prices}).set_index("symbol")["volatility_20"]
+    a_session = np.diff(np.log(closes)).std(ddof=1)
+    assert found.to_dict() == pytest.approx(
+        {symbol: a_session * np.sqrt(365) for symbol in coins} | {symbol: a_session * np.sqrt(252) for symbol in others}
+    )
+    assert {symbol for symbol in found.index if calendar.calendar_name(symbol) == calendar.ALWAYS_OPEN} == {*coins}
 
 
 def test_volatility_is_annual_and_drawdown_is_from_the_highest_close_so_far() -> None:
