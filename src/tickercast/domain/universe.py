@@ -229,7 +229,7 @@ def scores(by: str, close: Floats, value: Floats) -> Floats:
     """What members are ranked by, from the last sessions of each: `(n,)`; NaN where a bar is missing.
 
     Args:
-        by: `return` (log-return of the whole span), `volatility` (standard deviation of log-returns, a session) or
+        by: `return` (of the whole span: 0.1 is 10%), `volatility` (standard deviation of log-returns, a session) or
             `volume` (mean value traded a session, in the symbol's currency).
         close: `(n, over + 1)`, adjusted closes, the newest last.
         value: `(n, over + 1)`, value traded.
@@ -237,7 +237,7 @@ def scores(by: str, close: Floats, value: Floats) -> Floats:
     returns = np.diff(np.log(close), axis=1)
     found: NDArray[np.float64]
     if by == "return":
-        found = returns.sum(axis=1)
+        found = np.expm1(returns.sum(axis=1))
     elif by == "volatility":
         found = returns.std(axis=1, ddof=1)
     else:
