@@ -8,13 +8,14 @@ import shlex
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from benchmarks.bench_strategies import difference
 from click.testing import Result
@@ -24,6 +25,7 @@ from tickercast.app import App, read_symbols, variants_of
 from tickercast.cli import app as cli
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.calendar import sessions_between
 from tickercast.domain.direction_inputs import LEAST
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.strategy_backtest import Costs
@@ -174,6 +176,29 @@ def test_members_are_ranked_by_skill_from_scores_that_had_come_true(workspace: P
     early = run("universe", "--from", "members.csv", "--by", "skill", "--as-of", "2012-07-01")
     assert isinstance(early.exception, Permanent)
     assert "No forecast of MSFT came true between" in str(early.exception)
+
+
+@pytest.mark.parametrize(("over", "first"), [(2, date(2012, 7, 12)), (8, date(2012, 7, 3)), (9, date(2012, 7, 2))])
+def test_skill_is_that_of_as_many_sessions_as_were_asked_for(workspace: Path, over: int, first: date) -> None:
+    app, last = App(), date(2012, 7, 13)
+    app.forecast(["MSFT"], "2012-06-29", source="sample")
+    app.forecast(["MSFT"], "2012-07-31", source="sample")
+    assert len(sessions_between("MSFT", first, last)) == over
+    Path("members.csv").write_text("symbol\nMSFT\n")
+    scores = app.query("SELECT target_date, loss, walk_loss, scale FROM forecast_scores WHERE role = 'champion'")
+    of_these = scores[pd.to_datetime(scores["target_date"]).between(str(first), str(last))]
+    assert len(of_these) == over
+    loss, walk_loss = (of_these[name] / of_these["scale"] for name in ("loss", "walk_loss"))
+    [row] = app.universe("members.csv", last, by="skill", over=over).rows
+    assert row.score == pytest.approx(1 - loss.sum() / walk_loss.sum())
+
+
+@pytest.mark.parametrize(("hour", "first"), [(19, "2023-07-19"), (20, "2023-07-20")])
+def test_a_session_that_is_not_over_is_none_of_those_asked_for(workspace: Path, hour: int, first: str) -> None:
+    given: dict[str, Any] = {"reading": Reading(), "by": "skill", "over": 2, "top": 1, "held": []}
+    now, day = datetime(2023, 7, 21, hour, tzinfo=UTC), date(2023, 7, 21)
+    with pytest.raises(UsageError, match=f"No forecast of MSFT came true between {first} and 2023-07-21"):
+        choose_universe(always(["MSFT"]), day, warehouse=App().warehouse, now=now, **given)
 
 
 # ---------------------------------------------------------------- signals

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 
 from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.calendar import is_over, sessions_between
+from tickercast.domain.frequency import DAILY
 from tickercast.domain.signals import traded_value
 from tickercast.domain.universe import Members, Universe, ranked, rule_of, scores
-from tickercast.errors import Permanent, UsageError
+from tickercast.errors import CalendarError, Permanent, UsageError
 from tickercast.ports import Warehouse
 from tickercast.reading.queries import ask
 
@@ -58,7 +60,7 @@ def choose_universe(
     named = members.on(as_of)
     everybody = list(dict.fromkeys([*named, *held]))
     if by == "skill":
-        score, failures = _skill(everybody, as_of, over, warehouse)
+        score, failures = _skill(everybody, as_of, over, warehouse, now)
     else:
         score, failures = _by_bars(everybody, as_of, over, by, reading)
     rows = ranked(
@@ -108,17 +110,34 @@ def _enough(bars: Bars, over: int) -> Bars:
 
 
 def _skill(
-    symbols: Sequence[str], as_of: date, over: int, warehouse: Warehouse
+    symbols: Sequence[str], as_of: date, over: int, warehouse: Warehouse, now: datetime
 ) -> tuple[Mapping[str, float], Mapping[str, str]]:
-    first = as_of - span(over) + _HOLIDAYS
-    found = ask(warehouse, "universe_skill", first=first, last=as_of, earliest=first - timedelta(days=45))
-    score = dict(zip(found["symbol"], found["score"].astype(float), strict=True))
-    failures = {
-        each: f"No forecast of {each} came true between {first} and {as_of}: some were needed to rank it by skill."
-        for each in symbols
-        if each not in score
-    }
-    return {each: score[each] for each in symbols if each in score}, failures
+    failures: dict[str, str] = {}
+    since: dict[date, list[str]] = {}
+    for symbol in symbols:
+        try:
+            since.setdefault(_first_session(symbol, as_of, over, now), []).append(symbol)
+        except CalendarError as error:
+            failures[symbol] = str(error)
+    score: dict[str, float] = {}
+    for first, own in since.items():  # the symbols of an exchange have the same sessions
+        found = ask(warehouse, "universe_skill", first=first, last=as_of, earliest=first - DAILY.longest_forecast)
+        known = dict(zip(found["symbol"], found["score"].astype(float), strict=True))
+        score |= {each: known[each] for each in own if each in known}
+        failures |= {
+            each: f"No forecast of {each} came true between {first} and {as_of}: some were needed to rank it by skill."
+            for each in own
+            if each not in known
+        }
+    return score, failures
+
+
+def _first_session(symbol: str, as_of: date, over: int, now: datetime) -> date:
+    """The first of the last `over` sessions of a symbol's exchange that have closed, up to a date."""
+    sessions = sessions_between(symbol, as_of - span(over), as_of)
+    if sessions and not is_over(symbol, sessions[-1], now):
+        sessions = sessions[:-1]
+    return sessions[-over:][0] if sessions else as_of
 
 
 def _store(made: Universe, warehouse: Warehouse, now: datetime) -> None:
