@@ -90,6 +90,19 @@ def test_a_write_that_was_replaced_between_two_looks_is_accounted_for(
     assert watched.ledger() == [(first, "superseded"), (second, "forecast")]
 
 
+def test_an_odd_name_is_rejected_and_does_not_hold_back_the_others(
+    watched: Watched, make_bars: Callable[..., Bars], s3_server: S3Server
+) -> None:
+    odd = "ohlc/2023-07-22//MSFT.csv"
+    client = watched.store._client()  # as a program does that knows none of our rules for names
+    client.put_object(Bucket=watched.store.bucket, Key=odd, Body=b"no prices")
+    watched.store.write(NAME, to_csv([make_bars()]))
+    assert {sent.object for sent in watched.look() if isinstance(sent, Sent)} == {odd, NAME}
+    assert sorted(status for _, status in watched.ledger()) == ["forecast", "rejected"]
+    [entry] = watched.app().failed_ingestions()
+    assert (entry.object, entry.status) == (odd, "rejected")
+
+
 def test_what_fails_is_handled_at_a_later_look_and_the_pauses_grow(
     workspace: Path,
     make_s3_store: Callable[..., S3ObjectStore],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tickercast.domain import objects
-from tickercast.errors import ObjectNotFound, UsageError
+from tickercast.errors import InvalidName, ObjectNotFound, UsageError
 from tickercast.ports import ObjectStore
 
 MOST_LISTED = 1_000
@@ -45,8 +45,19 @@ def quarantined(store: ObjectStore) -> list[Quarantined]:
     kept = {name: at for name, at in store.times(objects.QUARANTINE).items() if objects.unquarantined(name)}
     names = sorted(kept, key=lambda name: (kept[name], name), reverse=True)[:MOST_LISTED]
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-        found = list(pool.map(lambda name: find(name, store), names))
+        found = [kept for kept in pool.map(lambda name: _listed(name, store), names) if kept]
     return sorted(found, key=lambda kept: kept.quarantined_at, reverse=True)
+
+
+def _listed(name: str, store: ObjectStore) -> Quarantined | None:
+    """A file that a list of the bucket names; None if it was removed meanwhile."""
+    was = objects.unquarantined(name)
+    try:
+        return find(name, store)
+    except InvalidName as error:
+        return Quarantined(name, *was, "", [str(error)]) if was else None
+    except UsageError:
+        return None
 
 
 def find(name: str, store: ObjectStore) -> Quarantined:

@@ -123,7 +123,7 @@ class LocalObjectStore:
                 next(kept.iterdir(), None)  # fails if unreadable, where rglob would skip it
             numbered = [path for path in kept.rglob("*") if path.name.isdigit() and _is_own_file(path)]
         written = {path.parent.relative_to(kept).as_posix() for path in numbered}
-        return sorted(name for name in written if name.startswith(prefix) and self.generation(name))
+        return sorted(name for name in written if name.startswith(prefix) and self._is_live(name))
 
     def times(self, prefix: str) -> dict[str, datetime]:
         """When the live objects that start with `prefix` were written, by name."""
@@ -155,6 +155,13 @@ class LocalObjectStore:
             _replace(content.with_name(f"{generation}{_DELETED}"), b"")
             content.unlink()
             content.with_name(f"{generation}.json").unlink(missing_ok=True)
+
+    def _is_live(self, name: str) -> bool:
+        """Whether a name is a live object's; a link in its place, which `Drops.links` names, is none."""
+        try:
+            return bool(self.generation(name))
+        except UsageError:
+            return False
 
     def _listed(self, name: str) -> set[str]:
         folder = self._folder(name)

@@ -176,7 +176,7 @@ class S3ObjectStore:
         if self.keeps_generations:
             found = self._versions(prefix, exactly=False)
         else:
-            found = (live for each in self._listed(prefix) if (live := self._live(each["Key"])))
+            found = (live for each in self._listed(prefix) if (live := self._head(each["Key"])))
         for version in found:
             yield ObjectFinalized(self._name, version.name, version.generation, version.size, "", version.modified)
 
@@ -345,9 +345,16 @@ class S3ObjectStore:
 
     def _live(self, name: str) -> _Version | None:
         object_names.check_name(name)
+        if not self.keeps_generations:
+            return self._head(name)
         try:
-            if self.keeps_generations:
-                return next(self._versions(name, page=1, live=True), None)
+            return next(self._versions(name, page=1, live=True), None)
+        except ObjectNotFound:
+            return None
+
+    def _head(self, name: str) -> _Version | None:
+        """The object of a store without versions, whatever others have named it."""
+        try:
             return self._described(name, self._ask("head_object", name))
         except ObjectNotFound:
             return None
