@@ -12,11 +12,13 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from tickercast import config, engines
+from tickercast.app import App
 from tickercast.backends import events
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.cli import app
-from tickercast.errors import FunctionUnavailable, UsageError
+from tickercast.errors import FunctionUnavailable, StoreUnavailable, UsageError
 from tickercast.jobs.requests import results
+from tickercast.jobs.requests.replay import Replayed
 
 if TYPE_CHECKING:
     from tests.support.storage_server import StorageServer
@@ -241,3 +243,98 @@ def test_on_cloud_storage_a_file_is_forecast_rejected_replayed_and_released(
         released = run("quarantine", "release", kept)
         assert (released.exit_code, "rejected" in released.stdout) == (1, True)
     assert len(run("ingestions", "--failed").stdout.split("rejected")) == 2
+
+
+def test_one_odd_name_does_not_hide_the_others(
+    run: Run, storage_server: "StorageServer", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage_server.make_bucket("my-bucket")
+    monkeypatch.setenv("TICKERCAST_BUCKET", "gs://my-bucket")
+    run("ingestions")  # sets tables and champion up
+    doubled, broken, hashed = (f"ohlc/2023-07-07/{name}.csv" for name in ("/AAPL", "AA\nPL", "x#y"))
+    for name in (doubled, broken, hashed, NAME):
+        written_by_others("my-bucket", name)
+    deliver_all(storage_server)
+    listed = " ".join(run("ingestions", "--failed").stdout.split())
+    sent = run("replay", "--failed", "--no-wait")
+    for name in (hashed, NAME):
+        assert re.search(rf"{name}#\d+ \S+ rejected – The file has no column High", listed), listed
+        assert f"{name}#" in sent.stdout
+    assert re.search(rf"{doubled}#\d+ – rejected – '{doubled}' was seen", listed), listed
+    assert "AA\ufffdPL.csv# – unaccounted – 'ohlc/2023-07-07/AA\\nPL.csv' is not an object name" in listed
+    assert f"'{doubled}' is not an object name" in sent.stderr
+    assert "'ohlc/2023-07-07/AA\\nPL.csv' is not an object name" in sent.stderr
+    assert sent.exit_code == 1
+    assert hashed in run("ingestions", hashed).stdout
+    assert hashed in run("ingestions", f"{hashed}#1").stdout
+    assert f"{doubled}#" in run("alerts").stdout
+
+
+def test_a_file_that_cannot_be_replayed_does_not_hold_back_the_others(
+    run: Run, remote: Callable[[float | None], Remote], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote(None)
+    store = engines.object_store(config.load())
+    names = [f"ohlc/2023-07-2{day}/MSFT.csv" for day in (1, 2, 3, 4)]
+    for name in names:
+        store.write(name, b"Date,Open\n2023-07-21,1\n")
+    replay = App.replay
+
+    def slowly(service: App, name: str, *, listed: str = "") -> Replayed:
+        if name == names[1]:
+            store.delete(name, generation=store.generation(name))
+        if name == names[2]:  # another replay of all that failed came first
+            store.write(name, store.read(name))
+        return replay(service, name, listed=listed)
+
+    monkeypatch.setattr(App, "replay", slowly)
+    done = run("replay", "--failed", "--no-wait")
+    assert done.exit_code == 1
+    assert re.findall(r"(\S+)#\d+ was sent", done.stdout) == [names[0], names[3]]
+    assert f"holds no {names[1]}" in done.stderr
+    assert re.search(rf"{names[2]}#\d+ is newer than the version that was listed; nothing was sent", done.stdout)
+
+
+def test_an_engine_that_does_not_answer_ends_a_replay_which_says_what_was_sent(
+    run: Run, remote: Callable[[float | None], Remote], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote(None)
+    store = engines.object_store(config.load())
+    names = [f"ohlc/2023-07-2{day}/MSFT.csv" for day in (1, 2, 3)]
+    for name in names:
+        store.write(name, b"Date,Open\n2023-07-21,1\n")
+    replay = App.replay
+
+    def fails_later(service: App, name: str, *, listed: str = "") -> Replayed:
+        if name != names[0]:
+            raise StoreUnavailable("The bucket does not answer.")
+        return replay(service, name, listed=listed)
+
+    monkeypatch.setattr(App, "replay", fails_later)
+    done = run("replay", "--failed", "--no-wait")
+    assert done.exit_code == 1
+    assert re.findall(r"(\S+)#\d+ was sent", done.stdout) == names[:1]
+    assert f"{names[1]}, {names[2]}: The bucket does not answer." in " ".join(done.stderr.split())
+
+
+def test_a_file_that_cannot_be_sent_does_not_hold_back_the_others(run: Run, price_folder: MakeFolder) -> None:
+    good = price_folder(["MSFT"]) / "MSFT.csv"
+    done = run("upload", "none.csv", good, "--as-of", "2023-07-22")
+    assert done.exit_code == 1
+    assert "none.csv cannot be read" in done.stderr
+    assert re.search(rf"{NAME}#\d+ +MSFT +forecast", done.stdout)
+
+
+def written_by_others(bucket: str, name: str) -> None:
+    """Write a bad file as a program does that knows none of our rules for names."""
+    from google.cloud import storage
+
+    storage.Client.create_anonymous_client().bucket(bucket).blob(name).upload_from_string(b"Date,Open\n2023-07-06,1\n")
+
+
+def deliver_all(server: "StorageServer") -> None:
+    """Carry the stand-in's events to the function; one that it refuses and acknowledges changes nothing."""
+    deliver = events.in_process(config.resource("cloud_function") / "main.py", target="forecast")
+    for described in server.announced[:]:
+        if described["name"].isprintable():
+            deliver(described)

@@ -119,6 +119,22 @@ def test_a_link_is_not_followed_and_named_with_the_reason(
     assert next(iter(app.doctor())).well
 
 
+def test_a_link_in_the_place_of_a_file_does_not_hide_the_others(app: App, workspace: Path) -> None:
+    app.provision()
+    store = app.silent_store
+    for symbol in ("AAPL", "MSFT"):
+        store.write(f"ohlc/2023-07-22/{symbol}.csv", b"no prices")
+    link = workspace / "bucket" / "ohlc/2023-07-22/AAPL.csv"
+    link.unlink()
+    link.symlink_to(workspace / "elsewhere.csv")
+    assert [(entry.object, entry.status) for entry in app.failed_ingestions()] == [
+        ("ohlc/2023-07-22/MSFT.csv", "unaccounted"),
+        ("ohlc/2023-07-22/AAPL.csv", "dropped"),
+    ]
+    with pytest.raises(UsageError, match="is a link"):
+        app.replay("ohlc/2023-07-22/AAPL.csv")
+
+
 @pytest.mark.parametrize("name", ["models/mine", ".hidden", "README", "quarantine/2023.csv"])
 def test_a_link_where_no_file_is_looked_for_is_none_of_ours(tmp_path: Path, name: str) -> None:
     (tmp_path / "bucket" / name).parent.mkdir(parents=True)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -149,6 +149,18 @@ def test_a_file_that_cannot_be_replayed_is_a_sentence(place: Place, wanted: str,
         replayed(place, wanted)
 
 
+def test_a_name_with_a_mark_of_its_own_is_replayed(place: Place) -> None:
+    name = "ohlc/2023-07-22/x#y.csv"
+    event = place.upload(name, b"no prices")
+    place.handle(event)
+    done = replayed(place, f"{name}#{event.generation}")
+    assert (done.object, done.sent) == (name, True)
+    assert replayed(place, name).object == name
+    place.store.delete(name, generation=place.store.generation(name))
+    with pytest.raises(UsageError, match=f"holds no {name}"):
+        replayed(place, name)
+
+
 def test_a_file_that_is_overwritten_during_its_replay_is_left_alone(
     place: Place, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,6 +293,22 @@ def test_a_release_that_was_interrupted_is_finished_by_the_next(place: Place) ->
 def test_a_file_that_is_not_in_quarantine_is_a_sentence(place: Place, name: str) -> None:
     with pytest.raises(UsageError, match="tickercast quarantine list names what is"):
         find(name, place.store)
+
+
+def test_a_file_that_is_removed_while_the_quarantine_is_listed_does_not_hide_the_others(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (NAME, "ohlc/2023-07-22/META.csv"):
+        place.handle(place.upload(name, b"no prices"))
+    times = place.store.times
+
+    def then_released(prefix: str) -> dict[str, datetime]:
+        found = times(prefix)
+        drop(next(name for name in found if "META" in name and name.endswith(".csv")), place.store)
+        return found
+
+    monkeypatch.setattr(place.store, "times", then_released)
+    assert [kept.object for kept in quarantined(place.store)] == [NAME]
 
 
 @pytest.mark.parametrize("reason", [None, b"{", b"[]", b'{"reasons": ["x"]}'])

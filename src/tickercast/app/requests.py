@@ -299,13 +299,26 @@ class Requests(Ports):
         for found in poll(bucket, warehouse=self.tables, handle=self.handle, every_s=every_s, pause=pause):
             yield found if isinstance(found, TickercastError) else Sent(found.name, found.name, found.generation)
 
-    def replay(self, name: str) -> Replayed:
-        """Send what a file holds again, but for what has been forecast; see `jobs.requests.replay`."""
+    def replay(self, name: str, *, listed: str = "") -> Replayed:
+        """Send what a file holds again, but for what has been forecast; see `jobs.requests.replay`.
+
+        Args:
+            name: the file, optionally with `#GENERATION`.
+            listed: the generation that `failed_ingestions` gave for it; nothing is sent if another is live by now.
+
+        Raises:
+            UsageError: there is no such file, or it cannot be sent.
+            PreconditionFailed: somebody else wrote the file in between.
+            Transient: try again.
+        """
+        if why := self.linked().get(name):
+            raise UsageError(why)
         if name in self.dropped():
             sent = self.send_dropped(name)
             return Replayed(sent.object, sent.generation)
         largest = int(self.settings.max_file_mb * 1e6)
-        return replay(name, store=self.store, warehouse=self.warehouse, now=self.now(), largest=largest)
+        now = self.now()
+        return replay(name, store=self.store, warehouse=self.warehouse, now=now, largest=largest, listed=listed)
 
     def wait_for_entries(self, name: str, generation: str, patience: Patience) -> list[Entry]:
         """Wait for the entries of one write; empty if there are none when the time is up."""

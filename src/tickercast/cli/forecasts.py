@@ -2,10 +2,11 @@
 
 import re
 import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Annotated
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -26,7 +27,8 @@ from tickercast.cli.terminal import (
     say_how_far,
     split,
 )
-from tickercast.errors import CalendarError, Permanent, TickercastError, UsageError
+from tickercast.domain.text import shown
+from tickercast.errors import CalendarError, EngineUnusable, Permanent, TickercastError, Transient, UsageError
 from tickercast.plain import first_of
 
 if TYPE_CHECKING:
@@ -37,7 +39,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)
 
-_NAMED = 20  # symbols before a reason that many share
+_NAMED = 20  # symbols or files before a reason that many share
+_LONGEST = 1_000  # letters of their names
+_Sent = TypeVar("_Sent")
 
 Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for a remote function.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Send, and do not wait for a remote function.")]
@@ -164,13 +168,9 @@ def upload(
             f"--symbol {symbol} was given for {len(files)} files, and one was needed. Send them one by one."
         )
     service = open_app()
-    sent = []
-    with bar("sending", len(files) if len(files) > 1 else None) as progress:
-        for file in files:
-            done = service.upload(file, last, symbol=symbol, every=every)
-            sent.append((done.object, done.generation))
-            progress.advance(1)
-    finish_sent(sent, service, wait, no_wait=no_wait, as_json=as_json)
+    done, failures = _each(files, lambda file: service.upload(file, last, symbol=symbol, every=every))
+    sent = [(uploaded.object, uploaded.generation) for uploaded in done]
+    finish_sent(sent, service, wait, no_wait=no_wait, as_json=as_json, failures=failures)
 
 
 @app.command(epilog="Example: tickercast watch 's3://bars?endpoint=https://s3.example.org'")
@@ -217,11 +217,13 @@ def ingestions(
     limit: Annotated[int, typer.Option(min=1, help="The number of lines, newest first.")] = 50,
 ) -> None:
     """List the status of the files that were sent."""
+    from tickercast.reading.ledger import of_object
     from tickercast.show.tables import entries_table
 
-    service, name = open_app(), name.partition("#")[0]
+    service = open_app()
     if only_failed:
-        found = [entry for entry in service.failed_ingestions() if name in ("", entry.object)]
+        found = service.failed_ingestions()
+        found = of_object(name, found) if name else found
         count = len(found)
     else:
         found, count = service.ingestions(name, limit=limit)
@@ -251,23 +253,20 @@ def replay(
         raise UsageError("One thing to replay was needed: tickercast replay OBJECT, or tickercast replay --failed.")
     service = open_app()
     failed = service.failed_ingestions() if all_failed else []
-    names = list(dict.fromkeys(entry.object for entry in failed if not entry.rejected_before)) if all_failed else [name]
+    listed = {entry.object: entry.generation for entry in failed if not entry.rejected_before}
     if all_failed and not failed:
         say("Nothing has failed.")
     for entry in failed:
-        if entry.object not in names:
+        if entry.object not in listed:
             say(f"{entry.object}#{entry.generation} was not sent: rejected twice for the same reason. {entry.reason}")
             say(f"Correct it and send it again; tickercast replay {entry.object} sends it as it is.")
-    done = []
-    with bar("sending", len(names) if len(names) > 1 else None) as progress:
-        for each in names:
-            done.append(service.replay(each))
-            progress.advance(1)
+    names = list(listed) if all_failed else [name]
+    done, failures = _each(names, lambda each: service.replay(each, listed=listed.get(each, "")))
     for replayed in done:
         if not replayed.sent:
             say(f"{replayed.object}#{replayed.generation} {replayed.kept_back}")
     sent = [(replayed.object, replayed.generation) for replayed in done if replayed.sent]
-    finish_sent(sent, service, wait, no_wait=no_wait)
+    finish_sent(sent, service, wait, no_wait=no_wait, failures=failures)
 
 
 quarantine = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="List, show and release rejected files.")
@@ -383,26 +382,69 @@ def _finish(made: "Requested", *, worked: bool) -> None:
         raise typer.Exit(SOME_FAILED if worked else NOTHING_WORKED)
 
 
-def complain_of(failures: Mapping[str, Permanent]) -> None:
+def _each(names: Sequence[str], send: Callable[[str], _Sent]) -> tuple[list[_Sent], dict[str, TickercastError]]:
+    """Send files one by one, and return what was sent, and why others were not.
+
+    One that fails does not hold back the others, unless an engine does not answer. If it is the only one, its error is
+    raised.
+    """
+    done: list[_Sent] = []
+    failures: dict[str, TickercastError] = {}
+    with bar("sending", len(names) if len(names) > 1 else None) as progress:
+        for number, name in enumerate(names):
+            try:
+                done.append(send(name))
+            except KeyboardInterrupt:
+                say_how_far(f"{len(done)} of {len(names)} files were sent.")
+                raise
+            except (Transient, EngineUnusable) as error:  # as it would fail for all others
+                if len(names) == 1:
+                    raise
+                failures |= dict.fromkeys(names[number:], error)
+                break
+            except Permanent as error:
+                if len(names) == 1:
+                    raise
+                failures[name] = error
+            progress.advance(1)
+    return done, failures
+
+
+def complain_of(failures: Mapping[str, TickercastError]) -> None:
     """Print each reason once, before it the symbols that it does not name itself."""
     symbols: dict[str, list[str]] = {}
     for name, reason in failures.items():
         symbols.setdefault(str(reason), []).extend([] if name in str(reason) else [name])
     for sentence, names in symbols.items():
-        complain(f"{first_of(names, _NAMED)}: {sentence}" if names else sentence)
+        complain(f"{shown(first_of(names, _NAMED), _LONGEST)}: {sentence}" if names else sentence)
 
 
 def finish_sent(
-    sent: Iterable[tuple[str, str]], service: "App", wait: float, *, no_wait: bool, as_json: bool = False
+    sent: Sequence[tuple[str, str]],
+    service: "App",
+    wait: float,
+    *,
+    no_wait: bool,
+    as_json: bool = False,
+    failures: Mapping[str, TickercastError] = MappingProxyType({}),
 ) -> None:
-    """Show the status of files that were sent."""
-    from tickercast.reading.ledger import DONE
-    from tickercast.show.tables import entries_json, entries_table
-
+    """Show the status of files that were sent, and why others were not."""
+    complain_of(failures)
+    is_whole = not failures
     if no_wait and not service.delivers_at_once:
         for name, generation in sent:
             _say_sent(name, generation)
-        return
+    else:
+        is_whole &= _show_sent(sent, service, wait, as_json=as_json)
+    if not is_whole:
+        raise typer.Exit(SOME_FAILED if sent else NOTHING_WORKED)
+
+
+def _show_sent(sent: Sequence[tuple[str, str]], service: "App", wait: float, *, as_json: bool) -> bool:
+    """Show what became of files, and return whether all of it was forecast."""
+    from tickercast.reading.ledger import DONE
+    from tickercast.show.tables import entries_json, entries_table
+
     with _waiting(service, wait) as patience:
         found = [(name, service.wait_for_entries(name, generation, patience)) for name, generation in sent]
     entries = [entry for _, of_file in found for entry in of_file]
@@ -416,8 +458,7 @@ def finish_sent(
     for name, of_file in found:
         if not of_file:
             _complain_of_silence(name, patience.seconds)
-    if any(not of_file or any(entry.status not in DONE for entry in of_file) for _, of_file in found):
-        raise typer.Exit(SOME_FAILED)
+    return all(of_file and all(entry.status in DONE for entry in of_file) for _, of_file in found)
 
 
 def _complain_of_silence(name: str, seconds: float) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 from tickercast.domain import objects
 from tickercast.domain.forecast import Origin
 from tickercast.domain.frequency import DAILY
-from tickercast.errors import EngineUnusable
+from tickercast.errors import EngineUnusable, InvalidName
 from tickercast.ports import ObjectStore, Warehouse
 from tickercast.reading.queries import ask
 
@@ -65,13 +65,29 @@ def entries(ledger: pd.DataFrame) -> list[Entry]:
 def newest(warehouse: Warehouse, limit: int, name: str = "") -> tuple[list[Entry], int]:
     """The newest entries, at most `limit` unless one object's are asked for, and how many there are.
 
+    Args:
+        warehouse: where the ledger is.
+        limit: the most that are wanted.
+        name: `OBJECT` or `OBJECT#GENERATION`; empty: all.
+
     Raises:
         WarehouseUnavailable: try again.
     """
     if name:
-        found = entries(warehouse.read("ingestions", {"object": name}))
+        found = of_object(name, entries(warehouse.read("ingestions", {"object": [name, _without_generation(name)]})))
         return found, len(found)
     return entries(ask(warehouse, "ledger_newest", rows=limit)), count_entries(warehouse)
+
+
+def of_object(wanted: str, found: Sequence[Entry]) -> list[Entry]:
+    """The entries of `OBJECT` or `OBJECT#GENERATION`, whichever a text with a # means."""
+    of = {name: [entry for entry in found if entry.object == name] for name in (wanted, _without_generation(wanted))}
+    return of[wanted] or of[_without_generation(wanted)]
+
+
+def _without_generation(wanted: str) -> str:
+    name, mark, _ = wanted.rpartition("#")
+    return name if mark else wanted
 
 
 def count_entries(warehouse: Warehouse) -> int:
@@ -122,7 +138,8 @@ def lost(seen: str, count: int) -> str:
 def failed(store: ObjectStore, warehouse: Warehouse, copied: Sequence[str]) -> list[Entry]:
     """The live files that were not handled whole, rejected or not accounted for, but for symbols that newer ones cover.
 
-    A newer file covers a symbol that was forecast from it, or one of the same day, whatever became of it.
+    A newer file covers a symbol that was forecast from it, or one of the same day, whatever became of it. Of an object
+    whose name is none that the store takes, the ledger's newest generation counts as the live one.
 
     Args:
         store: the bucket.
@@ -139,18 +156,31 @@ def failed(store: ObjectStore, warehouse: Warehouse, copied: Sequence[str]) -> l
         check_kept(store, warehouse, copied)
         return []
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-        live = pd.DataFrame({"object": names, "generation": list(pool.map(store.generation, names))})
+        asked = dict(zip(names, pool.map(lambda name: _live(name, store), names), strict=True))
     ledger = warehouse.read("ingestions", {"object": names})
+    odd = {name: str(answer) for name, answer in asked.items() if isinstance(answer, InvalidName)}
+    newest = ledger.sort_values("written_at").groupby("object")["generation"].last()
+    told = {name: newest.get(name, "") if name in odd else answer for name, answer in asked.items()}
+    there = [name for name in names if told[name] or name in odd]  # others were deleted meanwhile
+    live = pd.DataFrame({"object": there, "generation": [told[name] for name in there]}, dtype=str)
     held = live.merge(ledger, on=["object", "generation"], how="left")
     lost, known = held[held["status"].isna()], held[held["status"].notna()]
     bad = known[~known["status"].isin(DONE) & ~_is_covered(known, ledger)]
     return [
         *(replace(entry, rejected_before=_is_repeated(entry, ledger)) for entry in entries(bad)),
         *(
-            Entry(name, generation, None, UNACCOUNTED)
+            Entry(name, generation, None, UNACCOUNTED, odd.get(name, ""))
             for name, generation in zip(lost["object"], lost["generation"], strict=True)
         ),
     ]
+
+
+def _live(name: str, store: ObjectStore) -> str | InvalidName:
+    """The live generation of an object, or why the store cannot be asked for it."""
+    try:
+        return store.generation(name)
+    except InvalidName as error:
+        return error
 
 
 def _is_covered(known: pd.DataFrame, ledger: pd.DataFrame) -> "pd.Series[bool]":

@@ -26,7 +26,7 @@ from tickercast.domain.model_card import (
     learned_through,
 )
 from tickercast.domain.price_files import first_lines
-from tickercast.domain.text import price
+from tickercast.domain.text import price, shown
 from tickercast.domain.tokens import State, Token
 from tickercast.domain.width import Width
 from tickercast.jobs.operations.doctor import Check
@@ -163,7 +163,7 @@ def entries_table(entries: Sequence[Entry]) -> RenderableType:
     for entry in entries:
         table.add_row(
             f"{entry.received_at:%Y-%m-%d %H:%M:%S}" if entry.received_at else "–",
-            Text(f"{entry.object}#{entry.generation}"),
+            Text(f"{shown(entry.object, 1_024)}#{entry.generation}"),
             entry.symbol or "–",
             Text(entry.status, style="green" if entry.status in DONE else "red"),
             stamp(entry.cutoff) if entry.cutoff else "–",

@@ -23,7 +23,10 @@ def check_name(name: str) -> None:
     """
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts) or name.startswith(".") or not name.isprintable():
-        raise InvalidName(f"{name[:60]!r} is not an object name: a printable relative path without . or .. was needed.")
+        raise InvalidName(
+            f"{name[:80]!r} is not an object name: a printable relative path without empty parts, . or .. was needed. "
+            "Rename the object."
+        )
 
 
 def content_type(name: str) -> str:

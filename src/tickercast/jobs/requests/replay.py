@@ -15,12 +15,14 @@ from tickercast.domain import objects
 from tickercast.domain.bars import Reading
 from tickercast.domain.forecast import Origin
 from tickercast.domain.price_files import Window, read_prices
-from tickercast.errors import InvalidBars, UsageError
+from tickercast.errors import InvalidBars, PreconditionFailed, UsageError
 from tickercast.jobs.requests.quarantine import drop
 from tickercast.jobs.requests.send_file import write_batch
 from tickercast.jobs.requests.upload import parquet_of
 from tickercast.ports import ObjectStore, Warehouse
 from tickercast.reading.ledger import DONE
+
+_OVERTAKEN = "is newer than the version that was listed; nothing was sent."
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,9 @@ class Replayed:
         return not self.kept_back
 
 
-def replay(wanted: str, *, store: ObjectStore, warehouse: Warehouse, now: datetime, largest: int) -> Replayed:
+def replay(
+    wanted: str, *, store: ObjectStore, warehouse: Warehouse, now: datetime, largest: int, listed: str = ""
+) -> Replayed:
     """Send what the live generation of a file holds again, but for what has been forecast.
 
     Args:
@@ -52,13 +56,28 @@ def replay(wanted: str, *, store: ObjectStore, warehouse: Warehouse, now: dateti
         warehouse: where the function stores.
         now: the time.
         largest: bytes that a file may have unpacked.
+        listed: the generation that a list gave for the name `wanted`; nothing is sent if another is live by now, which
+            somebody else has sent.
 
     Raises:
-        UsageError: there is no such file, or another generation of it is live.
+        UsageError: there is no such file, or another generation of it is live than was asked for.
         PreconditionFailed: somebody else wrote the file in between.
         Transient: try again.
     """
     name, generation = _live(wanted, store)
+    if listed and listed != generation:
+        return Replayed(name, generation, _OVERTAKEN)
+    try:
+        return _replay(name, generation, store, warehouse, now, largest)
+    except PreconditionFailed:
+        if not listed:
+            raise
+        return Replayed(name, store.generation(name), _OVERTAKEN)
+
+
+def _replay(
+    name: str, generation: str, store: ObjectStore, warehouse: Warehouse, now: datetime, largest: int
+) -> Replayed:
     ledger = warehouse.read("ingestions", {"object": name, "generation": generation})
     done = ledger["symbol"][ledger["status"].isin(DONE)]
     if len(done) and len(done) == len(ledger):
@@ -107,7 +126,7 @@ def _send_rest(
 
 
 def _live(wanted: str, store: ObjectStore) -> tuple[str, str]:
-    name, _, generation = wanted.partition("#")
+    name, generation = _named(wanted, store)
     if not objects.is_upload(name):
         raise UsageError(
             f"{name[:80]!r} is no file that is handled: {objects.PRICES}YYYY-MM-DD/SYMBOL.csv or .parquet, or "
@@ -115,10 +134,18 @@ def _live(wanted: str, store: ObjectStore) -> tuple[str, str]:
         )
     live = store.generation(name)
     if not live:
-        raise UsageError(f"{store.url} holds no {name}. tickercast ingestions lists what was sent.")
+        raise UsageError(f"{store.url} holds no {wanted}. tickercast ingestions lists what was sent.")
     if generation and generation != str(live):
         raise UsageError(
             f"{name} is at generation {live}, and {generation[:20]} was asked for: an older file must not replace a "
             f"newer one. Replay {name}, or send the older bars again as a new file."
         )
     return name, live
+
+
+def _named(wanted: str, store: ObjectStore) -> tuple[str, str]:
+    """The name and the generation that `OBJECT#GENERATION` asks for; the name may hold a # of its own."""
+    name, mark, generation = wanted.rpartition("#")
+    if not mark or (objects.is_upload(wanted) and store.generation(wanted)):
+        return wanted, ""
+    return name, generation
