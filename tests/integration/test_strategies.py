@@ -452,7 +452,7 @@ def test_a_tear_sheet_that_cannot_be_drawn_is_a_sentence(
 
 
 def test_a_tear_sheet_of_hours_counts_days(workspace: Path) -> None:
-    from tickercast.backends.tearsheet_quantstats import _a_year, _daily
+    from tickercast.backends.tearsheet_quantstats import _daily, _days_a_year
 
     found = App().strategy_backtest(
         variants_of(["buy-and-hold"]),
@@ -463,7 +463,7 @@ def test_a_tear_sheet_of_hours_counts_days(workspace: Path) -> None:
         every=HOURLY,
     )
     days = _daily(found.results[0])
-    assert _a_year(days) == 365
+    assert _days_a_year(found.results[0]) == 365
     assert float(np.prod(1 + days)) - 1 == pytest.approx(found.results[0].net_return, rel=1e-9)
     assert (days.index[-1].date(), len(days)) == (date(2022, 5, 16), (days.index[-1] - days.index[0]).days + 1)
 

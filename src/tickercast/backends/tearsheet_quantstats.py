@@ -48,7 +48,7 @@ class QuantstatsTearsheet:
                 title=html.escape(title),
                 output=str(page),
                 template_path=str(template),
-                periods_per_year=round(_a_year(returns)),
+                periods_per_year=round(_days_a_year(result)),
                 match_dates=False,
                 strategy_title=html.escape(result.variant.name),
                 benchmark_title=html.escape(rival.variant.name) if rival and beside is not None else None,
@@ -65,9 +65,9 @@ def _daily(result: Result) -> "pd.Series[float]":
     return last / last.shift(fill_value=float(result.net.equity[0])) - 1
 
 
-def _a_year(returns: "pd.Series[float]") -> float:
-    """Trading days a year: 365 where weekends have some, as coins do."""
-    return 365.0 if (pd.DatetimeIndex(returns.index).dayofweek > 4).any() else 252.0
+def _days_a_year(result: Result) -> float:
+    """The days of an account a year; hours are of coins, which trade every day."""
+    return result.bars_a_year if np.datetime_data(result.net.ends.dtype)[0] == "D" else 365.0
 
 
 def _template(file: Path, said: Sequence[str]) -> str:

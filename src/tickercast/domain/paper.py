@@ -319,9 +319,11 @@ class Exchange:
         steps = np.zeros(len(bars.close) + 1)
         for state in self.orders.values():
             if state.sent.symbol == symbol:
+                is_entry = state.client_id == state.sent.client_id  # filled as its bar opens, an exit by its close
                 for part in state.parts:
                     amount = _sign(state.side) * part.quantity * bars.factor(part.basis, part.basis_at)
-                    steps[int(bars.closes_at.searchsorted(np.datetime64(part.at)))] += amount
+                    at = bars.closes_at.searchsorted(np.datetime64(part.at), side="right" if is_entry else "left")
+                    steps[int(at)] += amount
         short = np.minimum(np.cumsum(steps)[:-1], 0.0)
         return float(-(short * bars.close).sum() * self.terms.costs.borrow_bps / 1e4 / bars.bars_a_year)
 

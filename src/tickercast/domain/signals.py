@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 
 from tickercast.domain.asset_classes import CRYPTO, asset_class
 from tickercast.domain.bars import Bars
+from tickercast.domain.calendar import calendar_name
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.frequency import Ends, Frequency, stamp
+from tickercast.errors import CalendarError
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -31,6 +33,7 @@ FIELDS = ("steps", "expected", "low", "high", "prob_up", "trend")
 the 80% interval; the chance that the next bar closes higher; the log-return of Prophet's median."""
 
 _PRICES = ("open", "high", "low", "close", "adj_close", "volume")
+_YEAR = np.timedelta64(365, "D")
 _LOW, _MEDIAN, _HIGH = (QUANTILES.index(level) for level in (0.1, 0.5, 0.9))
 
 
@@ -62,7 +65,7 @@ class Known:
         cutoff: the last session, or the end of the last hour, UTC.
         closes: `(n, bars)`, closes up to that one, adjusted for dividends; NaN where there is no bar.
         steps: `(n,)`, the horizon of the newest forecast, in bars; NaN where there is no forecast.
-        age: `(n,)`, bars since that forecast was made.
+        age: `(n,)`, the symbol's bars since that forecast was made.
         expected: `(n,)`, log-return of its median up to its last step; NaN but where it was made at this moment.
         low: `(n,)`, that of the lower end of its 80% interval, likewise.
         high: `(n,)`, that of the upper end.
@@ -70,7 +73,7 @@ class Known:
         trend: `(n,)`, log-return of Prophet's median up to its last step, likewise.
         member: `(n,)`, whether the symbol is in the universe.
         held: `(n,)`, the weights that are held, in shares of equity; negative for short positions.
-        bars_a_year: to annualise by.
+        bars_a_year: `(n,)`, to annualise by: 252 sessions, 365 days of a coin, or hours.
     """
 
     symbols: Sequence[str]
@@ -85,7 +88,7 @@ class Known:
     trend: Floats
     member: Bools
     held: Floats
-    bars_a_year: float
+    bars_a_year: Floats
 
     @property
     def share(self) -> float:
@@ -105,7 +108,7 @@ class Panel:
         close: `(T, n)`.
         value: `(T, n)`, what was traded in the bar, in currency, as `traded_value` gives it; NaN if not known.
         signals: `(T, n)` for each of `FIELDS`.
-        age: `(T, n)`, bars since the newest forecast; infinite before the first.
+        age: `(T, n)`, bars of the symbol since its newest forecast; infinite before the first.
         member: `(T, n)`, whether the symbol was in the universe.
         seen: `(T, n)`, whether a signal is of a date that its model was trained on.
         backfilled: `(T, n)`, whether it was made when its future was known.
@@ -129,10 +132,19 @@ class Panel:
         return len(self.ends)
 
     @cached_property
-    def bars_a_year(self) -> float:
-        """To annualise by: 365 days where every symbol trades every day."""
-        always_open = self.frequency.is_daily and all(asset_class(symbol) == CRYPTO for symbol in self.symbols)
-        return 365.0 if always_open else self.frequency.bars_a_year
+    def bars_a_year(self) -> Floats:
+        """`(n,)`, the bars of each symbol a year, by its own calendar."""
+        return np.array([bars_a_year(symbol, self.frequency) for symbol in self.symbols])
+
+    def rows_a_year(self, start: int) -> float:
+        """The moments a year from row `start`: the bars of a symbol, or as they are dated where calendars differ.
+
+        Of fewer than a year, rows before `start` are counted, too.
+        """
+        if not self.frequency.is_daily or len(set(map(_calendar, self.symbols))) == 1:
+            return float(self.bars_a_year[0])
+        first = min(start, int(self.ends.searchsorted(self.ends[-1] - _YEAR)))
+        return float((len(self) - 1 - first) * (_YEAR / (self.ends[-1] - self.ends[first])))
 
     @property
     def made(self) -> Bools:
@@ -179,6 +191,16 @@ class Panel:
             for name in ("ends", "open", "close", "value", "age", "member", "seen", "backfilled")
         }
         return replace(self, **cut, signals={name: values[start:end] for name, values in self.signals.items()})
+
+
+def bars_a_year(symbol: str, frequency: Frequency) -> float:
+    """The bars of a symbol a year, by its own calendar: a coin trades every day.
+
+    >>> from tickercast.domain.frequency import DAILY
+    >>> bars_a_year("MSFT", DAILY), bars_a_year("BTC-USD", DAILY)
+    (252.0, 365.0)
+    """
+    return 365.0 if frequency.is_daily and asset_class(symbol) == CRYPTO else float(frequency.bars_a_year)
 
 
 def before(frequency: Frequency) -> timedelta:
@@ -228,7 +250,7 @@ def panel(series: Sequence[Bars], signals: Sequence[Signals] = (), member: Mappi
             for name in FIELDS:
                 found[name][rows, column] = one.values[name][known]
             flags["seen"][rows, column], flags["backfilled"][rows, column] = one.seen[known], one.backfilled[known]
-    steps, age = _carried(found["steps"])
+    steps, age = _carried(found["steps"], prices["close"])
     members = _still(members, prices["close"], ends, np.timedelta64(series[0].frequency.stale_after))
     return Panel(
         [bars.symbol for bars in series],
@@ -258,6 +280,14 @@ def last_steps(quantiles: Floats) -> dict[str, Floats]:
     }
 
 
+def _calendar(symbol: str) -> str:
+    """What tells whose sessions a symbol has: its exchange, or itself where that is not known."""
+    try:
+        return calendar_name(symbol)
+    except CalendarError:
+        return symbol
+
+
 def _still(member: Bools, close: Floats, ends: Ends, stale_after: np.timedelta64) -> Bools:
     """Whether a symbol is a member where it has no bar: as at its newest one, while that is recent."""
     rows = np.arange(len(close))[:, None]
@@ -268,10 +298,11 @@ def _still(member: Bools, close: Floats, ends: Ends, stale_after: np.timedelta64
     return found
 
 
-def _carried(steps: Floats) -> tuple[Floats, Floats]:
-    """The horizon of the newest forecast at each moment, and the bars since it was made."""
-    rows = np.arange(len(steps))[:, None]
-    newest = np.maximum.accumulate(np.where(np.isfinite(steps), rows, -1), axis=0)
-    carried = np.take_along_axis(steps, np.maximum(newest, 0), axis=0)
-    age = np.where(newest >= 0, (rows - newest).astype(np.float64), np.inf)
-    return np.where(newest >= 0, carried, np.nan), age
+def _carried(steps: Floats, close: Floats) -> tuple[Floats, Floats]:
+    """The horizon of the newest forecast at each moment, and the bars of its symbol since it was made."""
+    newest = np.maximum.accumulate(np.where(np.isfinite(steps), np.arange(len(steps))[:, None], -1), axis=0)
+    made = np.maximum(newest, 0)
+    bars = np.isfinite(close).cumsum(axis=0)
+    age = (bars - np.take_along_axis(bars, made, axis=0)).astype(np.float64)
+    carried = np.take_along_axis(steps, made, axis=0)
+    return np.where(newest >= 0, carried, np.nan), np.where(newest >= 0, age, np.inf)

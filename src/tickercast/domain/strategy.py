@@ -31,6 +31,9 @@ FORECAST, DIRECTION, PROPHET = "forecast", "direction", "prophet"
 _HALF_80 = 1.2815515655446004
 """Half the width of a Gaussian's 80% interval, in standard deviations."""
 
+_CLOSED = 30
+"""Moments at which others have bars and an exchange has none, at most, one after another."""
+
 _UNCOUNTED = "doubtful ones do not count"
 
 
@@ -71,14 +74,13 @@ def interval_momentum(known: Known, *, span: float = 10, threshold: float = 0.5,
 
     Args:
         known: what is known.
-        span: bars of the move.
+        span: bars of the symbol in the move.
         threshold: the least move, in half widths of the 80% interval of as many bars.
         short: 1 to be short by as much of what has moved down.
     """
     bars = int(span)
     half = _per_bar(known) * math.sqrt(bars)
-    before = known.closes[:, -1 - bars] if known.closes.shape[1] > bars else np.full(len(known.symbols), np.nan)
-    scaled = np.log(known.closes[:, -1] / before) / half
+    scaled = np.log(known.closes[:, -1] / _close_before(known.closes, bars)) / half
     weights = _sides(scaled, threshold, short) * known.share
     return _while_recent(
         known, weights, lambda n: f"moved {scaled[n]:+.2f} half widths of its 80% interval in {bars} bars"
@@ -125,7 +127,7 @@ def volatility_target(known: Known, *, target: float = 0.15, most: float = 1) ->
         target: the volatility a year that a position may have.
         most: the largest part of an equal share.
     """
-    sigma = _per_bar(known) / _HALF_80 * math.sqrt(known.bars_a_year)
+    sigma = _per_bar(known) / _HALF_80 * np.sqrt(known.bars_a_year)
     weights = np.minimum(target / np.where(sigma > 0, sigma, np.nan), most) * known.share
     return _while_recent(known, weights, lambda n: f"its forecast interval means {sigma[n]:.0%} volatility a year")
 
@@ -134,6 +136,14 @@ def _per_bar(known: Known) -> Floats:
     """Half the width of the 80% interval of one bar, by the square root of time: `(n,)`, log-return."""
     half: Floats = (known.high - known.low) / 2 / np.sqrt(known.steps)
     return half
+
+
+def _close_before(closes: Floats, bars: int) -> Floats:
+    """The close so many bars of each symbol before its newest one: `(n,)`; NaN where there is none."""
+    backwards = closes[:, : -2 * bars - _CLOSED : -1]  # a stock has two bars in three days, and an exchange closes
+    counted = np.isfinite(backwards).cumsum(axis=1)
+    at = (counted > bars).argmax(axis=1)
+    return np.where(counted[:, -1] > bars, backwards[np.arange(len(at)), at], np.nan)
 
 
 def _sides(score: Floats, threshold: float, short: float) -> Floats:

@@ -136,7 +136,7 @@ def simulate(
         if any_gone[row]:
             account.settle(gone[row], marks[row], costs)
         value = account.shares * marks[row]
-        account.cash += borrow * np.minimum(value, 0).sum()
+        account.cash += float((borrow * np.minimum(value, 0))[np.isfinite(panel.close[row])].sum())
         equity = account.cash + value.sum()
         if equity <= 0:  # nothing is left to trade with
             found[0][number:] = 0.0
@@ -263,7 +263,7 @@ class Result:
         variant: the strategy with its parameters.
         net: the account after costs.
         gross: the same without costs.
-        bars_a_year: to annualise by.
+        bars_a_year: of the account, to annualise by; see `Panel.rows_a_year`.
         sharpe: of the net returns, a year, with its interval from a block bootstrap.
         haircut: the Sharpe ratio a year that the best of so many variants without skill would show (Bailey and López de
             Prado, Journal of Portfolio Management 2014).
@@ -378,7 +378,8 @@ def _judged(
         runs.append((net, gross))
     returns = [growth(net.equity) for net, _ in runs]
     spread = float(np.std([_ratio(each) for each in returns], ddof=1)) if len(returns) > 1 else 0.0
-    year = math.sqrt(panel.bars_a_year)
+    a_year = panel.rows_a_year(start)
+    year = math.sqrt(a_year)
     results = []
     for one, (net, gross), each in zip(variants, runs, returns, strict=True):
         ratio = _ratio(each)
@@ -387,7 +388,7 @@ def _judged(
         sharpe = Interval(*(value * year for value in (found.value, found.low, found.high)))
         deflated = Interval(*(value - cut * year for value in (sharpe.value, sharpe.low, sharpe.high)))
         chance = probabilistic_sharpe(each, cut) if ratio else 0.5
-        results.append(Result(one, net, gross, panel.bars_a_year, sharpe, cut * year, deflated, chance))
+        results.append(Result(one, net, gross, a_year, sharpe, cut * year, deflated, chance))
     return results
 
 

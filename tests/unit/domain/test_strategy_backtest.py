@@ -1,6 +1,7 @@
 """The account of a backtest, worked by hand; its measures; and what strategies decide."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.signals import FIELDS, Known, Panel, Signals, panel
-from tickercast.domain.strategy import STRATEGIES, Decision, Variant, parse, variant
+from tickercast.domain.strategy import STRATEGIES, Decision, Variant, _close_before, parse, variant
 from tickercast.domain.strategy_backtest import (
     Backtest,
     Costs,
@@ -31,12 +32,20 @@ FREE = Costs(fees_bps=0, slippage_bps=0, borrow_bps=0, capacity=1, delisting_los
 FIRST = np.datetime64("2021-01-04", "D")
 
 
-def bars(symbol: str, opens: Any, closes: Any, *, first: int = 0, volume: float = 1e9) -> Bars:
+def bars(
+    symbol: str, opens: Any, closes: Any, *, first: int = 0, volume: float = 1e9, days: Sequence[int] = ()
+) -> Bars:
     opens, closes = np.asarray(opens, float), np.asarray(closes, float)
-    days = FIRST + first + np.arange(len(closes))
+    days = FIRST + (np.asarray(days) if len(days) else first + np.arange(len(closes)))
     ends = np.maximum(opens, closes), np.minimum(opens, closes)
     columns = {"session_date": days, "open": opens, "high": ends[0], "low": ends[1], "close": closes}
     return Bars(symbol, {**columns, "adj_close": closes, "volume": np.full(len(closes), volume)})
+
+
+def weekdays(symbol: str, count: int, *, closed: Sequence[int] = ()) -> Bars:
+    """Bars of a price of 10 on the weekdays of so many days."""
+    days = [day for day in range(count) if day % 7 < 5 and day not in closed]
+    return bars(symbol, [10] * len(days), [10] * len(days), days=days)
 
 
 def random_panel(symbols: int = 3, count: int = 120, *, seed: int = 1) -> Panel:
@@ -80,6 +89,15 @@ def test_a_short_position_gains_from_a_fall_and_pays_for_what_it_borrows() -> No
     assert run.equity.tolist() == [1000, 1000, 1200]
     paid = simulate(made, held_at(-1.0, math.nan), replace(FREE, borrow_bps=252), capital=1000.0)
     assert paid.equity[1] == pytest.approx(1000 - 1000 * 0.0252 / 252)
+
+
+def test_a_short_position_pays_for_the_bars_of_its_own_calendar() -> None:
+    made = panel([weekdays("MSFT", 14), bars("BTC-USD", [10] * 14, [10] * 14)])
+    for column, days, year in ((0, 9, 252), (1, 13, 365)):
+        short = np.where(np.arange(2) == column, -1.0, 0.0)
+        costs = replace(FREE, borrow_bps=100)
+        run = simulate(made, lambda row, held, short=short: np.where(held, math.nan, short), costs, capital=1000.0)
+        assert 1000 - run.equity[-1] == pytest.approx(days * 10 / year)
 
 
 def test_at_most_a_share_of_the_volume_is_filled_and_the_rest_is_decided_again() -> None:
@@ -185,7 +203,12 @@ def test_a_strategy_sees_no_bar_after_its_moment() -> None:
 def known(**more: Any) -> Known:
     nan = np.full(2, math.nan)
     usual: dict[str, Any] = dict.fromkeys(("steps", "expected", "low", "high", "prob_up", "trend"), nan)
-    usual |= {"age": np.full(2, math.inf), "member": np.ones(2, bool), "held": np.zeros(2), "bars_a_year": 252.0}
+    usual |= {
+        "age": np.full(2, math.inf),
+        "member": np.ones(2, bool),
+        "held": np.zeros(2),
+        "bars_a_year": np.full(2, 252.0),
+    }
     return Known(("A", "B"), date(2023, 7, 21), **{**usual, "closes": np.full((2, 30), 10.0), **more})
 
 
@@ -206,6 +229,25 @@ def test_a_wide_interval_is_held_less_of() -> None:
     found = parse("volatility-target:target=0.15")(known(low=-half, high=half, **now))
     assert found.weights.tolist() == pytest.approx([0.25, 0.125])
     assert found.reason(0) == "its forecast interval means 30% volatility a year"
+
+
+def test_the_volatility_a_year_of_each_symbol_is_by_its_own_calendar() -> None:
+    made = panel([bars("MSFT", [10], [10]), bars("BTC-USD", [10], [10])])
+    now = {"steps": np.full(2, 10.0), "age": np.zeros(2), "bars_a_year": made.known(0, np.zeros(2)).bars_a_year}
+    half = 0.3 / np.sqrt([252, 365]) * math.sqrt(10) * 1.2815515655446004
+    found = parse("volatility-target:target=0.15")(known(low=-half, high=half, **now))
+    assert found.weights.tolist() == pytest.approx([0.25, 0.25])
+
+
+def test_a_move_and_a_forecast_count_the_bars_of_their_own_symbol() -> None:
+    stock, days = weekdays("MSFT", 26), np.arange(26)
+    stock.columns["adj_close"][:] = 10 + np.arange(len(stock))
+    flags, values = np.zeros(1, bool), {name: np.ones(1) for name in FIELDS}
+    made = panel([stock, bars("BTC-USD", 1 + days, 1 + days)], [Signals("MSFT", stock.ends[1:2], values, flags, flags)])
+    assert made.age[[0, 1, 4, 6, 7, 25], 0].tolist() == [math.inf, 0, 3, 3, 4, 18]
+    last = made.known(25, np.zeros(2))
+    assert _close_before(last.closes, 3).tolist() == [10 + 19 - 3, 26 - 3]
+    assert np.isnan(_close_before(last.closes, 20)).tolist() == [True, False]
 
 
 def test_a_move_counts_in_half_widths_of_its_own_interval() -> None:
@@ -332,6 +374,21 @@ def test_variants_side_by_side_count_as_tried() -> None:
     flat = found.results[1]
     assert (flat.net_return, flat.turnover, flat.sharpe.value, flat.has_edge) == (0, 0, 0, False)
     assert isinstance(flat.variant, Variant)
+
+
+@pytest.mark.parametrize(
+    ("series", "a_year"),
+    [
+        ([weekdays("MSFT", 400), weekdays("AAPL", 400)], 252),
+        ([bars("BTC-USD", [10] * 400, [10] * 400)], 365),
+        ([weekdays("MSFT", 400), bars("BTC-USD", [10] * 400, [10] * 400)], 365),
+        ([weekdays("MSFT", 366, closed=range(70, 80)), weekdays("VOD.L", 366)], 261),
+    ],
+)
+def test_an_account_is_annualised_by_its_moments_a_year(series: list[Bars], a_year: float) -> None:
+    [made] = backtest(panel(series), [parse("buy-and-hold")], FREE, start=len(panel(series)) - 10).results
+    assert made.bars_a_year == pytest.approx(a_year)
+    assert made.turnover == pytest.approx(made.net.traded.sum() * a_year / 10)
 
 
 # ---------------------------------------------------------------- members

@@ -194,6 +194,15 @@ def test_costs_capacity_and_borrowing_are_those_of_a_backtest() -> None:
     assert made.buying_power == pytest.approx(made.equity - 1000)
 
 
+def test_a_short_position_in_a_coin_pays_from_the_day_that_fills_its_order() -> None:
+    closes_at = np.arange("2023-07-22", "2023-07-26", dtype="datetime64[D]").astype("datetime64[us]")
+    prices = [np.full(4, 100.0)] * 4
+    bars = Series(closes_at - np.timedelta64(1, "D"), closes_at, *prices, np.full(4, 1e9), 365.0)
+    sent = Sent("a", "A", Side.SELL, 10, datetime(2023, 7, 22))
+    made = Exchange({"A": bars}, [sent], Terms(replace(FREE, borrow_bps=100)), datetime(2023, 7, 25))
+    assert 100_000 - made.equity == pytest.approx(3 * 10 * 100 * 0.01 / 365)
+
+
 def test_quantities_follow_a_split_and_fills_that_were_told_stay() -> None:
     bars = series([50] * 3, [50] * 3, [50] * 3)
     before = datetime(2023, 7, 24, 20)

@@ -33,7 +33,7 @@ from tickercast.domain.orders import (
     exit_id,
 )
 from tickercast.domain.paper import Exchange, Part, Sent, Series, State, Terms, parse_terms
-from tickercast.domain.signals import before, traded_value
+from tickercast.domain.signals import bars_a_year, before, traded_value
 from tickercast.errors import OrderRefused, UsageError
 from tickercast.ports import Between, Warehouse
 
@@ -225,7 +225,6 @@ class Paper:
         length = _HOUR if not self.frequency.is_daily else _DAY if is_coin else _SESSION
         factor = (bars["adj_close"] / bars["close"]).to_numpy(np.float64)
         opens, highs, lows = (bars[name].to_numpy(np.float64) * factor for name in ("open", "high", "low"))
-        year = 365.0 if is_coin and self.frequency.is_daily else self.frequency.bars_a_year
         return Series(
             closes_at - np.timedelta64(length),
             closes_at,
@@ -234,7 +233,7 @@ class Paper:
             lows,
             bars["adj_close"].to_numpy(np.float64),
             traded_value(*(bars[name].to_numpy(np.float64, na_value=np.nan) for name in ("volume", "close"))),
-            year,
+            bars_a_year(symbol, self.frequency),
         )
 
 
