@@ -88,6 +88,24 @@ def test_a_live_account_is_that_of_the_backtest(service: App, made: Variant) -> 
     )
 
 
+def test_a_live_account_of_stocks_and_coins_is_that_of_the_backtest(service: App) -> None:
+    symbols, days = ["MSFT", "BTC-USD"], [date(2012, 7, 26) + timedelta(days=each) for each in range(6)]
+    for day in (days[0], days[-1]):
+        service.forecast(["BTC-USD"], day, source="simulated")
+
+    def sides(known: Known) -> Decision:
+        return Decision([0.3, -0.6, -0.2, 0.4, -0.5, 0.1][days.index(known.cutoff)] * np.array([1.0, -0.5]), str)
+
+    made = variant("sides", sides)
+    for day in days:
+        assert service.trade(made, symbols=symbols, as_of=day).halt is None
+    account = service.tables.read("equity").sort_values("cutoff")
+    expected = service.strategy_backtest([made], days[0], days[-1], symbols=symbols).results[0].net
+    assert account["equity"].to_numpy() == pytest.approx(expected.equity, rel=1e-11)
+    stock = service.tables.read("fills", {"symbol": "MSFT"})
+    assert list(stock["filled_at"].dt.day.unique()) == [27, 30, 31]  # Friday's order waited for Monday
+
+
 def test_volumes_bound_a_live_account_as_they_bound_that_of_the_backtest(service: App, workspace: Path) -> None:
     with duckdb.connect(workspace / "home" / "warehouse.duckdb") as connection:
         connection.execute("UPDATE prices SET volume = 0 WHERE symbol = 'AAPL'")  # reports none

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain.orders import Side, Status, exit_id
 from tickercast.domain.signals import Floats
-from tickercast.domain.strategy_backtest import CAPITAL, Costs
+from tickercast.domain.strategy_backtest import CAPITAL, EXPIRES_AFTER, Costs
 
 LATE = timedelta(minutes=5)
 """How long after an open an order is still filled at it: a run that begins when an hour has ended comes in time."""
@@ -51,7 +51,7 @@ class Terms:
     costs: Costs = field(default_factory=Costs)
     capital: float = CAPITAL
     lot: float = DUST
-    expires_after: timedelta = timedelta(days=7)
+    expires_after: timedelta = EXPIRES_AFTER
 
     @property
     def lasting(self) -> Mapping[str, float]:

@@ -1,8 +1,9 @@
 """Backtest target weights: decide on a close, fill at the next open, pay for it.
 
-Orders are sized at the close on which they are decided, and filled at the open of the next bar, worse by the slippage.
-Fees are paid on both sides, short positions pay for what they borrow, at most a share of a bar's traded value is filled
-(the rest lapses, and is decided again), and whoever holds a symbol that stops trading loses a part of it.
+Orders are sized at the close on which they are decided, and filled at the open of the symbol's next bar, worse by the
+slippage: one that is decided on a Friday waits for its exchange's Monday, whatever else trades at the weekend. Fees are
+paid on both sides, short positions pay for what they borrow, at most a share of a bar's traded value is filled (the
+rest lapses, and is decided again), and whoever holds a symbol that stops trading loses a part of it.
 
 >>> growth(np.array([100.0, 110.0, 99.0])).round(4).tolist()
 [0.1, -0.1]
@@ -13,6 +14,7 @@ Fees are paid on both sides, short positions pay for what they borrow, at most a
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from statistics import NormalDist
 
 import numpy as np
@@ -32,6 +34,9 @@ LEAST_BLOCKS = 8
 
 CAPITAL = 100_000.0
 """The equity at the beginning, in currency: small beside the volume of a liquid symbol."""
+
+EXPIRES_AFTER = timedelta(days=7)
+"""An order that found no bar for so long has ended."""
 
 _EULER = 0.5772156649015329
 _NORMAL = NormalDist()
@@ -123,8 +128,9 @@ def simulate(
         capital: the equity at the beginning, in currency.
     """
     marks, gone = _filled(panel.close), _gone(panel)
-    shares, equity, orders = np.zeros(len(panel.symbols)), capital, np.zeros(len(panel.symbols))
-    account = _Account(capital, shares)
+    equity, orders = capital, np.zeros(len(panel.symbols))  # those that wait for a bar
+    decided = np.full(len(panel.symbols), panel.ends[start])
+    account = _Account(capital, np.zeros(len(panel.symbols)))
     count = len(panel) - start
     found = np.empty(count), np.zeros((count, len(panel.symbols))), np.zeros(count)
     borrow = costs.borrow_bps / 1e4 / panel.bars_a_year
@@ -132,7 +138,8 @@ def simulate(
     for number, row in enumerate(range(start, len(panel))):
         if orders.any():
             found[2][number] = account.fill(orders, panel.open[row], panel.value[row], costs) / equity
-            orders = np.zeros_like(orders)
+            expired = panel.ends[row] - decided > np.timedelta64(EXPIRES_AFTER)
+            orders = np.where(np.isfinite(panel.open[row]) | expired | gone[row], 0.0, orders)
         if any_gone[row]:
             account.settle(gone[row], marks[row], costs)
         value = account.shares * marks[row]
@@ -144,8 +151,9 @@ def simulate(
         found[0][number], found[1][number] = equity, value / equity
         if number % every == 0:
             wanted = weigh(row, found[1][number])
-            orders = changes(wanted, account.shares, equity, marks[row], panel.close[row], costs)
-            orders = _within_power(orders, account.shares, equity, marks[row], costs)
+            new = changes(wanted, account.shares, equity, marks[row], panel.close[row], costs)
+            orders = orders + _within_power(new, account.shares + orders, equity, marks[row], costs)
+            decided = np.where(new != 0, panel.ends[row], decided)
     names = [panel.symbols[number] for number in sorted(account.delisted)]
     return Run(panel.ends[start:], *found, account.filled, account.capped, account.unfilled, names)
 
@@ -160,7 +168,7 @@ class _Account:
         self.delisted: set[int] = set()
 
     def fill(self, orders: Floats, opens: Floats, value: Floats, costs: Costs) -> float:
-        """Fill orders at an open, and return the value that was traded; those of a symbol without a bar lapse."""
+        """Fill orders at an open, but those of symbols without a bar, and return the value that was traded."""
         amount = np.where(np.isfinite(opens), orders, 0.0)
         prices = np.where(amount != 0, opens, 1.0)
         most = costs.most(value, prices, costs.lot)
@@ -208,7 +216,15 @@ def changes(weights: Floats, shares: Floats, equity: float, marks: Floats, close
 
 
 def _within_power(orders: Floats, shares: Floats, equity: float, marks: Floats, costs: Costs) -> Floats:
-    """Cut what makes positions larger to the part of the buying power that is used, once exits are filled."""
+    """Cut what makes positions larger to the part of the buying power that is used, once exits are filled.
+
+    Args:
+        orders: `(n,)`, those that were decided now.
+        shares: `(n,)`, what is held once the orders before them are filled.
+        equity: in currency.
+        marks: `(n,)`, the newest closes.
+        costs: with the part and the lot.
+    """
     if math.isinf(costs.buying_power):
         return orders
     after = shares + orders

@@ -126,6 +126,28 @@ def test_a_bar_of_no_volume_in_a_series_that_has_volumes_fills_nothing_and_is_co
     assert "2 of 3 orders of half were cut to 1.0% of the bar's volume, 1 of them to nothing." in said
 
 
+def test_an_order_waits_for_the_next_open_of_its_own_exchange_whatever_trades_meanwhile() -> None:
+    stock = bars("MSFT", [10, 10, 11], [10, 10, 12], days=[3, 4, 7])  # Thursday, Friday, Monday
+    made = panel([stock, bars("BTC-USD", [10] * 5, [10] * 5, first=3)])
+
+    def weigh(row: int, held: Any) -> Any:
+        return np.array([[0, 0], [0.4, 0], [0.9, 0.8], [0, 0.8], [0.4, 0.8]][row])
+
+    run = simulate(made, weigh, FREE, capital=1000.0)
+    assert run.traded.tolist() == pytest.approx([0, 0, 0, 0.6, 40 * 11 / 1000])
+    assert run.weights[3].tolist() == pytest.approx([0, 0.6])  # what waits has taken its part of the buying power
+    assert run.equity.tolist() == pytest.approx([1000, 1000, 1000, 1000, 1040])
+    assert run.orders == 2
+
+
+def test_an_order_that_finds_no_bar_for_seven_days_has_ended() -> None:
+    for away, filled in ((8, 1), (9, 0)):
+        stock = bars("MSFT", [10] * 3, [10] * 3, days=[0, away, away + 1])
+        made = panel([stock, bars("BTC-USD", [10] * 12, [10] * 12)])
+        run = simulate(made, lambda row, held: np.array([math.nan if row else 0.4, math.nan]), FREE)
+        assert run.orders == filled
+
+
 def test_whoever_holds_a_symbol_that_stops_trading_loses_a_part_once_that_is_known() -> None:
     made = panel([bars("A", [10] * 3, [10] * 3), bars("B", [10] * 30, [10] * 30)])
 
