@@ -28,6 +28,7 @@ from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.calendar import sessions_between
 from tickercast.domain.direction_inputs import LEAST
 from tickercast.domain.frequency import HOURLY
+from tickercast.domain.price_files import to_csv
 from tickercast.domain.strategy_backtest import Costs
 from tickercast.domain.universe import SURVIVORS, Members, always, read_members
 from tickercast.errors import EngineUnusable, Permanent, UsageError
@@ -494,6 +495,23 @@ def test_what_cannot_be_backtested_ends_in_a_sentence(workspace: Path, words: tu
     done = run("strategy", "backtest", *WORDS, *words)
     assert isinstance(done.exception, Permanent)
     assert sentence in str(done.exception)
+
+
+def test_what_was_left_out_of_the_bars_is_said_since_no_account_lived_through_it(workspace: Path) -> None:
+    first, last = date(2012, 1, 3), date(2012, 6, 28)
+    fetched = App().market_data("sample").fetch(["AAPL", "MSFT"], first, last, advance=lambda _: None)
+    lost = fetched["AAPL"].frame
+    lost.loc[40, ["open", "high", "low", "close", "adj_close"]] = -37.0
+    (workspace / "odd").mkdir()
+    (workspace / "odd" / "two.csv").write_bytes(to_csv([Bars("AAPL", lost), fetched["MSFT"]]))
+    words = ["strategy", "backtest", "buy-and-hold", "--from", str(first), "--to", str(last), "--source", "odd"]
+    done = run(*words, "--symbols", "AAPL,MSFT", "--json")
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)["notes"]
+    assert "AAPL: left out: 1 zero or impossible bar(s) (2012-03-01)." in said
+    assert any("counts as if that bar had never been" in each for each in said)
+    whole = run(*words, "--symbols", "MSFT", "--json")
+    assert "left out" not in whole.stdout
 
 
 def test_signals_that_are_walked_see_no_later_bar() -> None:

@@ -22,7 +22,7 @@ from tickercast.domain.strategy_backtest import Backtest, Costs, backtest
 from tickercast.domain.symbols import one_or_more
 from tickercast.domain.text import shown
 from tickercast.domain.universe import Choice, Members, Universe, parse_choice, read_members
-from tickercast.errors import Permanent, UsageError
+from tickercast.errors import UsageError
 from tickercast.jobs.daily.choose_universe import RANKED_BY, choose_universe, span
 from tickercast.jobs.training.walk_signals import walk_signals
 from tickercast.models import catalogue
@@ -190,9 +190,8 @@ class Strategies(Ports):
             Transient: an engine does not answer.
         """
         named = list(one_or_more(symbols)) or (members.symbols if members else [])
-        failures: Mapping[str, Permanent] = {}
         if source:
-            made, failures = self._walked(variants, named, first, last, source, every, step, members, on_progress)
+            made, reading = self._walked(variants, named, first, last, source, every, step, members, on_progress)
         else:
             through = self.models_of(every).trained_through
             made = stored_panel(
@@ -201,7 +200,7 @@ class Strategies(Ports):
             days = np.arange(np.datetime64(first, "D"), np.datetime64(last, "D") + 1)
             expected = [symbol for symbol in named if members is None or members.when(symbol, days).any()]
             missing = _missing(expected, made, first, last)
-            failures = {symbol: UsageError(f"{why.capitalize()}.") for symbol, why in missing.items()}
+            reading = Reading(failures={symbol: UsageError(f"{why.capitalize()}.") for symbol, why in missing.items()})
         start = int(np.searchsorted(every.dates(made.ends), np.datetime64(first, "D")))
         if len(made) - start < 2:
             raise UsageError(
@@ -216,7 +215,8 @@ class Strategies(Ports):
             every=step,
             tried=tried,
             point_in_time=bool(members and members.point_in_time),
-            failures=failures,
+            failures=reading.failures,
+            findings=reading.findings,
         )
 
     def strategy_tearsheet(self, found: Backtest) -> str:
@@ -248,7 +248,7 @@ class Strategies(Ports):
         step: int,
         members: Members | None,
         on_progress: Callable[[int, int], None],
-    ) -> tuple[Panel, Mapping[str, Permanent]]:
+    ) -> tuple[Panel, Reading]:
         reads = {each for one in variants for each in one.reads}
         if every.is_daily and any(one.reads == (DIRECTION,) for one in variants):
             raise UsageError("Directions are of hours: direction was named with daily bars. Add --every 1h.")
@@ -269,7 +269,7 @@ class Strategies(Ports):
             on_progress(done, total)
 
         signals = [walk(bars, origins, on_progress=report) for bars in series] if reads else []
-        return panel(series, signals, membership(series, members)), reading.failures
+        return panel(series, signals, membership(series, members)), reading
 
     def _walk(self, reads: set[str], series: Sequence[Bars], every: Frequency) -> Callable[..., Any]:
         """How a signal is made from bars, with the models that strategies read."""

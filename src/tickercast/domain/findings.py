@@ -4,6 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+LEFT_OUT = "left out"
+"""The check of what a reading left out."""
+
 
 @dataclass(frozen=True)
 class Finding:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain import refusals
 from tickercast.domain.bars import BAR_COLUMNS, LOOKBACK, Bars, Extent, Reading
-from tickercast.domain.findings import Finding
+from tickercast.domain.findings import LEFT_OUT, Finding
 from tickercast.domain.frequency import DAILY, HOURLY, Ends, Frequency, said
 from tickercast.domain.price_checks import (
     EXPLAINED,
@@ -350,7 +350,7 @@ class _Judge:
         for number in self._having(rows):
             own = self._own(number)
             days = self._days[own][rows[own]]
-            self._find(number, "left out", f"{len(days)} {what} ({_named(days)})")
+            self._find(number, LEFT_OUT, f"{len(days)} {what} ({_named(days)})")
         self._kept &= ~rows
 
     # The steps.

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain.bootstrap import expanded
+from tickercast.domain.findings import NOTHING_FOUND, Findings
 from tickercast.domain.frequency import Ends
 from tickercast.domain.signals import Bools, Floats, Panel
 from tickercast.domain.strategy import Variant
@@ -340,6 +341,7 @@ class Backtest:
         tried: how many variants were tried in all.
         point_in_time: whether it was known who was in the universe on each date.
         failures: the reason for each symbol that was left out.
+        findings: what was left out of bars, or changed, when they were read.
     """
 
     results: Sequence[Result]
@@ -350,6 +352,7 @@ class Backtest:
     tried: int
     point_in_time: bool
     failures: Mapping[str, Permanent]
+    findings: Findings
 
 
 def backtest(
@@ -362,6 +365,7 @@ def backtest(
     tried: int = 0,
     point_in_time: bool = False,
     failures: Mapping[str, Permanent] | None = None,
+    findings: Findings = NOTHING_FOUND,
 ) -> Backtest:
     """Backtest variants side by side.
 
@@ -374,10 +378,11 @@ def backtest(
         tried: how many variants were tried in all; at least as many as there are here.
         point_in_time: whether it was known who was in the universe on each date.
         failures: the reason for each symbol that was left out.
+        findings: what was left out of bars, or changed, when they were read.
     """
     counted = max(tried, len(variants))
     results = _judged(panel, variants, costs, start, every, counted)
-    return Backtest(results, panel, start, costs, every, counted, point_in_time, failures or {})
+    return Backtest(results, panel, start, costs, every, counted, point_in_time, failures or {}, findings)
 
 
 def _judged(

@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tickercast.domain.findings import LEFT_OUT, sentence
 from tickercast.domain.frequency import stamp
 from tickercast.domain.strategy import STRATEGIES, Targets
 from tickercast.domain.strategy_backtest import LEAST_BLOCKS, Backtest, Result, block_of
@@ -21,6 +22,9 @@ from tickercast.plain import first_of
 from tickercast.show import chart
 from tickercast.show.sentences import NOT_ADVICE, SIMULATED, number, symbols
 from tickercast.version import __version__
+
+_TOLD = 8
+"""Symbols whose odd bars are named."""
 
 _SIDES = "long and short positions together are worth at most the equity"
 
@@ -65,6 +69,7 @@ def notes(found: Backtest) -> Iterator[str]:
     yield from _known_later(found)
     yield from _cut_short(found)
     yield from _without_volumes(found)
+    yield from _odd_bars(found)
     by_reason: dict[str, list[str]] = {}
     for symbol, reason in found.failures.items():
         by_reason.setdefault(str(reason), []).append(symbol)
@@ -97,6 +102,16 @@ def _without_volumes(found: Backtest) -> Iterator[str]:
     elif names:
         said = "has no volumes: no order in it" if len(names) == 1 else "have no volumes: no order in them"
         yield f"{first_of(names, 8)} {said} was cut."
+
+
+def _odd_bars(found: Backtest) -> Iterator[str]:
+    """What was left out of bars or changed, of the first symbols: an account knows nothing of a bar that is missing."""
+    told = [f"{symbol}: {sentence(odd)}." for symbol, odd in found.findings.items()]
+    yield from told[:_TOLD]
+    if len(told) > _TOLD:
+        yield f"Bars of {len(told) - _TOLD:,} more symbols were left out or changed when they were read, too."
+    if any(each.check == LEFT_OUT for odd in found.findings.values() for each in odd):
+        yield "What was held through a bar that was left out counts as if that bar had never been, which may flatter."
 
 
 def _cut_short(found: Backtest) -> Iterator[str]:

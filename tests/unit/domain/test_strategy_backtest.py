@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tickercast.domain.bars import Bars
+from tickercast.domain.findings import Finding
 from tickercast.domain.signals import FIELDS, Known, Panel, Signals, panel
 from tickercast.domain.strategy import STRATEGIES, Decision, Variant, _close_before, parse, variant
 from tickercast.domain.strategy_backtest import (
@@ -411,6 +412,13 @@ def test_an_account_is_annualised_by_its_moments_a_year(series: list[Bars], a_ye
     [made] = backtest(panel(series), [parse("buy-and-hold")], FREE, start=len(panel(series)) - 10).results
     assert made.bars_a_year == pytest.approx(a_year)
     assert made.turnover == pytest.approx(made.net.traded.sum() * a_year / 10)
+
+
+def test_odd_bars_of_many_symbols_are_counted() -> None:
+    odd = {f"S{number}": [Finding(f"S{number}", "widened", "1 bar")] for number in range(10)}
+    said = list(notes(backtest(random_panel(), [parse("buy-and-hold")], FREE, findings=odd)))
+    assert "S7: widened: 1 bar." in said
+    assert said[-1] == "Bars of 2 more symbols were left out or changed when they were read, too."
 
 
 # ---------------------------------------------------------------- members

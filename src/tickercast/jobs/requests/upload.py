@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from tickercast.domain import objects
 from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import is_over
-from tickercast.domain.findings import Finding, Findings
+from tickercast.domain.findings import LEFT_OUT, Finding, Findings
 from tickercast.domain.forecast import Origin
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.price_files import to_csv, to_parquet
@@ -97,7 +97,7 @@ def _current(
         try:
             known = bars.until(as_of)
             if bars.frequency.is_daily and not is_over(symbol, known.cutoff, now):  # sources drop unfinished hours
-                unfinished[symbol] = [Finding(symbol, "left out", f"the session of {known.cutoff} had not closed")]
+                unfinished[symbol] = [Finding(symbol, LEFT_OUT, f"the session of {known.cutoff} had not closed")]
                 known = known.until(known.cutoff - _ONE_DAY)
             current.append(known)
         except Permanent as error:
