@@ -257,15 +257,20 @@ def stored_symbols(settings: Settings) -> list[str]:
     return list(ask(held, "symbols", frequency=DAILY.name)["symbol"])
 
 
+def statements() -> dict[str, str]:
+    """The statements that create the tables and views, by name, in BigQuery's dialect."""
+    from tickercast.backends.warehouse.sql import read_objects
+
+    return {made.name: made.text for made in read_objects(config.resource("sql"))}
+
+
 def statement(name: str) -> str:
-    """The statement that creates a table or view, in BigQuery's dialect.
+    """The statement that creates a table or view.
 
     Raises:
         UsageError: there is none of that name.
     """
-    from tickercast.backends.warehouse.sql import read_objects
-
-    found = {made.name: made.text for made in read_objects(config.resource("sql"))}
+    found = statements()
     if name not in found:
         close = difflib.get_close_matches(name, found, n=1)
         hint = f"Did you mean {close[0]}?" if close else "Name one of these."

@@ -27,13 +27,14 @@ from tickercast.app import App
 from tickercast.backends.warehouse import duckdb as engine
 from tickercast.backends.warehouse.bigquery import BigQueryWarehouse
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
+from tickercast.backends.warehouse.sql import REWRITTEN
 from tickercast.config import Settings
 from tickercast.domain import objects
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import LEVELS, Role
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.model_card import CHAMPION, CHAMPION_ALIAS, MODEL, Pointer, ServedModel
-from tickercast.errors import TickercastError, WarehouseUnavailable
+from tickercast.errors import TickercastError, UsageError, WarehouseUnavailable
 from tickercast.jobs.champion.decisions import Decided, carry_out, recorded_decision
 from tickercast.jobs.serving.handle_event import handle_event
 from tickercast.ports import ObjectFinalized, Warehouse
@@ -277,13 +278,13 @@ def open_old(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     if request.param == "duckdb":
         return lambda: _on_duckdb(tmp_path)
     server = request.getfixturevalue("bigquery_server")
+    return lambda: _on_bigquery(tmp_path, server)
 
-    def on_bigquery() -> Old:
-        dataset = f"d{uuid.uuid4().hex}"
-        first = BigQueryWarehouse("test-project", dataset, FIRST_EDITION, emulator=server.url)
-        return Old(tmp_path, f"bigquery://test-project/{dataset}", first, server)
 
-    return on_bigquery
+def _on_bigquery(folder: Path, server: BigQueryServer) -> Old:
+    dataset = f"d{uuid.uuid4().hex}"
+    first = BigQueryWarehouse("test-project", dataset, FIRST_EDITION, emulator=server.url)
+    return Old(folder, f"bigquery://test-project/{dataset}", first, server)
 
 
 def _on_duckdb(folder: Path) -> Old:
@@ -668,6 +669,35 @@ def test_an_upgrade_that_fails_at_each_of_its_steps_in_turn_is_finished_by_the_n
     for name, wanted in _expected(before).items():
         _assert_same_rows(_read(app, name), wanted, name)
     _assert_same_answer(app.tables.read("forecast_skill", {"role": Role.CHAMPION}), views, "forecast_skill")
+
+
+def test_an_upgrade_that_was_interrupted_is_no_empty_warehouse(
+    bigquery_server: BigQueryServer, tmp_path: Path, make_bars: Callable[..., Bars]
+) -> None:
+    """Its rows lie in tables that were renamed."""
+    old = _filled(_on_bigquery(tmp_path, bigquery_server), make_bars)
+    bigquery_server.fail("bigquery.jobs.query", *[""] * len(REWRITTEN), "accessDenied")
+    with pytest.raises(TickercastError):
+        old.app().provision()
+    bigquery_server.reset()
+    app = old.app()
+    assert {app.pending()[name] for name in REWRITTEN} == {"changed"}
+    with pytest.raises(UsageError, match=r"missing or of an earlier release\. Run `tickercast provision`"):
+        app._warehouse_says()
+    app.provision()
+    assert app._warehouse_says().endswith(" ingestions")
+
+
+def test_what_an_interrupted_upgrade_did_not_drop_is_dropped_by_the_next(
+    bigquery_server: BigQueryServer, tmp_path: Path
+) -> None:
+    old = _on_bigquery(tmp_path, bigquery_server)
+    app = old.app()
+    app.provision()
+    app.tables._maintain(f"CREATE TABLE `{app.tables._path}.prices_before` (symbol STRING)")
+    assert app.tables.pending() == {"prices": "changed"}
+    assert app.tables.provision() == ["prices"]
+    assert (app.tables.pending(), app.tables.provision()) == ({}, [])
 
 
 def test_columns_that_were_added_and_not_filled_are_filled(on_duckdb: Old) -> None:

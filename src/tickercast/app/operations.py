@@ -424,7 +424,7 @@ class Operations(Models, Events, Outlooks, Trading):
 
     def _warehouse_says(self) -> str:
         lacking = self.tables.pending()
-        if lacking.get("ingestions") == "missing":
+        if lacking == dict.fromkeys(engines.statements(), "missing"):
             return "no tables yet: the first forecast makes them"
         if lacking:
             raise UsageError(

@@ -173,7 +173,7 @@ class BigQueryWarehouse:
                     self._apply(each, names, exists=changed[each.name] == "changed", rewrites=bool(before))
             for table in before:
                 self._maintain(f"DROP TABLE IF EXISTS `{self._path}.{table}`")
-        return list(changed)
+        return list({**changed, **dict.fromkeys(table.removesuffix(BEFORE) for table in before)})
 
     def _set_aside(self, applied: dict[str, str], changed: Collection[str]) -> list[str]:
         """Rename the tables of earlier releases, so that their rows can be rewritten; returns their new names."""
@@ -182,7 +182,7 @@ class BigQueryWarehouse:
             if older and self._is_of_earlier_release(table):
                 self._maintain(f"ALTER TABLE `{self._path}.{table}` RENAME TO `{table}{BEFORE}`")
                 applied[f"{table}{BEFORE}"] = applied.pop(table)
-        return [name for name in applied if name.removesuffix(BEFORE) in REWRITTEN and name.endswith(BEFORE)]
+        return _aside(applied)
 
     def _is_of_earlier_release(self, table: str) -> bool:
         stored = self._table(table)
@@ -279,7 +279,9 @@ class BigQueryWarehouse:
     def pending(self) -> dict[str, str]:
         """The tables and views that are missing or whose file has changed."""
         with self._translated():
-            return pending(read_objects(self._sql), self._applied(), _sql_hash)
+            applied = self._applied()
+            lacking = pending(read_objects(self._sql), applied, _sql_hash)
+            return lacking | {name.removesuffix(BEFORE): "changed" for name in _aside(applied)}
 
     def compact(self, *, until: datetime | None = None) -> dict[str, int]:
         """Drop rows with a statement a table and month, which ignores rows appended meanwhile.
@@ -517,6 +519,11 @@ class _Client(bigquery.Client):
         processed = int(rows.total_bytes_processed or 0)
         traffic.queried(max(processed, _LEAST_BILLED) if processed else 0)
         return rows
+
+
+def _aside(applied: Collection[str]) -> list[str]:
+    """The tables of an earlier release whose rows are being rewritten, or were before a migration was interrupted."""
+    return [f"{table}{BEFORE}" for table in REWRITTEN if f"{table}{BEFORE}" in applied]
 
 
 def _sql_hash(found: SqlObject) -> str:
