@@ -27,7 +27,7 @@ from tests.support.warehouse_rows import append, price
 from tickercast.backends.warehouse.bigquery import BigQueryWarehouse
 from tickercast.config import resource
 from tickercast.errors import EngineUnusable, SchemaMismatch, TickercastError, UsageError, WarehouseUnavailable
-from tickercast.logs import WAITING
+from tickercast.logs import MIGRATION, WAITING
 
 INSERT = "bigquery.jobs.insert"
 QUERY = "bigquery.jobs.query"
@@ -135,13 +135,14 @@ def test_a_column_of_a_type_that_we_never_write_is_a_sentence(
         append(warehouse, "prices", [price()], "k")
 
 
-def test_provisioning_that_was_cut_off_is_finished_by_the_next(
-    open_warehouse: Callable[..., BigQueryWarehouse], bigquery_server: BigQueryServer
+def test_provisioning_that_was_cut_off_is_finished_by_the_next_and_is_no_migration(
+    open_warehouse: Callable[..., BigQueryWarehouse], bigquery_server: BigQueryServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     bigquery_server.fail("bigquery.tables.patch", "accessDenied")
     with pytest.raises(EngineUnusable):
         open_warehouse().provision()
     assert open_warehouse().provision() == ["prices", "dear"]
+    assert MIGRATION not in {record.name for record in caplog.records}
     assert open_warehouse().provision() == []
 
 

@@ -57,6 +57,7 @@ from tickercast.backends.warehouse.sql import (
     announce_migration,
     checked_query,
     column_names,
+    columns,
     drops,
     missing_columns,
     month_of,
@@ -162,7 +163,8 @@ class BigQueryWarehouse:
                 self._create_dataset()
             before = self._set_aside(applied, pending(objects, applied, _sql_hash))
             changed = pending(objects, applied, _sql_hash)
-            announce_migration(self.url, objects, changed, before)
+            older = [each for each in objects if not self._is_just_made(each, applied)]
+            announce_migration(self.url, older, changed, before)
             names = [*(each.name for each in objects), *before]
             for table in before:
                 added = additions(self._sql, table.removesuffix(BEFORE))
@@ -183,6 +185,12 @@ class BigQueryWarehouse:
                 self._maintain(f"ALTER TABLE `{self._path}.{table}` RENAME TO `{table}{BEFORE}`")
                 applied[f"{table}{BEFORE}"] = applied.pop(table)
         return _aside(applied)
+
+    def _is_just_made(self, found: SqlObject, applied: Mapping[str, str]) -> bool:
+        """Whether a table is as its file defines it, but for the label that another process is about to set."""
+        if found.is_view or applied.get(found.name) != "":
+            return False
+        return {field.name for field in self._table(found.name).schema} == {one.name for one in columns(found)}
 
     def _is_of_earlier_release(self, table: str) -> bool:
         stored = self._table(table)
