@@ -128,6 +128,64 @@ gcp.storage.BucketObject(
     opts=pulumi.ResourceOptions(ignore_changes=["source"]),  # who runs the service edits it there
 )
 
+# Google creates its own agents on the first request for them.
+eventarc_agent, pubsub_agent = (
+    gcp.projects.ServiceIdentity(f"{name}-agent", project=project, service=f"{name}.googleapis.com", opts=enabled)
+    for name in ("eventarc", "pubsub")
+)
+agents = {
+    "storage-agent": gcp.storage.get_project_service_account_output(
+        project=project, opts=pulumi.InvokeOutputOptions(depends_on=services)
+    ).email_address,
+    "pubsub-agent": pubsub_agent.email,
+}
+
+
+def member(who: str) -> pulumi.Input[str]:
+    """The IAM member of a name in permissions.tsv."""
+    email = agents[who] if who in agents else accounts[who].email
+    return pulumi.Output.concat("serviceAccount:", email)
+
+
+def only(name: str) -> dict[str, str] | None:
+    """The condition of a grant."""
+    prefixes = {
+        "quarantine": f"projects/_/buckets/{bucket_name('data')}/objects/quarantine/",
+        "sources": f"projects/_/buckets/gcf-v2-sources-{number}-",
+    }
+    return {"title": name, "expression": f'resource.name.startsWith("{prefixes[name]}")'} if name in prefixes else None
+
+
+def grant(row: dict[str, str]) -> pulumi.Resource:
+    """One row of permissions.tsv."""
+    who, on = row["who"], row["on"]
+    name = "-".join([who, row["role"].rpartition("/")[2], on, row["condition"]]).removesuffix("--")
+    given: dict[str, Any] = {"role": row["role"], "member": member(who)}
+    here = {"project": project, "location": region}
+    match on:
+        case "project":
+            return gcp.projects.IAMMember(name, project=project, condition=only(row["condition"]), **given)
+        case "data" | "models" | "builds":
+            return gcp.storage.BucketIAMMember(name, bucket=buckets[on].name, condition=only(row["condition"]), **given)
+        case "dataset":
+            return gcp.bigquery.DatasetIamMember(name, project=project, dataset_id=dataset.dataset_id, **given)
+        case "function":
+            return gcp.cloudrunv2.ServiceIamMember(name, name=function.name, **here, **given)
+        case "daily" | "watch":
+            return gcp.cloudrunv2.JobIamMember(name, name=jobs[on].name, **here, **given)
+        case "dead-letter":
+            return gcp.pubsub.TopicIAMMember(name, project=project, topic=dead_letter.name, **given)
+        case "subscription":
+            return gcp.pubsub.SubscriptionIAMMember(name, project=project, subscription=subscription, **given)
+        case unknown:
+            raise ValueError(f"permissions.tsv names {unknown}, which this program does not make")
+
+
+LATER = ("function", "subscription", "daily", "watch")
+"""What is made after the grants on everything else, which its build, its trigger and its first run need."""
+
+prepared = [eventarc_agent, *(grant(row) for row in rows("permissions") if row["on"] not in LATER)]
+
 engines = {
     "TICKERCAST_BUCKET": f"gs://{bucket_name('data')}",
     "TICKERCAST_MODEL_BUCKET": f"gs://{bucket_name('models')}",
@@ -170,7 +228,12 @@ function = gcp.cloudfunctionsv2.Function(
         "retry_policy": "RETRY_POLICY_RETRY",
         "service_account_email": accounts["trigger"].email,
     },
+    opts=pulumi.ResourceOptions(depends_on=prepared),
 )
+# Eventarc makes the subscription of the trigger that the function's deployment makes, and chooses both names.
+trigger = gcp.eventarc.Trigger.get("trigger", function.event_trigger.trigger)
+subscription = trigger.transport.pubsub.subscription.apply(lambda path: path.rpartition("/")[2])
+pulumi.export("subscription", subscription)
 
 watchlist = f"gs://{bucket_name('data')}/watchlist.txt"
 COMMANDS = {
@@ -208,6 +271,7 @@ jobs = {
                 ],
             },
         },
+        opts=pulumi.ResourceOptions(depends_on=prepared),
     )
     for name, (arguments, cpu, memory, timeout, retries) in COMMANDS.items()
 }
@@ -271,49 +335,6 @@ for name in ("function", "dead-letter", "day", "watch"):
     )
 
 
-def member(who: str) -> pulumi.Input[str]:
-    """The IAM member of a name in permissions.tsv."""
-    agents = {"storage-agent": "gs-project-accounts", "pubsub-agent": "gcp-sa-pubsub"}
-    if who in agents:
-        return f"serviceAccount:service-{number}@{agents[who]}.iam.gserviceaccount.com"
-    return accounts[who].email.apply(lambda email: f"serviceAccount:{email}")
-
-
-def only(name: str) -> dict[str, str] | None:
-    """The condition of a grant."""
-    prefixes = {
-        "quarantine": f"projects/_/buckets/{bucket_name('data')}/objects/quarantine/",
-        "sources": f"projects/_/buckets/gcf-v2-sources-{number}-",
-    }
-    return {"title": name, "expression": f'resource.name.startsWith("{prefixes[name]}")'} if name in prefixes else None
-
-
-def grant(row: dict[str, str]) -> None:
-    """One row of permissions.tsv."""
-    who, on = row["who"], row["on"]
-    name = "-".join([who, row["role"].rpartition("/")[2], on, row["condition"]]).removesuffix("--")
-    given: dict[str, Any] = {"role": row["role"], "member": member(who)}
-    here = {"project": project, "location": region}
-    match on:
-        case "project":
-            gcp.projects.IAMMember(name, project=project, condition=only(row["condition"]), **given)
-        case "data" | "models" | "builds":
-            gcp.storage.BucketIAMMember(name, bucket=buckets[on].name, condition=only(row["condition"]), **given)
-        case "dataset":
-            gcp.bigquery.DatasetIamMember(name, project=project, dataset_id=dataset.dataset_id, **given)
-        case "function":
-            gcp.cloudrunv2.ServiceIamMember(name, name=function.name, **here, **given)
-        case "daily" | "watch":
-            gcp.cloudrunv2.JobIamMember(name, name=jobs[on].name, **here, **given)
-        case "dead-letter":
-            gcp.pubsub.TopicIAMMember(name, project=project, topic=dead_letter.name, **given)
-        case "subscription":
-            trigger = function.event_trigger.trigger
-            subscription = trigger.apply(lambda path: f"eventarc-{region}-{path.rpartition('/')[2]}-sub-001")
-            gcp.pubsub.SubscriptionIAMMember(name, project=project, subscription=subscription, **given)
-        case unknown:
-            raise ValueError(f"permissions.tsv names {unknown}, which this program does not make")
-
-
 for permission in rows("permissions"):
-    grant(permission)
+    if permission["on"] in LATER:
+        grant(permission)

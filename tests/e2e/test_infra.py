@@ -186,5 +186,23 @@ def test_the_program_grants_what_the_table_of_permissions_says(program: list[dic
     assert sorted(granted) == sorted(wanted)
 
 
+def test_the_function_and_the_jobs_come_after_the_agents_and_grants_that_they_need(
+    program: list[dict[str, Any]],
+) -> None:
+    """Its build, its trigger and its first run need them, and Google makes its agents on request only."""
+    later = ("function", "subscription", "daily", "watch")
+    grants = [one["name"] for one in program if one["type"].lower().endswith("iammember")]
+    early = {name for name in grants if name.rpartition("-")[2] not in later} | {"eventarc-agent"}
+    waits = {one["name"]: set(one["after"]) for one in program if not one["type"].endswith("IAMMember")}
+    assert len(early) > 10
+    for name in ("function", "job-daily", "job-watch"):
+        assert early <= waits[name], name
+
+
+def test_the_subscription_is_the_one_that_the_trigger_names(program: list[dict[str, Any]]) -> None:
+    [named] = [one["inputs"]["subscription"] for one in program if one["type"].endswith(":SubscriptionIAMMember")]
+    assert named == "eventarc-europe-west3-tickercast-forecast-123456-sub-567"
+
+
 def test_every_resource_says_why_it_is_there() -> None:
     assert all(row["why"] for row in LISTED)

@@ -54,7 +54,7 @@ def changes(project: Deployment, set_up: str) -> list[Call]:
 
 def resources() -> dict[str, str]:
     """What a word of permissions.tsv is called in Google Cloud."""
-    subscription = "eventarc-europe-west3-tickercast-forecast-123456-sub-001"
+    subscription = "eventarc-europe-west3-tickercast-forecast-123456-sub-567"
     here = "projects/my-project/locations/europe-west3"
     accounts = ("trigger", "runtime", "trainer", "builder", "scheduler", "mlflow", "dashboard", "api")
     secrets = ("alert-urls", "digest-urls", "mlflow-database", "mlflow-password", "mlflow-key")

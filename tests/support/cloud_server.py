@@ -364,7 +364,7 @@ def _deployed(cloud: CloudServer, name: str, body: Mapping[str, Any]) -> Any:
     """The platform makes a trigger, its subscription and a service for a function."""
     short = name.rpartition("/")[2]
     trigger = f"projects/{cloud.project}/locations/{body['eventTrigger']['triggerRegion']}/triggers/{short}-123456"
-    subscription = f"projects/{cloud.project}/subscriptions/eventarc-{cloud.region}-{short}-123456-sub-001"
+    subscription = f"projects/{cloud.project}/subscriptions/eventarc-{cloud.region}-{short}-123456-sub-567"
     made = copy.deepcopy(dict(body)) | {"name": name, "state": "ACTIVE", "environment": "GEN_2"}
     made["eventTrigger"]["trigger"] = trigger
     made["serviceConfig"] |= {"service": f"projects/{cloud.project}/locations/{cloud.region}/services/{short}"}
