@@ -24,6 +24,12 @@ has_login() { command -v gcloud >/dev/null && command -v bq >/dev/null && "${g[@
 
 known() { grep --quiet --line-regexp --fixed-strings -- "$1" "$state/facts"; }
 
+# forget FACT: it was listed, and a step of this run undoes it.
+forget() {
+  grep --invert-match --line-regexp --fixed-strings -- "$1" "$state/facts" >"$state/kept" || true
+  mv "$state/kept" "$state/facts"
+}
+
 # The rest of the first fact that begins with these words.
 fact_value() { sed -n "s/^$1 //p" "$state/facts" | head -n 1; }
 

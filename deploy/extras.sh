@@ -82,12 +82,14 @@ deploy_dashboard() {
     deploy dashboard dashboard_settings -- beta run deploy tickercast-dashboard
 }
 
-# Whoever may reach it needs a token of its own as well.
+# Whoever may reach it needs a token of its own as well. --no-allow-unauthenticated takes allUsers their permission.
 api_settings() {
+  local open=--no-allow-unauthenticated
+  [ "$with_api" != allUsers ] || open=--allow-unauthenticated
   cat <<SETTINGS
 --region=$region
 --service-account=$(account api)
---no-allow-unauthenticated
+$open
 --port=8080
 --set-env-vars=TICKERCAST_BUCKET=gs://$data_bucket
 --set-env-vars=TICKERCAST_MODEL_BUCKET=gs://$models_bucket

@@ -2,6 +2,8 @@
 # Sourced by setup.sh: the steps that create the service, in stages; steps of the same stage are independent.
 
 make_steps() {
+  # a deployment makes the function's service anew, without what an earlier run has changed of it
+  known "deployed $function $source_label" || forget "cpu-boost $function"
   stage "services"
   enable_services
   stage "accounts, buckets, dataset, topic, images' repository, secrets"

@@ -375,6 +375,20 @@ def test_everything_that_can_be_asked_for_is_made_once_and_taken_down(tmp_path: 
         project.close()
 
 
+def test_a_new_deployment_keeps_what_it_would_undo(project: Deployment, set_up: str) -> None:
+    options = ["--max-file-mb", "24", "--with-api", "allUsers"]
+    here, services = "projects/my-project/locations/europe-west3/services", "namespaces/my-project/services"
+    done = project.run("cloud", *WHERE, *options)
+    assert (done.returncode, done.stderr, project.refused) == (0, "", [])
+    template = project.cloud.kept[f"{services}/tickercast-forecast"]["spec"]["template"]
+    assert template["metadata"]["annotations"]["run.googleapis.com/startup-cpu-boost"].lower() == "true"
+    del project.cloud.kept[f"{services}/tickercast-api"]["metadata"]["labels"]["tickercast-settings"]
+    again = project.run("cloud", *WHERE, *options)
+    assert "1 changes were made" in again.stdout, again.stderr
+    assert ("allUsers", "roles/run.invoker", f"{here}/tickercast-api", "-") in project.cloud.grants()
+    assert "nothing to do" in project.run("cloud", *WHERE, *options).stdout
+
+
 def test_destroy_asks_first_and_takes_everything_down_but_the_data(project: Deployment, set_up: str) -> None:
     refused = project.run("destroy", *WHERE, said="no\n")
     assert (refused.returncode, "Nothing was changed" in refused.stderr) == (2, True)

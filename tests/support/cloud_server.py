@@ -398,6 +398,7 @@ def _drop_function(cloud: CloudServer, call: Call) -> Any:
 def _replace_service(cloud: CloudServer, call: Call) -> Any:
     service = cloud.get(call.named["name"])
     service["spec"] = call.body["spec"]
+    service["metadata"]["labels"] = call.body["metadata"].get("labels", {})
     return service
 
 
