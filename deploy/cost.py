@@ -141,7 +141,7 @@ def usage(plan: Plan, figures: Mapping[str, Figure]) -> dict[str, float]:
         "messages": files * 2 * 2048 / 2**40,
         "logs": plan.symbols * values["log_kb_a_symbol"] * 1e3 * _SESSIONS / _GIB,
         "images": values["image_gb"] * (1 + plan.with_mlflow + plan.with_dashboard + plan.with_api),
-        "conditions": 4,
+        "conditions": 4 + bool(plan.coins),
     }
     return used | ({"database": 1.0} if plan.with_mlflow else {})
 

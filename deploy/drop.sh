@@ -20,6 +20,7 @@ drop_steps() {
   drop_alert "tickercast: the function fails"
   drop_alert "tickercast: events are put aside"
   drop_alert "tickercast: the day has failed"
+  drop_alert "tickercast: the hour has failed"
   drop_alert "tickercast: nothing arrived on a trading day"
   drop "budget-name $(fact_value budget-name)" "budget tickercast" "${g[@]}" billing budgets delete "$(fact_value budget-name)"
   stage "what was put aside, images, secrets, and permissions"

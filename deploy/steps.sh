@@ -45,6 +45,7 @@ make_steps() {
   make_alert function "tickercast: the function fails"
   make_alert dead-letter "tickercast: events are put aside"
   make_alert day "tickercast: the day has failed"
+  if wanted hourly; then make_alert hour "tickercast: the hour has failed"; fi
   make_alert watch "tickercast: nothing arrived on a trading day"
   if wanted budget; then make_budget; fi
 }

@@ -250,6 +250,10 @@ def job(changes: list[Call], name: str) -> dict[str, Any]:
     return made["spec"]["template"]["spec"]["template"]["spec"]
 
 
+def alerts(changes: list[Call]) -> list[Any]:
+    return [call.body["conditions"] for call in changes if call.method == "monitoring.projects.alertPolicies.create"]
+
+
 def _is(call: Call, name: str) -> bool:
     return bool(call.body["metadata"]["name"] == name)
 
@@ -335,6 +339,7 @@ def test_everything_that_can_be_asked_for_is_made_once_and_taken_down(tmp_path: 
         [hour] = job(project.cloud.changes, "tickercast-hourly")["containers"]
         assert hour["args"] == ["hourly", "BTCUSDT", "ETHUSDT", "--wait=120"]
         schedules = "cloudscheduler.projects.locations.jobs.create"
+        assert any("tickercast-hourly" in str(filters) for filters in alerts(project.cloud.changes))
         [each] = [
             call.body
             for call in project.cloud.changes
