@@ -71,12 +71,13 @@ def test_three_years_that_held_seven_in_ten_are_flagged_and_the_right_ones_and_f
     assert found["NVDA"].coverage_80 == pytest.approx(0.69, abs=0.02)
     assert found["NVDA"].coverage_80_hi < 0.8
     assert found["MSFT"].coverage_80_lo < 0.8 < found["MSFT"].coverage_80_hi
+    assert {symbol: row.blocks for symbol, row in found.items()} == {"NVDA": 39, "MSFT": 39, "NEW": 3}
     assert [row.symbol for row in calibrations(place.warehouse, ["MSFT"])] == ["MSFT"]
     assert calibrations(place.warehouse, []) == []
 
 
 @pytest.mark.parametrize(("watchlist", "flagged"), [(None, ["NVDA"]), (["MSFT"], []), (["NVDA"], ["NVDA"])])
-def test_alerts_name_the_symbol_since_when_and_what_to_do(
+def test_alerts_name_the_symbol_over_how_long_and_what_to_do(
     place: Place, watchlist: list[str] | None, flagged: list[str]
 ) -> None:
     facts = gather_facts(
@@ -88,7 +89,10 @@ def test_alerts_name_the_symbol_since_when_and_what_to_do(
     )
     found = [alert for alert in open_alerts(facts) if alert.kind == "calibration"]
     assert [alert.title for alert in found] == [f"The 80% intervals of {symbol} are too narrow" for symbol in flagged]
-    assert all("Since 20" in alert.text and "Read them as" in alert.text for alert in found)
+    assert all(
+        alert.text.startswith("They held ") and " of 28 days" in alert.text and "Read them as" in alert.text
+        for alert in found
+    )
 
 
 def test_the_command_shows_flagged_symbols_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,9 +110,9 @@ def test_the_command_shows_flagged_symbols_first(tmp_path: Path, monkeypatch: py
     assert [words[0] for words in lines if words and words[0] in ("NVDA", "MSFT", "NEW")] == ["NVDA", "MSFT", "NEW"]
     assert "1 of 3 symbols flagged; chance alone would flag up to 0.1." in shown.output
     as_json = json.loads(runner.invoke(app, ["calibration", "NEW", "--json"]).stdout)
-    assert [(row["symbol"], row["coverage_80_lo"], row["calibration"]) for row in as_json] == [
-        ("NEW", None, "too early")
-    ]
+    names = ("symbol", "coverage_80_lo", "blocks", "calibration")
+    assert [[row.get(name) for name in names] for row in as_json] == [["NEW", None, 3, "too early"]]
+    assert not {"since", "through"} & set(as_json[0]), "a block begins before the first cutoff in it"
     unknown = runner.invoke(app, ["calibration", "ABCD"])
     assert unknown.exit_code == 1
     assert "ABCD has no record of days: none of its forecasts that count has come true." in unknown.output

@@ -117,7 +117,7 @@ def test_the_page_of_a_symbol_says_how_current_its_forecast_is(opened: Open) -> 
 def test_intervals_that_have_not_held_are_flagged(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     from tickercast.dashboard import state
 
-    flagged = Calibration("MSFT", 7430, 0.69, 0.64, 0.74, 39, date(2021, 1, 4), date(2023, 12, 31), NARROW)
+    flagged = Calibration("MSFT", 7430, 0.69, 0.64, 0.74, 39, NARROW)
 
     def found(symbols: Sequence[str] | None, frequency: Frequency) -> list[Calibration]:
         return [flagged] if symbols is None or "MSFT" in symbols else []

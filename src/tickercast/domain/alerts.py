@@ -503,9 +503,9 @@ def _of_coverage(found: Coverage) -> Alert:
 def _of_calibration(found: Calibration) -> Alert:
     is_narrow = found.calibration == NARROW
     text = (
-        f"Since {found.since} they held {found.coverage_80:.0%} ({found.coverage_80_lo:.0%} to "
-        f"{found.coverage_80_hi:.0%}) of {found.n:,} closes, and 80% was stated. Read them as {found.coverage_80:.0%} "
-        f"intervals; the daily run {'widens' if is_narrow else 'narrows'} later ones by what earlier ones held. "
+        f"They held {found.coverage_80:.0%} ({found.coverage_80_lo:.0%} to {found.coverage_80_hi:.0%}) of "
+        f"{found.closes}, and 80% was stated. Read them as {found.coverage_80:.0%} intervals; the daily run "
+        f"{'widens' if is_narrow else 'narrows'} later ones by what earlier ones held. "
         f"tickercast calibration {found.symbol} shows it."
     )
     title = f"The 80% intervals of {found.symbol} are {found.calibration}"

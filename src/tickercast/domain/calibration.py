@@ -1,12 +1,13 @@
 """Whether the 80% intervals of a symbol hold what they state; the view `calibration` decides it.
 
->>> row = Calibration("NVDA", 7_430, 0.69, 0.64, 0.74, 39, date(2021, 1, 4), date(2023, 12, 31), NARROW)
+>>> row = Calibration("NVDA", 7_430, 0.69, 0.64, 0.74, 39, NARROW)
 >>> row.flagged
 True
+>>> row.closes
+'7,430 closes in 39 blocks of 28 days'
 """
 
 from dataclasses import dataclass
-from datetime import date
 
 NARROW, WIDE, AS_STATED, TOO_EARLY = "too narrow", "too wide", "as stated", "too early"
 
@@ -21,9 +22,7 @@ class Calibration:
         coverage_80: the share of them inside.
         coverage_80_lo: the lower end of its 95% interval; NaN where it is too early.
         coverage_80_hi: the upper end.
-        blocks: of 28 days that these lie in.
-        since: the first day of the first block.
-        through: the last day of the last block.
+        blocks: of 28 days of cutoffs that these are from.
         calibration: `too narrow`, `too wide`, `as stated` or `too early`.
     """
 
@@ -33,11 +32,14 @@ class Calibration:
     coverage_80_lo: float
     coverage_80_hi: float
     blocks: int
-    since: date
-    through: date
     calibration: str
 
     @property
     def flagged(self) -> bool:
         """Whether the intervals are shown to be too narrow or too wide."""
         return self.calibration in (NARROW, WIDE)
+
+    @property
+    def closes(self) -> str:
+        """How many closes were counted and over how long; a block begins before the first cutoff in it."""
+        return f"{self.n:,} closes in {self.blocks} block{'s' * (self.blocks != 1)} of 28 days"

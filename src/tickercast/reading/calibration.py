@@ -8,7 +8,7 @@ from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.ports import Warehouse
 
-_COLUMNS = ("symbol", "n", "coverage_80", "coverage_80_lo", "coverage_80_hi", "blocks", "since", "through")
+_COLUMNS = ("symbol", "n", "coverage_80", "coverage_80_lo", "coverage_80_hi", "blocks")
 
 
 def calibrations(
@@ -29,7 +29,7 @@ def calibrations(
         where["symbol"] = list(symbols)
     if symbols == []:
         return []
-    found = warehouse.read("calibration", where, [*_COLUMNS, "calibration"])
+    found = warehouse.read("calibration", where, [*_COLUMNS, "through", "calibration"])
     newest = found.sort_values(["symbol", "through", "n"]).drop_duplicates("symbol", keep="last")
     return [
         Calibration(
@@ -39,8 +39,6 @@ def calibrations(
             coverage_80_lo=float(row["coverage_80_lo"]),
             coverage_80_hi=float(row["coverage_80_hi"]),
             blocks=int(row["blocks"]),
-            since=row["since"].date(),
-            through=row["through"].date(),
             calibration=row["calibration"],
         )
         for row in newest.to_dict("records")

@@ -17,25 +17,22 @@ _BY_CHANCE = 0.06  # of symbols whose intervals are right, that are flagged afte
 def sentence(found: Calibration) -> str:
     """How the 80% intervals of a symbol have held.
 
-    >>> from datetime import date
-    >>> ends = date(2021, 1, 4), date(2023, 12, 31)
-    >>> sentence(Calibration("NVDA", 7_430, 0.69, 0.64, 0.74, 39, *ends, "too narrow"))
-    'too narrow: the 80% intervals held 69% (64% to 74%) of 7,430 closes since 2021-01-04'
+    >>> sentence(Calibration("NVDA", 7_430, 0.69, 0.64, 0.74, 39, "too narrow"))
+    'too narrow: the 80% intervals held 69% (64% to 74%) of 7,430 closes in 39 blocks of 28 days'
     """
-    held = f"the 80% intervals held {found.coverage_80:.0%}{_ends(found)} of {found.n:,} closes since {found.since}"
-    return f"{found.calibration}: {held}"
+    return f"{found.calibration}: the 80% intervals held {found.coverage_80:.0%}{_ends(found)} of {found.closes}"
 
 
 def calibration_table(rows: Sequence[Calibration]) -> RenderableType:
     """One row a symbol, those that are flagged first; then how many chance alone would flag."""
     table = Table()
-    for heading in ("symbol", "held", "95% interval", "closes", "since", "80% intervals"):
+    for heading in ("symbol", "held", "95% interval", "closes", "28-day blocks", "80% intervals"):
         left = heading in ("symbol", "80% intervals")
         table.add_column(heading, justify="left" if left else "right", no_wrap=True)
     for row in sorted(rows, key=lambda row: (not row.flagged, row.symbol)):
         verdict = Text(row.calibration, style="yellow" if row.flagged else "")
         ends = _ends(row).strip(" ()") or "–"
-        table.add_row(row.symbol, f"{row.coverage_80:.0%}", ends, f"{row.n:,}", str(row.since), verdict)
+        table.add_row(row.symbol, f"{row.coverage_80:.0%}", ends, f"{row.n:,}", str(row.blocks), verdict)
     return Group(table, Text(among(rows)))
 
 
@@ -49,13 +46,7 @@ def among(rows: Sequence[Calibration]) -> str:
 
 def calibration_json(rows: Sequence[Calibration]) -> list[dict[str, Any]]:
     """The same, in a stable machine-readable form: shares are null where it is too early for an interval."""
-    return [
-        {
-            name: value.isoformat() if name in ("since", "through") else None if value != value else value
-            for name, value in asdict(row).items()
-        }
-        for row in rows
-    ]
+    return [{name: None if value != value else value for name, value in asdict(row).items()} for row in rows]
 
 
 def _ends(found: Calibration) -> str:

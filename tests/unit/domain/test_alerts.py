@@ -27,7 +27,7 @@ from tickercast.domain.frequency import HOURLY
 DAY = date(2023, 7, 21)
 DRIFT = Drift("input", DAY, n=10, n_drifted=5, furthest="sigma_20", score=0.3, threshold=0.1, report="drift/x.html")
 COVERAGE = Coverage(100, 0.69, date(2023, 1, 3), DAY)
-NARROW = Calibration("NVDA", 7_430, 0.69, 0.64, 0.74, 39, date(2020, 7, 27), DAY, "too narrow")
+NARROW = Calibration("NVDA", 7_430, 0.69, 0.64, 0.74, 39, "too narrow")
 ANOMALY = Anomaly("MSFT", DAY, 100.0, 91.0, 96.0, 104.0, -4.4, -1.2)
 STALE = Stale("MSFT", DAY, date(2023, 7, 20), 1)
 EVERYTHING = Facts(
@@ -74,11 +74,11 @@ def test_nothing_wrong_opens_nothing() -> None:
     assert keys(Facts()) == []
 
 
-def test_a_symbol_whose_intervals_held_too_little_says_since_when_and_what_to_do() -> None:
+def test_a_symbol_whose_intervals_held_too_little_says_over_how_long_and_what_to_do() -> None:
     [alert] = open_alerts(Facts(calibration=[NARROW, replace(NARROW, symbol="MSFT", calibration="as stated")]))
     assert alert.title == "The 80% intervals of NVDA are too narrow"
     assert alert.text.startswith(
-        "Since 2020-07-27 they held 69% (64% to 74%) of 7,430 closes, and 80% was stated. Read "
+        "They held 69% (64% to 74%) of 7,430 closes in 39 blocks of 28 days, and 80% was stated. Read "
     )
     assert "tickercast calibration NVDA" in message(changes([alert], {}, {"calibration"})).text
 
