@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+import botocore.loaders
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -480,6 +481,7 @@ class S3ObjectStore:
 
     def _client(self) -> Any:
         session = botocore.session.Session()
+        session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
         region = self._region or session.get_config_variable("region") or _REGION
         config = Config(
             connect_timeout=min(10.0, self._patience_s),
@@ -504,6 +506,12 @@ class S3ObjectStore:
 
     def _translated(self, name: str, generation: str | None = None) -> AbstractContextManager[None]:
         return translated(self.url, f"{name} at generation {generation}" if generation else name)
+
+
+@functools.cache
+def _loader(path: str | None) -> botocore.loaders.Loader:
+    """The reader of boto's descriptions of S3, which every client would parse anew."""
+    return botocore.loaders.create_loader(path)
 
 
 def _condition(replaced: _Version | None) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import lru_cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -388,6 +389,7 @@ def checked_query(text: str) -> str:
 _ANSI_CODES = re.compile(r"\x1b\[\d+m")  # the parser underlines errors for a terminal
 
 
+@lru_cache(maxsize=256)
 def to_duckdb(text: str) -> str:
     """Translate a statement of BigQuery's dialect to DuckDB's.
 
