@@ -20,7 +20,6 @@ from sqlglot import expressions
 from tests.support import directions
 
 from tickercast import engines
-from tickercast.backends.warehouse import sql
 from tickercast.backends.warehouse.sql import (
     BEFORE,
     REWRITTEN,
@@ -32,13 +31,13 @@ from tickercast.backends.warehouse.sql import (
     read_migration,
     read_objects,
     read_rewrites,
+    to_duckdb,
     what_remains,
 )
 from tickercast.config import resource
 from tickercast.domain import calendar
 from tickercast.domain.scores import BLOCK_DAYS, SUMS, addends
 
-to_duckdb = functools.cache(sql.to_duckdb)
 SQL = resource("sql")
 OBJECTS = {found.name: found for found in read_objects(SQL)}
 VIEWS = [name for name, found in OBJECTS.items() if found.is_view]
