@@ -122,6 +122,15 @@ def verified_address(claims: Mapping[str, Any]) -> str:
 
 
 def name_of(claims: Mapping[str, Any]) -> str:
-    """What to call the person of some claims."""
-    names = (claims.get(name) for name in ("email", "preferred_username", "name", "sub"))
-    return shown(next((str(name) for name in names if name), "somebody"), _LONGEST_NAME)
+    """What to call the person of some claims: a verified address, or what they call themselves, which others may too.
+
+    >>> name_of({"sub": "1", "email": "Ann@example.org", "email_verified": True})
+    'Ann@example.org'
+    >>> name_of({"sub": "1", "email": "ann@example.org"})
+    'ann@example.org (not verified; sub 1)'
+    """
+    if verified_address(claims):
+        return shown(str(claims["email"]).strip(), _LONGEST_NAME)
+    names = (claims.get(name) for name in ("preferred_username", "name", "email"))
+    said = shown(next((str(name) for name in names if name), "somebody"), _LONGEST_NAME)
+    return f"{said} (not verified; sub {shown(claims.get('sub'), _LONGEST_NAME)})"

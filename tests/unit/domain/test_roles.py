@@ -36,7 +36,14 @@ def test_a_role_needs_a_verified_address_or_a_claim(claims: dict[str, Any], role
 def test_everybody_may_look_where_the_list_says_so() -> None:
     found = People(parse_rules("*"), ()).visitor({"sub": "17", "email": "bob@example.org", "email_verified": False})
     assert found
-    assert (found.role, found.name, found.address) == (Role.VIEWER, "bob@example.org", "")
+    assert (found.role, found.name, found.address) == (Role.VIEWER, "bob@example.org (not verified; sub 17)", "")
+
+
+@pytest.mark.parametrize("said", [{"email": "boss@example.org", "email_verified": False}, {"name": "boss@example.org"}])
+def test_nobody_goes_by_an_address_that_the_provider_has_not_verified(said: dict[str, Any]) -> None:
+    found = PEOPLE.visitor({"sub": "mallory", "groups": ["desk"], **said})
+    assert found
+    assert (found.name, found.address) == ("boss@example.org (not verified; sub mallory)", "")
 
 
 @pytest.mark.parametrize(
