@@ -16,7 +16,7 @@ from tickercast import config
 from tickercast.cli import app
 from tickercast.config import Settings
 from tickercast.dashboard import launch
-from tickercast.dashboard.sign_in import SignIn
+from tickercast.dashboard.sign_in import SignIn, sign_in_of
 from tickercast.errors import AccessDenied, Transient, UsageError
 
 pytest.importorskip("streamlit")
@@ -65,6 +65,25 @@ def test_an_address_that_others_reach_needs_a_login(workspace: Path, host: str) 
         ({"oidc_issuer": "http://login.example"}, "https://HOST was needed"),
         ({"dashboard_url": "http://forecasts.example.org"}, "https://HOST was needed"),
         ({"dashboard_url": "https://example.org/forecasts"}, "without a path was needed"),
+        *[
+            ({"dashboard_url": url}, "TICKERCAST_DASHBOARD_URL is .* https://HOST was needed, without a user")
+            for url in (
+                "https://",
+                "h.example",
+                "https://h.example?x=1",
+                "https://h.example#a",
+                "https://h.example?",
+                "https://u:pw@h.example",
+                "https://h.example:0",
+                "https://h.example:http",
+                "https://h.example:99999",
+                "https://h example",
+                "https://[::1",
+                "https://b\u00fccher.example",
+            )
+        ],
+        ({"oidc_issuer": "https://"}, "TICKERCAST_OIDC_ISSUER is .* https://HOST was needed, without a user"),
+        ({"oidc_issuer": "https://u:pw@h.example"}, r"TICKERCAST_OIDC_ISSUER is https://\*\*\*@h.example: "),
         ({"dashboard_viewers": ""}, "Nobody may open the dashboard"),
         ({"dashboard_viewers": "bob"}, "'bob' names nobody"),
         ({"dashboard_operators": "*"}, "whoever signs in could make tokens"),
@@ -76,6 +95,21 @@ def test_a_login_that_is_half_set_is_refused_before_the_port_is_opened(changes: 
     pytest.importorskip("authlib")
     with pytest.raises(UsageError, match=said):
         launch.require(Settings(**{**LOGIN, **changes}), "0.0.0.0", free_port())
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("https://Forecasts.Example.org:443/", "https://forecasts.example.org"),
+        ("https://forecasts.example.org:8443", "https://forecasts.example.org:8443"),
+        ("http://localhost:80", "http://localhost"),
+    ],
+)
+def test_the_address_is_taken_as_a_browser_writes_it(given: str, url: str) -> None:
+    pytest.importorskip("authlib")
+    found = sign_in_of(Settings(**{**LOGIN, "dashboard_url": given}), 8501)
+    assert found
+    assert found.url == url
 
 
 def test_a_login_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

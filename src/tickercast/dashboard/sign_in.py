@@ -8,8 +8,9 @@ import hashlib
 import hmac
 import importlib.util
 import json
+import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import requests
 
@@ -18,6 +19,7 @@ from tickercast.config import Settings
 from tickercast.domain.roles import People, parse_rules
 from tickercast.domain.text import one_line, shown
 from tickercast.errors import UsageError
+from tickercast.plain import without_secrets
 
 CALLBACK = "/oauth2callback"
 """Where the provider sends people back to; it has to know the whole address."""
@@ -25,6 +27,7 @@ CALLBACK = "/oauth2callback"
 _METADATA = "/.well-known/openid-configuration"
 _NEEDED_OF_PROVIDER = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 _TIMEOUT_S = 10.0
+_LETTERS = re.ASCII | re.IGNORECASE
 
 
 @dataclass(frozen=True)
@@ -113,13 +116,8 @@ def sign_in_of(settings: Settings, port: int) -> SignIn | None:
         raise UsageError(
             "The login's settings hold letters that cannot be printed: plain text was needed. Correct them."
         )
-    url = settings.dashboard_url.rstrip("/") or f"http://localhost:{port}"
-    for name, value in (("TICKERCAST_OIDC_ISSUER", settings.oidc_issuer), ("TICKERCAST_DASHBOARD_URL", url)):
-        _check(name, value)
-    if urlsplit(url).path:
-        raise UsageError(
-            f"TICKERCAST_DASHBOARD_URL is {url}: an address without a path was needed, such as https://HOST."
-        )
+    _check("TICKERCAST_OIDC_ISSUER", settings.oidc_issuer)
+    url = _origin(settings.dashboard_url.rstrip("/") or f"http://localhost:{port}")
     if not importlib.util.find_spec("authlib"):
         raise UsageError(
             "A login needs authlib, which is not installed. Run `make setup-dev`, or `pip install "
@@ -158,10 +156,35 @@ def check_people(settings: Settings) -> None:
         )
 
 
-def _check(name: str, value: str) -> None:
-    parts = urlsplit(value)
+def _origin(url: str) -> str:
+    """The dashboard's address as browsers write it; the cookies of a login count for nothing else."""
+    parts = _check("TICKERCAST_DASHBOARD_URL", url)
+    if parts.path:
+        raise UsageError(
+            f"TICKERCAST_DASHBOARD_URL is {url}: an address without a path was needed, such as https://HOST."
+        )
+    usual = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(f':{usual}')}"
+
+
+def _check(name: str, value: str) -> SplitResult:
+    """The parts of an address.
+
+    Raises:
+        UsageError: it is none, has more than a host, a port and a path, or others could read what is sent to it.
+    """
+    try:
+        parts = urlsplit(value)
+        is_plain = parts.port != 0 and re.fullmatch(r"[\w.-]+(:\d+)?|\[[\da-f:]+\](:\d+)?", parts.netloc, _LETTERS)
+    except ValueError:
+        is_plain = None
+    if not is_plain or set("?# ") & set(value):
+        raise UsageError(
+            f"{name} is {without_secrets(value)}: https://HOST was needed, without a user, `?` or `#`. Correct it."
+        )
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in callers.OWN):
         raise UsageError(
             f"{name} is {value}: https://HOST was needed, or http:// on this machine, since others could read and "
             "change what is sent. Correct it."
         )
+    return parts
