@@ -1,7 +1,7 @@
 r"""Text from elsewhere, made safe for where it is shown: what is printed is data, never a command, markup or a secret.
 
 >>> printable("a\x1b[31mb\u202ec"), cell("=1+1"), cell("-5.5"), markdown("[x](http://a.b)")
-('a\ufffd[31mb\ufffdc', "'=1+1", "'-5.5", '\\[x\\](http\\://a.b)')
+('a\ufffd[31mb\ufffdc', "'=1+1", "'-5.5", '\\[x\\](http\u2060://a.b)')
 >>> without_secrets("postgresql://me:pa/ss@host/db and https://host/?token=abc&a=1")
 'postgresql://***@host/db and https://host/?token=***&a=1'
 >>> without_mentions("@everyone <!channel> a@b.example"), file_name("../a b/\x1bc.csv")
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _USER = re.compile(r"(?<=://)[^\s/?#'\"<>@]*(?::[^\s'\"<>]*)?@(?=[\w.\[-])")
 _QUERY = re.compile(r"(?i)(?<=[?&])([\w-]*(?:password|passwd|pwd|secret|token|key|signature|sig)=)[^&\s'\"<>]+")
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#+|~$!])")
+_LINKED = re.compile(r"(?i)@|www(?=\.)|https?(?=://)")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -96,8 +97,11 @@ def _written(rows: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def markdown(text: str) -> str:
-    """Text that Markdown shows as it is: no link, picture or heading comes of it."""
-    return _MARKUP.sub(r"\\\1", printable(text)).replace("://", "\\://")
+    """Text that Markdown shows as it is: no link, picture or heading comes of it.
+
+    A renderer looks for addresses after it has taken escapes away, so a joiner that nobody sees parts them.
+    """
+    return _LINKED.sub("\\g<0>\N{WORD JOINER}", _MARKUP.sub(r"\\\1", printable(text)))
 
 
 def without_mentions(text: str) -> str:

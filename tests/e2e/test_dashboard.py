@@ -357,6 +357,14 @@ def test_choices_survive_a_visit_to_another_page(look: Callable[..., Look]) -> N
     assert page.get_by_role("radio", name="1Y").is_checked()
 
 
+def test_an_address_that_the_page_quotes_is_text(look: Callable[..., Look]) -> None:
+    links = ("www.evil.example/login", "https://evil.example", "sign-in@evil.example")
+    page = look().open("Forecast", symbol="MSFT", cutoff=links[0], compare=links[1], range=links[2])
+    said = " ".join(page.get_by_role("alert").all_inner_texts()).replace("\N{WORD JOINER}", "")
+    assert [link for link in links if f"={link}." not in said] == []
+    assert page.locator("a[href*=evil]").count() == 0
+
+
 def test_simulated_bars_are_marked(look: Callable[..., Look]) -> None:
     assert look().open(symbol=demo.SIMULATED).get_by_text("SIMULATED").is_visible()
 

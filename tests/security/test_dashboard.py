@@ -66,6 +66,14 @@ def test_pages_are_in_no_frame_and_load_nothing_from_elsewhere(dashboard: Dashbo
 def test_an_error_is_shown_and_not_obeyed() -> None:
     from tickercast.plain import markdown
 
-    shown = markdown("![x](https://evil.example/p.png) <b> [click](javascript:1) https://evil.example")
+    shown = markdown("![x](https://evil.example/p.png) <b> [click](javascript:1)")
     assert not re.search(r"(?<!\\)[\[\]<>]", shown)
-    assert "https://" not in shown
+
+
+@pytest.mark.parametrize("link", ["https://evil.example", "HTTP://evil.example", "www.evil.example", "a@evil.example"])
+def test_an_address_in_a_text_is_no_link(link: str) -> None:
+    from tickercast.plain import markdown
+
+    parts = markdown(f"model={link}").split("\N{WORD JOINER}")
+    assert "".join(parts) == f"model={link}"
+    assert not any(re.search(r"https?://|www\.|@.", part, re.IGNORECASE) for part in parts)

@@ -161,7 +161,8 @@ def test_an_artifact_is_no_markdown_of_others() -> None:
     from tickercast.domain.market import Market
     from tickercast.show.artifacts import Artifact, artifacts_of
 
-    assert Artifact("a", "![x](http://evil.example/p.png)", []).description == "\\!\\[x\\](http\\://evil.example/p.png)"
+    shown = Artifact("a", "![x](http://evil.example/p.png)", []).description
+    assert shown == "\\!\\[x\\](http\N{WORD JOINER}://evil.example/p.png)"
     finding = Finding("\x1b[31mX", "gap", "a\x9bb")
     market = Market.__new__(Market)
     for name, value in {"findings": [finding], "failures": {}, "day": datetime.now(UTC).date()}.items():

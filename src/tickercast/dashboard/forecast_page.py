@@ -107,7 +107,9 @@ def _first() -> _Shown | None:
     with options:
         shown = _shown(symbol, frequency)
     if shown is None:
-        st.info(f"{symbol} has no forecast by a champion. Forecast it again: python src/main.py {symbol} DATE")
+        st.info(
+            markdown(f"{symbol} has no forecast by a champion. Forecast it again: python src/main.py {symbol} DATE")
+        )
         return None
     if shown.is_champion:
         state.stands_in(str(shown.fan["model_name"].iloc[0]))
@@ -224,7 +226,7 @@ def _headline(shown: _Shown) -> st.delta_generator.DeltaGenerator:
         moves = np.log(last["quantiles"] / last["last_close"])
         parts.append(f"expected move **±{float(expected_move(moves)):.1%}**")
     with st.container(key="headline", horizontal=True, vertical_alignment="bottom"):
-        st.markdown(f"## {shown.symbol}\n{' · '.join(parts)}", width="content")
+        st.markdown(f"## {markdown(shown.symbol)}\n{' · '.join(parts)}", width="content")
         flags = st.container(horizontal=True, width="content")
     if first["simulated"] or shown.bars["simulated"].any():
         st.error(SIMULATED, icon=":material/science:")
@@ -393,9 +395,10 @@ def _alt(shown: _Shown, count: int, beside: Beside | None) -> str:
 def _captions(shown: _Shown, ghosts: pd.DataFrame, beside: Beside | None) -> None:
     first, frequency = shown.fan.iloc[0], shown.frequency
     form, zone = _form(frequency), _zone(frequency)
+    by = markdown(f"{first['model_name']} version {first['model_version']}")
     st.caption(
         f"Forecast from {first['cutoff']:{form}} for the {len(shown.fan)} {frequency.noun}s up to "
-        f"{shown.fan['target_date'].iloc[-1]:{form}}{zone}, by {first['model_name']} version {first['model_version']}, "
+        f"{shown.fan['target_date'].iloc[-1]:{form}}{zone}, by {by}, "
         f"made {first['created_at']:%Y-%m-%d %H:%M} UTC."
     )
     if beside and beside.bars is not None:
@@ -406,7 +409,7 @@ def _captions(shown: _Shown, ghosts: pd.DataFrame, beside: Beside | None) -> Non
             f"{shown.symbol} in percent from its close on {shown.cutoff:{form}}; {beside.name}, as a line, from its "
             f"last before, on {base:{form}}."
         )
-        st.caption(f"{of_both if base == shown.cutoff else of_each}{made}")
+        st.caption(markdown(f"{of_both if base == shown.cutoff else of_each}{made}"))
     captions = (
         ("", sentences.came_true(shown.fan)),
         ("Earlier forecasts in this range, one after the other: ", sentences.came_true(ghosts)),

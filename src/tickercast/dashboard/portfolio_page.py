@@ -5,6 +5,7 @@ import streamlit as st
 
 from tickercast.dashboard import banner, state
 from tickercast.dashboard.figures import gains_figure, record_figure
+from tickercast.plain import markdown
 from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.overview import newest_session
 from tickercast.reading.portfolio_record import PortfolioRecord
@@ -53,7 +54,7 @@ def _portfolio(found: PortfolioOutlook) -> None:
     rows = pd.DataFrame(risks(found)).assign(target_date=pd.to_datetime(found.outlook.dates))
     if any(made.simulated for made in found.outlook.forecasts):
         st.error(SIMULATED, icon=":material/science:")
-    st.markdown(f"## {portfolio_title(found)}")
+    st.markdown(f"## {markdown(portfolio_title(found))}")
     held = [state.current(made.symbol, made.frequency.name) for made in found.outlook.forecasts]
     banner.currency([current["state"] for current in held if current])
     first, last, currency = rows.iloc[0], rows.iloc[-1], found.held.currency

@@ -167,7 +167,7 @@ def _seen(versions: pd.DataFrame) -> None:
             st.caption(f"The last training date of version {version} is not known: {markdown(str(error))}")
             continue
         if through and (note := sentences.had_seen(version, through, row["first_cutoff"].date())):
-            st.warning(note, icon=":material/school:")
+            st.warning(markdown(note), icon=":material/school:")
 
 
 def _symbols(rows: pd.DataFrame) -> None:
