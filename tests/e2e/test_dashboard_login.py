@@ -113,6 +113,21 @@ def test_an_operator_makes_a_token_that_is_shown_once_and_revokes_it(
         app.gate(needs_tokens=True).admit(text, Scope.READ)
 
 
+def test_who_signs_out_in_one_window_has_signed_out_in_all(
+    signed_in: Callable[[str], Any], dashboard: Dashboard, folder: Path
+) -> None:
+    first = signed_in("ann")
+    second = first.context.new_page()
+    second.set_default_timeout(PATIENCE_MS)
+    second.goto(f"{dashboard.url}/?page=Access")
+    second.get_by_role("textbox", name="Owner").fill("whoever comes after")
+    first.get_by_role("button", name="Sign out").click()
+    first.wait_for_url(re.compile("/oauth2/end_session"))
+    second.get_by_role("button", name="Make a token").click()
+    second.get_by_text("Your session has ended. Sign in again.").wait_for()
+    assert "whoever comes after" not in [token.owner for token in App(demo.settings_of(folder)).tokens().tokens]
+
+
 @pytest.mark.parametrize("width", [390, 1300])
 def test_login_and_tokens_fit_and_are_accessible(
     browser: Any, dashboard: Dashboard, signed_in: Callable[[str], Any], width: int

@@ -16,7 +16,7 @@ if not importlib.util.find_spec("oidc_provider_mock"):
 from tests.support.dashboard_server import Dashboard, serving
 from tests.support.login_provider import CLIENT, PEOPLE, Person, forged, provider
 
-from tickercast.dashboard.gate import SIGNED_IN_FOR_S
+from tickercast.dashboard.sessions import LASTS_S
 from tickercast.dashboard.sign_in import SignIn
 
 pytestmark = pytest.mark.slow
@@ -37,7 +37,8 @@ def test_without_a_login_nothing_but_the_login_is_shown(dashboard: Dashboard) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "role"), [("ann", "operator"), ("bob", "viewer"), ("cleo", "viewer"), ("dora", ""), ("eve", "")]
+    ("name", "role"),
+    [("ann", "operator"), ("bob", "viewer"), ("cleo", "viewer"), ("finn", "viewer"), ("dora", ""), ("eve", "")],
 )
 def test_the_provider_says_who_somebody_is_and_the_settings_what_they_may_do(
     dashboard: Dashboard, name: str, role: str
@@ -60,13 +61,13 @@ def key_of(dashboard: Dashboard) -> str:
 
 
 @pytest.mark.parametrize(
-    ("own_key", "age_s", "is_in"), [(True, 0, True), (False, 0, False), (True, SIGNED_IN_FOR_S + 60, False)]
+    ("own_key", "age_s", "is_in"), [(True, 0, True), (False, 0, False), (True, LASTS_S + 60, False)]
 )
 def test_a_cookie_of_another_key_or_of_yesterday_opens_nothing(
     dashboard: Dashboard, own_key: bool, age_s: float, is_in: bool
 ) -> None:
     person = Person(dashboard.url)
-    claims = PEOPLE["ann"] | {"sub": "ann", "iat": time.time() - age_s}
+    claims = PEOPLE["ann"] | {"sub": "ann", "session": "one", "iat": time.time() - age_s}
     person.web.cookies.set("_streamlit_user", forged(key_of(dashboard) if own_key else "", dashboard.url, claims))
     seen = person.sees()
     assert ("(operator)" in seen) is is_in
@@ -75,8 +76,33 @@ def test_a_cookie_of_another_key_or_of_yesterday_opens_nothing(
 
 def test_a_login_by_another_name_of_the_machine_ends_at_the_named_one(dashboard: Dashboard) -> None:
     answer = requests.get(f"{dashboard.url}/oauth2callback?state=x&code=y", allow_redirects=False, timeout=30)
-    assert (answer.status_code, answer.headers["Location"]) == (302, "/")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/?sign-in=late")
     assert "_streamlit_user" not in answer.cookies
+
+
+def test_a_session_that_is_signed_out_has_ended_for_every_copy_of_its_cookie(dashboard: Dashboard) -> None:
+    person, copy = Person(dashboard.url), Person(dashboard.url)
+    person.sign_in("ann")
+    copy.web.cookies.update(person.web.cookies)
+    assert "(operator)" in copy.sees()
+    person.web.get(f"{dashboard.url}/auth/logout", allow_redirects=False, timeout=30)
+    seen = copy.sees()
+    assert "Your session has ended. Sign in again." in seen
+    assert "(operator)" not in seen
+
+
+def test_a_sign_in_that_fails_says_so(dashboard: Dashboard) -> None:
+    person = Person(dashboard.url)
+    came = person.web.get(f"{dashboard.url}/oauth2callback?error=access_denied&state=x", timeout=30)
+    assert came.url == f"{dashboard.url}/?sign-in=declined"
+    assert "has not signed you in. Sign in again;" in person.sees("sign-in=declined")
+
+
+def test_cookies_of_other_services_of_the_host_do_not_empty_the_page(dashboard: Dashboard) -> None:
+    person = Person(dashboard.url)
+    for name in "abcdef":
+        person.web.cookies.set(name, "x" * 4000)
+    assert "Sign in to see the forecasts" in person.sees()
 
 
 def test_another_host_is_refused(dashboard: Dashboard) -> None:

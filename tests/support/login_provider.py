@@ -18,6 +18,11 @@ PEOPLE: Mapping[str, Mapping[str, Any]] = {
     "bob": {"email": "bob@example.org", "email_verified": True},
     "cleo": {"email": "cleo@elsewhere.example", "email_verified": True, "groups": ["all", "desk"]},
     "dora": {"email": "dora@example.org", "email_verified": False},
+    "finn": {
+        "email": "finn@elsewhere.example",
+        "email_verified": True,
+        "groups": [*(f"{number:08d}-0000-4000-8000-000000000000" for number in range(200)), "desk"],
+    },
     "eve": {"email": "eve@evil.example", "email_verified": True},
 }
 """Who has an account, and what the provider says of them."""
@@ -73,9 +78,9 @@ class Person:
         assert "/oauth2/authorize" in asked.url, asked.url
         return self.web.post(asked.url, data={"sub": name}, timeout=30)
 
-    def sees(self) -> str:
-        """Everything that the page shows to these cookies."""
-        return "\n".join(str(message) for message in self._run())
+    def sees(self, query: str = "") -> str:
+        """Everything that the page shows to these cookies, at an address with a query."""
+        return "\n".join(str(message) for message in self._run(query=query))
 
     def _pressed(self) -> str:
         """The address to which the button of the login sends a browser."""
@@ -87,7 +92,7 @@ class Person:
         sent = next(one.auth_redirect.url for one in self._run(button) if one.WhichOneof("type") == "auth_redirect")
         return str(sent)
 
-    def _run(self, pressed: str = "") -> Iterator[Any]:
+    def _run(self, pressed: str = "", query: str = "") -> Iterator[Any]:
         """Let the page run once, as a browser does."""
         from streamlit.proto.BackMsg_pb2 import BackMsg
         from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
@@ -95,7 +100,7 @@ class Person:
         from websockets.typing import Subprotocol
 
         asked = BackMsg()
-        asked.rerun_script.query_string = ""
+        asked.rerun_script.query_string = query
         if pressed:
             widget = asked.rerun_script.widget_states.widgets.add()
             widget.id, widget.trigger_value = pressed, True

@@ -2,10 +2,12 @@
 
 import time
 import tomllib
+import warnings
 from collections.abc import Iterator
 from http.client import HTTPMessage
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from tests.support.dashboard_server import free_port
@@ -15,8 +17,9 @@ from typer.testing import CliRunner
 from tickercast import config
 from tickercast.cli import app
 from tickercast.config import Settings
-from tickercast.dashboard import launch
+from tickercast.dashboard import launch, sessions
 from tickercast.dashboard.sign_in import SignIn, sign_in_of
+from tickercast.domain.roles import People, Role, parse_rules
 from tickercast.errors import AccessDenied, Transient, UsageError
 
 pytest.importorskip("streamlit")
@@ -164,6 +167,154 @@ def test_a_setting_may_be_a_file_of_secrets(workspace: Path, monkeypatch: pytest
     monkeypatch.setattr(config, "SECRETS", workspace)
     assert config.load().oidc_client_secret.get_secret_value() == "from a file"
     assert "from a file" not in repr(config.load())
+
+
+# ---------------------------------------------------------------- to the provider and back
+
+
+class Login(Provider):
+    """Signs everybody in, by the ID tokens that it is told to make."""
+
+    def __init__(self) -> None:
+        from joserfc.jwk import RSAKey
+
+        super().__init__()
+        self.key = self.published = RSAKey.generate_key(2048, {"kid": "one"})
+        self.changes: dict[str, Any] = {}
+        self.nonce = ""
+
+    def answer(self, verb: str, url: str, headers: HTTPMessage, content: bytes) -> Answer | None:
+        if url == "/token":
+            now = int(time.time())
+            claims = {"iss": self.url, "sub": "1", "aud": "dashboard", "nonce": self.nonce, "iat": now, "exp": now + 60}
+            claims |= {"email": "ann@example.org", "email_verified": True, **self.changes}
+            claims = {name: value for name, value in claims.items() if value is not None}
+            from joserfc import jwt
+
+            text = jwt.encode({"alg": "RS256", "kid": "one"}, claims, self.key)
+            said: Any = {"access_token": "x" * 2000, "token_type": "Bearer", "id_token": text}
+        elif url == "/keys":
+            said = {"keys": [self.published.as_dict(private=False)]}
+        else:
+            said = {"issuer": self.url, "code_challenge_methods_supported": ["S256"]} | {
+                f"{name}": f"{self.url}/{name[:5]}" for name in ("authorization_endpoint", "end_session_endpoint")
+            }
+            said |= {"token_endpoint": f"{self.url}/token", "jwks_uri": f"{self.url}/keys"}
+        return as_json(said, self.status)
+
+
+class Browser:
+    """Goes to the provider and comes back."""
+
+    def __init__(self, login: Login) -> None:
+        from starlette.applications import Starlette
+        from starlette.middleware import Middleware
+        from starlette.middleware.sessions import SessionMiddleware
+        from starlette.testclient import TestClient
+
+        from tickercast.dashboard.sign_in_routes import routes
+
+        self.login = login
+        self.sign_in = SignIn(login.url, "dashboard", "secret", "http://testserver")
+        self.people = People(parse_rules("@example.org"), parse_rules("groups=desk"))
+        middleware = [Middleware(SessionMiddleware, secret_key="x")]
+        made = Starlette(routes=routes(self.sign_in, self.people), middleware=middleware)
+        self.web = TestClient(made, follow_redirects=False)
+
+    def signs_in(self) -> Any:
+        """The answer to who comes back from the provider."""
+        asked = parse_qs(urlsplit(self.web.get("/auth/login").headers["location"]).query)
+        assert asked["code_challenge_method"] == ["S256"]
+        [self.login.nonce] = asked["nonce"]
+        return self.web.get("/oauth2callback", params={"code": "c", "state": asked["state"][0]})
+
+    @property
+    def claims(self) -> Any:
+        return sessions.read(dict(self.web.cookies), self.sign_in)
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    pytest.importorskip("authlib")
+    login = Login()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of packages about each other
+        yield Browser(login)
+    login.close()
+
+
+def test_a_cookie_holds_what_a_role_and_a_name_come_from_and_no_more(browser: Browser) -> None:
+    groups = [f"{number:08d}-0000-4000-8000-000000000000" for number in range(200)]
+    browser.login.changes = {"groups": [*groups, "desk"], "picture": "https://x.example/" + "x" * 9000}
+    answer = browser.signs_in()
+    assert (answer.status_code, answer.headers["location"]) == (302, "/")
+    assert sum(len(each) for each in answer.headers.get_list("set-cookie")) < 1500
+    found = browser.people.visitor(browser.claims)
+    assert found
+    assert (found.name, found.role) == ("ann@example.org", Role.OPERATOR)
+    assert sessions.is_open(browser.claims)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aud": "other", "azp": "dashboard"},
+        {"aud": ["other"], "azp": "dashboard"},
+        {"aud": None},
+        {"iss": "https://evil.example"},
+        {"iss": None},
+        {"nonce": "another"},
+        {"nonce": None},
+        {"exp": 1_000},
+        {"iat": 4_000_000_000},
+        {"sub": None},
+    ],
+)
+def test_a_token_for_something_else_signs_nobody_in(
+    browser: Browser, changes: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    browser.login.changes = changes
+    assert browser.signs_in().headers["location"] == "/?sign-in=invalid"
+    assert not browser.claims
+    assert "A sign-in failed, invalid: " in caplog.text
+
+
+def test_a_token_of_another_key_signs_nobody_in(browser: Browser) -> None:
+    browser.login.published = type(browser.login.key).generate_key(2048, {"kid": "one"})
+    assert browser.signs_in().headers["location"] == "/?sign-in=invalid"
+
+
+def test_a_token_for_several_audiences_signs_in_where_it_was_made_for_this_one(browser: Browser) -> None:
+    browser.login.changes = {"aud": ["other", "dashboard"], "azp": "dashboard"}
+    assert browser.signs_in().headers["location"] == "/"
+
+
+def test_who_comes_back_without_a_sign_in_is_told_why(browser: Browser) -> None:
+    assert browser.web.get("/oauth2callback").headers["location"] == "/"  # from the provider's sign-out
+    assert browser.web.get("/oauth2callback?error=access_denied").headers["location"] == "/?sign-in=declined"
+    assert browser.web.get("/oauth2callback?code=c&state=s").headers["location"] == "/?sign-in=late"
+    browser.login.status = 503
+    assert browser.web.get("/auth/login").headers["location"] == "/?sign-in=away"
+
+
+def test_signing_out_ends_the_session_here_and_at_the_provider(browser: Browser) -> None:
+    browser.signs_in()
+    claims = browser.claims
+    url = urlsplit(browser.web.get("/auth/logout").headers["location"])
+    asked = parse_qs(url.query)
+    assert url.path == "/end_s"
+    assert (asked["client_id"], len(asked["id_token_hint"])) == (["dashboard"], 1)
+    assert asked["post_logout_redirect_uri"] == ["http://testserver/oauth2callback"]
+    assert not browser.claims
+    assert not sessions.is_open(claims)
+
+
+def test_signing_out_works_while_the_provider_is_away(browser: Browser) -> None:
+    browser.signs_in()
+    claims = browser.claims
+    browser.login.status = 503
+    assert browser.web.get("/auth/logout").headers["location"] == "/"
+    assert not sessions.is_open(claims)
 
 
 # ---------------------------------------------------------------- behind IAP

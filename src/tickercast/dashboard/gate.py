@@ -1,6 +1,5 @@
 """The door of the dashboard: who is there, and what shows while nobody has signed in."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,13 +7,11 @@ import streamlit as st
 
 from tickercast import config
 from tickercast.config import Settings
-from tickercast.dashboard import iap
+from tickercast.dashboard import iap, sessions
 from tickercast.dashboard.sign_in import people_of
+from tickercast.dashboard.sign_in_routes import FAILED, FAILURES
 from tickercast.domain.roles import Visitor, name_of
 from tickercast.plain import markdown
-
-SIGNED_IN_FOR_S = 12 * 3600
-"""How long a login is taken, in seconds; then the provider is asked again, which may know that somebody has left."""
 
 _VISITOR = "visitor"
 
@@ -32,7 +29,7 @@ def visitor() -> Visitor | None:
     if not settings.oidc_issuer:
         return None
     claims: Mapping[str, Any] = st.user.to_dict()
-    if not claims.get("is_logged_in") or time.time() - float(claims.get("iat") or 0) > SIGNED_IN_FOR_S:
+    if not claims.get("is_logged_in") or not sessions.is_open(claims):
         _ask_to_sign_in(settings, ended=bool(claims.get("is_logged_in")))
     return _admitted(settings, claims)
 
@@ -63,6 +60,8 @@ def sign_out() -> None:
 def _ask_to_sign_in(settings: Settings, *, ended: bool) -> None:
     st.title("tickercast")
     st.write("Your session has ended. Sign in again." if ended else "Sign in to see the forecasts.")
+    if failure := FAILURES.get(st.query_params.get(FAILED, "")):
+        st.error(markdown(failure.format(issuer=settings.oidc_issuer)), icon=":material/error:")
     if st.button("Sign in", type="primary", icon=":material/login:"):
         st.login()
     st.caption(markdown(f"Your account at {settings.oidc_issuer} is asked for; no password is kept here."))

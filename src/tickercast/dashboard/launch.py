@@ -4,6 +4,7 @@ Its settings keep it from connecting out, but for the provider of the login.
 """
 
 import importlib.util
+import os
 import signal
 import socket
 import sys
@@ -22,6 +23,9 @@ from tickercast.errors import UsageError
 ADDRESS = "127.0.0.1"
 _SERVER = Path(__file__).parent / "server.py"
 _NEEDED = ("streamlit", "plotly")
+_LONGEST_HEADER = 64 * 1024
+"""In bytes, such as the cookies of all services of a host: as many as a request for a page may have. The connection for
+its content would be refused from 8 KB on, and the page stay empty."""
 _SETTINGS = {
     "server.headless": "true",
     "server.fileWatcherType": "none",
@@ -130,6 +134,7 @@ def words(place: Place, secrets: Sequence[Path] = ()) -> list[str]:
 
 def serve(place: Place) -> None:
     """Serve the dashboard until the process is stopped."""
+    os.environ.setdefault("WEBSOCKETS_MAX_LINE_LENGTH", str(_LONGEST_HEADER))  # read when websockets is imported
     from streamlit.web import cli
 
     if place.sign_in:

@@ -14,6 +14,8 @@ from streamlit import config
 from streamlit.starlette import App
 
 from tickercast.config import load
+from tickercast.dashboard.sign_in import people_of, sign_in_of
+from tickercast.dashboard.sign_in_routes import routes
 
 POLICY = (
     "frame-ancestors 'none'; object-src 'none'; base-uri 'self'; form-action 'self'; connect-src 'self'; "
@@ -60,8 +62,10 @@ def _secured(name: bytes, value: bytes) -> tuple[bytes, bytes]:
     return name, value + b"; Secure" if is_cookie and _IS_HTTPS else value
 
 
+_sign_in = sign_in_of(load(), config.get_option("server.port"))
 app = App(
     Path(__file__).with_name("app.py"),
+    routes=routes(_sign_in, people_of(load())) if _sign_in else None,
     middleware=[
         Middleware(Policies),
         Middleware(

@@ -51,16 +51,20 @@ class SignIn:
         """Where the provider describes itself."""
         return self.issuer + _METADATA
 
-    def secrets(self) -> str:
-        """The content of Streamlit's secrets file.
+    @property
+    def cookie_key(self) -> str:
+        """The key that signs cookies.
 
-        The key that signs cookies is derived from the client's secret: every instance of a service has the same one,
-        and a new secret ends all sessions.
+        It is derived from the client's secret: every instance of a service has the same one, and a new secret ends all
+        sessions.
         """
-        key = hmac.new(self.client_secret.encode(), b"cookies of the dashboard", hashlib.sha256).hexdigest()
+        return hmac.new(self.client_secret.encode(), b"cookies of the dashboard", hashlib.sha256).hexdigest()
+
+    def secrets(self) -> str:
+        """The content of Streamlit's secrets file."""
         values = {
             "redirect_uri": self.url + CALLBACK,
-            "cookie_secret": key,
+            "cookie_secret": self.cookie_key,
             "client_id": self.client_id,
             "client_secret": self.client_secret,
             "server_metadata_url": self.metadata_url,

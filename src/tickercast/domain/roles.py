@@ -22,6 +22,8 @@ from tickercast.errors import UsageError
 
 _RULE = re.compile(r"\*|[^\s@=,]*@[^\s@=,]+|[^\s@=,]+=[^\s,].*")
 _LONGEST_NAME = 80
+_LONGEST_ADDRESS = 254
+_NAMES = ("preferred_username", "name")
 
 
 class Role(StrEnum):
@@ -92,6 +94,25 @@ class People:
             return None
         return Visitor(name_of(claims), verified_address(claims), role)
 
+    def needed(self, claims: Mapping[str, Any]) -> dict[str, Any]:
+        """The claims that a person's role and name come from: a token may hold hundreds of groups.
+
+        >>> people = People(parse_rules("groups=desk, groups=all"), ())
+        >>> people.needed({"sub": "1", "groups": ["a", "all", "desk"], "address": "here"})
+        {'sub': '1', 'groups': ['desk']}
+        """
+        found: dict[str, Any] = {}
+        for rules in (self.viewers, self.operators):
+            name, _, value = next((rule.text for rule in rules if rule.admits(claims)), "").partition("=")
+            if value:
+                is_list = isinstance(claims[name], list | tuple)
+                found[name] = [*found.get(name, ()), value] if is_list else claims[name]
+        address = claims.get("email")
+        if address and len(str(address)) <= _LONGEST_ADDRESS:
+            found |= {"email": address, "email_verified": claims.get("email_verified")}
+        said = {name: str(claims[name])[:_LONGEST_NAME] for name in ("sub", *_NAMES) if claims.get(name)}
+        return said | found
+
 
 def parse_rules(text: str) -> tuple[Rule, ...]:
     """Read a list of people, separated by commas.
@@ -131,6 +152,6 @@ def name_of(claims: Mapping[str, Any]) -> str:
     """
     if verified_address(claims):
         return shown(str(claims["email"]).strip(), _LONGEST_NAME)
-    names = (claims.get(name) for name in ("preferred_username", "name", "email"))
+    names = (claims.get(name) for name in (*_NAMES, "email"))
     said = shown(next((str(name) for name in names if name), "somebody"), _LONGEST_NAME)
     return f"{said} (not verified; sub {shown(claims.get('sub'), _LONGEST_NAME)})"
