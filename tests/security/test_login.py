@@ -89,6 +89,7 @@ def test_a_session_that_is_signed_out_has_ended_for_every_copy_of_its_cookie(das
     seen = copy.sees()
     assert "Your session has ended. Sign in again." in seen
     assert "(operator)" not in seen
+    assert copy.uploads().status_code == 403
 
 
 def test_a_sign_in_that_fails_says_so(dashboard: Dashboard) -> None:
@@ -96,6 +97,17 @@ def test_a_sign_in_that_fails_says_so(dashboard: Dashboard) -> None:
     came = person.web.get(f"{dashboard.url}/oauth2callback?error=access_denied&state=x", timeout=30)
     assert came.url == f"{dashboard.url}/?sign-in=declined"
     assert "has not signed you in. Sign in again;" in person.sees("sign-in=declined")
+
+
+def test_only_who_may_open_the_dashboard_can_upload_or_read_its_metrics(dashboard: Dashboard) -> None:
+    stranger, eve, bob = (Person(dashboard.url) for _ in range(3))
+    eve.sign_in("eve")
+    bob.sign_in("bob")
+    for person in (stranger, eve):
+        assert "a login that opens the dashboard was needed" in person.uploads().text
+        assert person.web.get(f"{dashboard.url}/_stcore/metrics", timeout=30).status_code == 403
+    assert "Invalid session_id" in bob.uploads().text
+    assert bob.web.get(f"{dashboard.url}/_stcore/metrics", timeout=30).ok
 
 
 def test_cookies_of_other_services_of_the_host_do_not_empty_the_page(dashboard: Dashboard) -> None:

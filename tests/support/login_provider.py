@@ -82,6 +82,11 @@ class Person:
         """Everything that the page shows to these cookies, at an address with a query."""
         return "\n".join(str(message) for message in self._run(query=query))
 
+    def uploads(self) -> requests.Response:
+        """Send a file, of a page that is not open."""
+        sent = {"X-Xsrftoken": self.web.cookies["_streamlit_xsrf"]}
+        return self.web.put(f"{self.url}/_stcore/upload_file/a/b", files={"f": b"x"}, headers=sent, timeout=30)
+
     def _pressed(self) -> str:
         """The address to which the button of the login sends a browser."""
         button = next(

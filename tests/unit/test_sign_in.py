@@ -160,6 +160,7 @@ def test_with_a_login_the_dashboard_answers_to_its_own_name() -> None:
     assert "--server.allowedHosts=forecasts.example.org" in told
     assert "--secrets.files=/x/secrets.toml" in told
     assert "--server.allowedHosts=*" not in told
+    assert "--server.maxUploadSize=1" in told
 
 
 def test_a_setting_may_be_a_file_of_secrets(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
+from starlette.requests import HTTPConnection
 
 from tickercast import config
 from tickercast.config import Settings
 from tickercast.dashboard import iap, sessions
-from tickercast.dashboard.sign_in import people_of
+from tickercast.dashboard.sign_in import people_of, sign_in_of
 from tickercast.dashboard.sign_in_routes import FAILED, FAILURES
 from tickercast.domain.roles import Visitor, name_of
+from tickercast.errors import TickercastError
 from tickercast.plain import markdown
 
 _VISITOR = "visitor"
@@ -32,6 +34,27 @@ def visitor() -> Visitor | None:
     if not claims.get("is_logged_in") or not sessions.is_open(claims):
         _ask_to_sign_in(settings, ended=bool(claims.get("is_logged_in")))
     return _admitted(settings, claims)
+
+
+def admits(request: HTTPConnection) -> bool:
+    """Whether a request comes from somebody who may open the dashboard; anybody may without a login, on this machine.
+
+    Args:
+        request: with its cookies and headers.
+    """
+    settings = config.load()
+    if settings.iap_audience:
+        try:
+            claims = iap.claims(request.headers.get(iap.HEADER, ""), settings.iap_audience)
+        except TickercastError:
+            return False
+    elif sign_in := sign_in_of(settings, st.get_option("server.port")):
+        claims = sessions.read(request.cookies, sign_in)
+        if not sessions.is_open(claims):
+            return False
+    else:
+        return True
+    return people_of(settings).visitor(claims) is not None
 
 
 def _admitted(settings: Settings, claims: Mapping[str, Any]) -> Visitor:

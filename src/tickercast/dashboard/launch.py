@@ -29,6 +29,8 @@ its content would be refused from 8 KB on, and the page stay empty."""
 _SETTINGS = {
     "server.headless": "true",
     "server.fileWatcherType": "none",
+    "server.maxUploadSize": "1",  # megabytes; a file of holdings is the largest that a page takes
+    "server.maxWidgetStateSize": "2",  # megabytes; what a page may send in one message
     "server.showEmailPrompt": "false",
     "browser.gatherUsageStats": "false",
     "client.toolbarMode": "viewer",
