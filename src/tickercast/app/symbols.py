@@ -28,12 +28,12 @@ def read_symbols(path: str, settings: Settings | None = None) -> list[str]:
         settings: where the data bucket is; those of the environment by default.
 
     Raises:
-        UsageError: it cannot be read, or is empty.
+        UsageError: it cannot be read, is empty, or has a header and is not CSV.
         StoreUnavailable: try again.
     """
     if not path:
         return []
-    words = watchlist.symbols_in(read_text(path, "symbols", settings))
+    words = watchlist.symbols_in(read_text(path, "symbols", settings), path)
     if not words:
         raise UsageError(f"{path} holds no symbol: one a line was needed.")
     return words
@@ -58,7 +58,7 @@ class WatchlistFile:
             UsageError: it cannot be read, or holds what is no symbol.
             StoreUnavailable: try again.
         """
-        return [parse_symbol(word) for word in watchlist.symbols_in(self._read()[0])]
+        return [parse_symbol(word) for word in watchlist.symbols_in(self._read()[0], self.path)]
 
     def add(self, symbols: str | Sequence[str]) -> list[str]:
         """Add symbols at its end, and return those that it lacked; everything else in it stays as it is.
@@ -153,14 +153,16 @@ def read_text(path: str, what: str, settings: Settings | None = None) -> str:
 
 def _read(path: str, what: str, settings: Settings, *, may_lack: bool = False) -> tuple[str, str]:
     """The text of a file, and its generation if it is an object."""
+    generation = ""
     try:
         if "://" not in path:
-            return Path(path).read_text(encoding="utf-8-sig"), ""
-        name, store = _name(path, settings), engines.object_store(settings, announce=False)
-        generation = store.generation(name)
-        if not generation and may_lack:
-            return "", ""
-        return store.read(name, generation=generation or None).decode("utf-8-sig"), generation
+            text = Path(path).read_text(encoding="utf-8-sig")
+        else:
+            name, store = _name(path, settings), engines.object_store(settings, announce=False)
+            generation = store.generation(name)
+            if not generation and may_lack:
+                return "", ""
+            text = store.read(name, generation=generation or None).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise UsageError(f"{path} cannot be read: {reason}. A text file of {what} was needed; name one.") from error
@@ -168,6 +170,9 @@ def _read(path: str, what: str, settings: Settings, *, may_lack: bool = False) -
         raise UsageError(
             f"There is no {path}: a text file of {what} was needed. Write it there, or name another."
         ) from error
+    if "\0" in text:
+        raise UsageError(f"{path} cannot be read: it has zero bytes in it. A text file of {what} was needed; name one.")
+    return text, generation
 
 
 def _name(url: str, settings: Settings) -> str:

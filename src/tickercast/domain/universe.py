@@ -7,8 +7,6 @@ r"""A universe: members of an index or a list, and the watchlist of those that r
 ['B', 'A']
 """
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from tickercast.domain.frequency import Ends
 from tickercast.domain.signals import Bools, Floats
 from tickercast.domain.symbols import parse_symbol
 from tickercast.domain.text import shown
+from tickercast.domain.titled_csv import titled_lines
 from tickercast.errors import UsageError
 
 RULES = ("return", "volatility", "volume", "skill")
@@ -186,15 +185,13 @@ def read_members(text: str, name: str) -> Members:
     Raises:
         UsageError: it is no such file.
     """
-    reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff")), skipinitialspace=True)
-    titles = [(title or "").strip().lower() for title in reader.fieldnames or []]
+    titles, lines = titled_lines(text, name)
     if "symbol" not in titles or ("from" in titles) != ("to" in titles):
         raise UsageError(
             f"{name} begins with {shown(text.splitlines()[0], 60) if text.strip() else 'nothing'}: the title symbol "
             "was needed, and from,to beside it where it says when each was a member."
         )
-    reader.fieldnames = titles
-    found = [_member(line, f"{name}, line {reader.line_num}") for line in reader]
+    found = [_member(line, f"{name}, line {number}") for number, line in lines]
     if not found:
         raise UsageError(f"{name} has no member: at least one was needed below the titles.")
     return Members(found, "from" in titles)

@@ -14,24 +14,33 @@ r"""A file of symbols: a list with comments, or a CSV file whose header names th
 import csv
 from collections.abc import Iterator, Sequence
 
+from tickercast.domain.titled_csv import read_as_csv
+
 _HEADINGS = ("symbol", "ticker")
 _SEPARATORS = ";\t,|"
 
 
-def symbols_in(text: str) -> list[str]:
+def symbols_in(text: str, name: str = "The list of symbols") -> list[str]:
     """The words for symbols in the text of a file, each once, as they are written.
 
     They are separated by blanks, commas or lines, and `#` begins a comment; or they are the column `symbol` or `ticker`
     of a CSV file.
+
+    Args:
+        text: the file's.
+        name: the file, for errors.
+
+    Raises:
+        UsageError: it has a header, and is not CSV.
     """
-    column = _column(text)
+    column = _column(text, name)
     words = column if column is not None else [word for line in text.splitlines() for word in _words(line)]
     return list(dict.fromkeys(words))
 
 
 def is_table(text: str) -> bool:
     """Whether a text is a CSV file with a header."""
-    return _column(text) is not None
+    return _place(_filled(text))[1] is not None
 
 
 def with_symbols(text: str, symbols: Sequence[str]) -> str:
@@ -63,15 +72,29 @@ def _words(line: str) -> list[str]:
     return line.partition("#")[0].replace(",", " ").split()
 
 
-def _column(text: str) -> list[str] | None:
+def _column(text: str, name: str) -> list[str] | None:
     """The cells of the column that a header calls symbols; None where there is no such header."""
-    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    if not lines:
-        return None
-    separator = max(_SEPARATORS, key=lines[0].count)
-    header, *rows = csv.reader(lines, delimiter=separator)
-    titles = [title.strip().lower().removesuffix("s") for title in header]
-    at = next((titles.index(heading) for heading in _HEADINGS if heading in titles), None)
+    lines = _filled(text)
+    separator, at = _place(lines)
     if at is None:
         return None
+    with read_as_csv(name):
+        rows = list(csv.reader(lines, delimiter=separator))[1:]
     return [row[at].strip() for row in rows if len(row) > at and row[at].strip()]
+
+
+def _filled(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _place(lines: Sequence[str]) -> tuple[str, int | None]:
+    """The separator of a file's cells, and which column its header calls symbols; None where it is no such header."""
+    if not lines:
+        return "", None
+    separator = max(_SEPARATORS, key=lines[0].count)
+    try:
+        header = next(csv.reader(lines, delimiter=separator))
+    except csv.Error:
+        return separator, None
+    titles = [title.strip().lower().removesuffix("s") for title in header]
+    return separator, next((titles.index(heading) for heading in _HEADINGS if heading in titles), None)

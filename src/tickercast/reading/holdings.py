@@ -7,8 +7,6 @@ r"""A portfolio as a file: symbols, shares, and where it holds other currencies,
 ['MSFT', 'VOD.L', 'GBPUSD=X']
 """
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from tickercast.domain.currency import base_of, currency_of, units_of
 from tickercast.domain.symbols import parse_symbol
 from tickercast.domain.text import shown
+from tickercast.domain.titled_csv import titled_lines
 from tickercast.errors import UsageError
 from tickercast.reading.outlook import Outlook
 
@@ -136,17 +135,15 @@ def read_holdings(text: str, name: str) -> Holdings:
     Raises:
         UsageError: it is no such file, or holds several currencies without a rate.
     """
-    reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff")), skipinitialspace=True)
-    titles = [title.strip().lower() for title in reader.fieldnames or []]
+    titles, lines = titled_lines(text, name)
     if not {"symbol", "shares"} <= set(titles) or len(set(titles)) < len(titles):
         raise UsageError(
             f"{name} begins with {shown(text.splitlines()[0], 60) if text.strip() else 'nothing'}: the titles "
             "symbol,shares were needed, each once, and fx where it holds several currencies."
         )
-    reader.fieldnames = titles
     found: dict[str, Holding] = {}
-    for line in reader:
-        where = f"{name}, line {reader.line_num}"
+    for number, line in lines:
+        where = f"{name}, line {number}"
         if more := line.pop(None, None):
             raise UsageError(
                 f"{where} has {len(titles) + len(more)} cells, and the titles are {len(titles)}: as many were needed. "
