@@ -291,6 +291,17 @@ def test_a_caller_is_not_told_where_the_server_keeps_its_things(app: App, monkey
     assert answered.json()["detail"] == "The warehouse is full, and the server's folder/x too. Free space."
 
 
+def test_what_is_damaged_in_the_store_is_no_fault_of_the_callers(app: App, make_bars: MakeBars) -> None:
+    app.provision()
+    app.models.store.write("models/champion.json", b"{}")
+    asked = {"symbol": "META", "as_of": "2012-08-15", "bars": bars_of(make_bars("META", last=date(2012, 8, 15)))}
+    with client(app) as found:
+        answers = [found.get("/readyz"), found.post("/v1/forecasts?store=false", json=asked)]
+    for answered in answers:
+        assert (answered.status_code, "retry-after" in answered.headers) == (503, False)
+        assert answered.json()["detail"].startswith("models/champion.json in the bucket does not parse")
+
+
 def test_the_call_after_the_last_one_says_how_many_there_were(app: App) -> None:
     _, text = app.create_token("desk", [Scope.READ], per_month=2)
     with client(app) as found:
@@ -326,6 +337,12 @@ def test_a_rejected_file_gives_its_reason(app: App, make_bars: MakeBars) -> None
         ("/v1/forecasts/MSFT?model=EWMA-T&cutoff=2012-08-15", 404, "from 2012-08-15 by EWMA-T at frequency 1d: one by"),
         ("/v1/forecasts/ZZZ?model=ewma-t", 404, "ZZZ has no forecast at frequency 1d: one was needed. Request it."),
         ("/v1/forecasts/MSFT?cutof=2012-08-15", 422, "'cutof' is no parameter here"),
+        (
+            "/v1/forecasts/MSFT?cutoff=2012-08-15&cutoff=2023-07-21",
+            422,
+            "cutoff is given 2 times, and once was",
+        ),
+        ("/v1/forecasts/MSFT?token=a&token=b", 422, "token is given 2 times, and once was needed. Leave out all but"),
         ("/v1/forecasts/MSFT?cutoff=soon", 422, "query.cutoff is 'soon'"),
         ("/v1/forecasts/MSFT?frequency=5m", 422, "query.frequency is '5m'"),
         ("/v1/indicators/MSFT?last=0", 422, "a date written YYYY-MM-DD was needed"),

@@ -8,16 +8,20 @@ from typing import Any
 
 from tickercast.domain.text import shown
 from tickercast.errors import (
-    EngineUnusable,
+    CalendarError,
+    InvalidBars,
+    NoRecentBars,
+    NoResults,
     ObjectNotFound,
     OutOfScope,
-    Permanent,
     QuotaSpent,
     RateLimited,
-    SchemaMismatch,
     TickercastError,
+    TooFewSessions,
     Transient,
     Unauthenticated,
+    UnknownSymbol,
+    UsageError,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -28,12 +32,16 @@ _STATUS: Mapping[type[TickercastError], int] = {
     OutOfScope: 403,
     ObjectNotFound: 404,
     QuotaSpent: 429,
-    EngineUnusable: 503,
-    SchemaMismatch: 503,
-    Permanent: 422,
-    Transient: 503,
+    UsageError: 422,
+    UnknownSymbol: 422,
+    NoResults: 422,
+    NoRecentBars: 422,
+    InvalidBars: 422,
+    TooFewSessions: 422,
+    CalendarError: 422,
+    TickercastError: 503,
 }
-"""The status of each error; that of the nearest class counts."""
+"""The status of each error; that of the nearest class counts, and what the caller did not bring about is 503."""
 
 _RETRY_AFTER_S, _RETRY_LIMITED_S = 5, 60
 
@@ -69,8 +77,10 @@ def of_error(error: TickercastError, addresses: Mapping[str, str]) -> Problem:
 
     >>> of_error(Unauthenticated("The call has no token."), {}).headers
     {'WWW-Authenticate': 'Bearer realm="tickercast"'}
-    >>> of_error(Permanent("duckdb:///srv/x.duckdb is full."), {"duckdb:///srv/x.duckdb": "the warehouse"}).detail
+    >>> of_error(UsageError("duckdb:///srv/x.duckdb is full."), {"duckdb:///srv/x.duckdb": "the warehouse"}).detail
     'The warehouse is full.'
+    >>> of_error(UsageError("a.json in file:///srv is damaged."), {"file:///srv": "the bucket"}).detail
+    'a.json in the bucket is damaged.'
 
     Args:
         error: one of ours.
@@ -85,7 +95,9 @@ def of_error(error: TickercastError, addresses: Mapping[str, str]) -> Problem:
     detail = str(error)
     for address, name in addresses.items():
         detail = detail.replace(address, name)
-    return Problem(status, detail[:1].upper() + detail[1:] if detail != str(error) else detail, headers)
+    if detail.startswith(tuple(addresses.values())):
+        detail = detail[:1].upper() + detail[1:]
+    return Problem(status, detail, headers)
 
 
 def of_validation(errors: list[Any]) -> Problem:

@@ -40,7 +40,10 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
         (421, "The request is for another host."),
         (422, "A word or a bar is not valid, or cannot be forecast."),
         (429, "The token has no calls left this month."),
-        (503, "An engine does not answer; try again."),
+        (
+            503,
+            "An engine does not answer: try again. Or what is stored is damaged: whoever runs the server has to act.",
+        ),
     )
 }
 
@@ -129,7 +132,7 @@ async def _append_usage(service: Service, every_s: float) -> None:
 
 
 async def _only_known_words(request: Request) -> None:
-    """Refuse a word in the query that means nothing here: it is most likely one that is misspelt."""
+    """Refuse a word in the query that means nothing here, most likely one that is misspelt, or that is there twice."""
     known = {word.alias for word in request.scope["route"].dependant.query_params} | {"token"}
     for word in request.query_params:
         if word not in known:
@@ -137,6 +140,8 @@ async def _only_known_words(request: Request) -> None:
             raise Problem(
                 422, f"{word[:40]!r} is no parameter here: one of {there} was needed. Correct or leave it out."
             )
+        if (count := len(request.query_params.getlist(word))) > 1:
+            raise Problem(422, f"{word} is given {count} times, and once was needed. Leave out all but one.")
 
 
 def _answered(problem_of: Callable[[Any], Problem]) -> Callable[[Request, Exception], Response]:
