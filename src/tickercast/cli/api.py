@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tickercast.cli.terminal import open_app, print_data, print_table, say
+from tickercast.cli.terminal import log_written, open_app, print_data, print_table, say
 
 app = typer.Typer(rich_markup_mode=None)
 tokens = typer.Typer(rich_markup_mode=None, no_args_is_help=True, epilog="Example: tickercast tokens list")
@@ -28,9 +28,9 @@ def serve(
 
     service = open_app()
     launch.require(service, host, port)
-    service.set_up_logs()
     say(f"API of {service.settings.warehouse} at http://{host}:{port}; press Ctrl-C to stop")
-    launch.serve(service, host, port)
+    with log_written(service):
+        launch.serve(service, host, port)
 
 
 @tokens.command(epilog="Example: tickercast tokens create desk --per-month 1000 --scopes read,forecast")

@@ -17,6 +17,7 @@ from tickercast.cli.terminal import (
     bar,
     complain,
     day_of,
+    log_written,
     open_app,
     print_log,
     say,
@@ -74,8 +75,9 @@ def daily(
     """
     symbols = some_symbols_of(tickers or [], symbols_file)
     print_tasks()
-    with bar("running the day", total=1) as progress:
-        done = open_app().run_day(
+    service = open_app()
+    with bar("running the day", total=1) as progress, log_written(service):
+        done = service.run_day(
             symbols,
             day_of(as_of) if as_of else None,
             source=source,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tickercast.cli.terminal import open_app, say
+from tickercast.cli.terminal import log_written, open_app, say
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -34,6 +34,6 @@ def dashboard(
         return
     url = service.tables.url  # a wrong setting is refused here, and not on the page
     place = launch.require(service.settings, host, port)
-    service.set_up_logs()
     say(f"dashboard of {url} at {place.url}; press Ctrl-C to stop")
-    launch.serve(place)
+    with log_written(service):
+        launch.serve(place)

@@ -19,6 +19,7 @@ from tickercast.cli.terminal import (
     SymbolsFile,
     bar,
     complain,
+    log_written,
     moment_of,
     open_app,
     print_data,
@@ -196,7 +197,7 @@ def watch(
         signal.signal(ending, signal.default_int_handler)
     service = open_app(bucket)
     say(f"watching {service.store.url}; Ctrl-C ends it")
-    with suppress(KeyboardInterrupt):
+    with log_written(service), suppress(KeyboardInterrupt):
         for sent in service.watch(every):
             if isinstance(sent, TickercastError):
                 complain(str(sent))

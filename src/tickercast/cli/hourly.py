@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tickercast.cli.terminal import NOTHING_WORKED, SOME_FAILED, SymbolsFile, bar, complain, open_app, say
+from tickercast.cli.terminal import NOTHING_WORKED, SOME_FAILED, SymbolsFile, bar, complain, log_written, open_app, say
 
 if TYPE_CHECKING:
     from tickercast.jobs.hourly.run_hour import Hour
@@ -43,8 +43,9 @@ def hourly(
     from tickercast.app import read_symbols
 
     words = [*(symbols or []), *read_symbols(symbols_file)]
-    with bar("running the hour"):
-        done = open_app().run_hour(words, source=source, wait=wait)
+    service = open_app()
+    with bar("running the hour"), log_written(service):
+        done = service.run_hour(words, source=source, wait=wait)
     print_hour(done)
 
 

@@ -182,6 +182,31 @@ def print_log(log: logging.Logger, *, on_terminal: bool) -> None:
         log.addHandler(_Lines())
 
 
+@contextmanager
+def log_written(service: "App") -> Iterator[None]:
+    """Write the log of a server or a job inside the block; other commands say all there is to say themselves.
+
+    It is JSON on standard output where the settings or the platform ask for that, and text on standard error elsewhere.
+    """
+    log = logging.getLogger("tickercast")
+    log.removeHandler(_SILENCE)
+    service.set_up_logs()
+    lines = _Lines()
+    lines.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    lines.addFilter(lambda record: record.name not in (logs.WAITING, logs.MIGRATION))  # which are printed anyhow
+    if not log.handlers:
+        log.addHandler(lines)
+        log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(lines)
+
+
+_SILENCE = logging.NullHandler()
+"""Keeps Python from printing the lines of a log that nobody has asked for."""
+
+
 def print_data(text: str) -> None:
     """Print JSON, CSV or SQL, as a program reads it."""
     sys.stdout.write(printable(text))
@@ -202,7 +227,7 @@ def guarded(command: Callable[[], object]) -> NoReturn:
     """Run a command to the end of the process: whatever goes wrong in it ends in one sentence."""
     _set_up_streams()
     config.keep_files_private()
-    logging.getLogger("tickercast").addHandler(logging.NullHandler())
+    logging.getLogger("tickercast").addHandler(_SILENCE)
     print_log(logging.getLogger(logs.MIGRATION), on_terminal=True)
     atexit.register(_mute)
     try:
