@@ -94,7 +94,9 @@ class Settings(BaseSettings):
         max_event_age_h: hours after which an event that still fails is given up and its file quarantined; the
             platform itself keeps events for 24 hours.
         query_timeout_s: seconds after which a query that somebody typed is ended.
-        query_memory_mb: the megabytes of this machine's memory that such a query, its answer included, may take.
+        query_memory_mb: the megabytes of this machine's memory that such a query, its answer included, may take,
+            reserved and unused ones counted; on systems other than Linux, only what DuckDB itself counts, without the
+            texts that functions make.
         log_format: `json` for Cloud Logging's fields, `text`, or `auto`: JSON on Cloud Run and AWS Lambda.
         google_cloud_project: the project of the traces that log lines belong to, by Google's own name.
         storage_emulator_host: the URL of a Cloud Storage emulator, by the name that Google's client reads.

@@ -5,7 +5,9 @@ while the engine keeps them away, and which leaves nothing behind: its files are
 """
 
 import os
+import resource
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -96,7 +98,7 @@ def opened(copy: Path, limits: QueryLimits) -> duckdb.DuckDBPyConnection:
 def answer(
     engine: duckdb.DuckDBPyConnection, statement: str, values: Mapping[str, Any], limits: QueryLimits
 ) -> pd.DataFrame:
-    """Answer one query.
+    """Answer one query; on Linux, no thread of this process gets more memory meanwhile than the limits allow.
 
     Raises:
         UsageError: it takes longer, or more memory, than the limits allow.
@@ -106,7 +108,8 @@ def answer(
     timer.daemon = True
     timer.start()
     try:
-        with memory_bounded(limits):  # the answer counts towards the engine's memory only as a table
+        # The engine counts an answer only as a table, and the texts that functions make not at all.
+        with memory_bounded(limits), _PROCESS.bounded(limits.memory_mb):
             engine.execute(f"CREATE TEMP TABLE answer AS {statement}", dict(values))
             return engine.execute("SELECT * FROM temp.answer").df()
     except duckdb.InterruptException as error:
@@ -126,11 +129,61 @@ def memory_bounded(limits: QueryLimits) -> Iterator[None]:
     """
     try:
         yield
-    except duckdb.OutOfMemoryException as error:
+    except (duckdb.OutOfMemoryException, MemoryError) as error:
         raise UsageError(
             f"The query needs more than the {limits.memory_mb:,} MB that it may take. Ask for less, "
             "or raise TICKERCAST_QUERY_MEMORY_MB."
         ) from error
+
+
+class _Process:
+    """The memory that this process may take while it answers queries, of which several may be at work.
+
+    Linux refuses more to every thread of the process; other systems keep no such limit, so that there is none.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._queries = 0
+        self._before = 0, 0
+
+    @contextmanager
+    def bounded(self, megabytes: int) -> Iterator[None]:
+        """Let the process take that many megabytes more inside the block, and no more than it may anyhow."""
+        if sys.platform != "linux":
+            yield
+            return
+        with self._lock:
+            self._begin(megabytes << 20)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._end()
+
+    def _begin(self, more: int) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        wanted = _data_bytes() + more
+        if self._queries:
+            wanted = max(wanted, soft)  # which another query has set
+        else:
+            self._before = soft, hard
+        self._queries += 1
+        allowed = [each for each in self._before if each != resource.RLIM_INFINITY]
+        resource.setrlimit(resource.RLIMIT_DATA, (min([wanted, *allowed]), hard))
+
+    def _end(self) -> None:
+        self._queries -= 1
+        if not self._queries:
+            resource.setrlimit(resource.RLIMIT_DATA, self._before)
+
+
+_PROCESS = _Process()
+
+
+def _data_bytes() -> int:
+    """The bytes of this process that count towards `RLIMIT_DATA`."""
+    return int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
 
 
 def _text(value: str) -> str:

@@ -369,6 +369,7 @@ def checked_query(text: str) -> str:
     from sqlglot import expressions
     from sqlglot.errors import SqlglotError
 
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of what is refused below
     try:
         statements = sqlglot.parse(text, read="bigquery") if isinstance(text, str) else []
     except SqlglotError as error:
