@@ -28,7 +28,7 @@ from tickercast.domain.price_numbers import Beside, Numbers, have_suffixes, read
 from tickercast.domain.price_rows import SIMULATED, WHOLE, Ints, Rows, Window, read_rows
 from tickercast.domain.price_titles import PRICES, TITLES, Part, layout, title_key, volume_unit
 from tickercast.domain.spelling import agree, in_yahoos_spelling, is_word, symbol_in
-from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.symbols import is_symbol, parse_symbol
 from tickercast.domain.text import shown
 from tickercast.errors import UsageError
 
@@ -226,14 +226,15 @@ def _symbols(table: pa.Table, asked: Asked, titles: dict[str, str]) -> tuple[Int
             raise refusals.NO_SYMBOL(advice=f"{symbol_in(asked.name) or 'SYMBOL'}{asked.ending}")
     numbers, names = _numbered(codes, spellings)
     if symbol and len(names) == 1 and symbol != names[0] and not is_word(asked.name):
-        if not agree(symbol, names[0]):
+        if agree(symbol, names[0]):
+            names = [symbol]
+        elif is_symbol(names[0]):  # any other word is refused with its rows
             raise refusals.OTHER_SYMBOL(
                 named=symbol,
                 column=titles["symbol"] if titles["symbol"] == _TITLES else f"column {titles['symbol']}",
                 seen=shown(names[0], 60),
-                advice=shown(names[0], 40) + asked.ending,
+                advice=names[0] + asked.ending,
             )
-        names = [symbol]
     return numbers, names
 
 

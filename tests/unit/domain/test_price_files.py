@@ -196,6 +196,14 @@ def test_a_file_that_names_no_symbol_is_refused() -> None:
         read_prices((HEADER + GOOD).encode(), symbol="AAPL_data")
 
 
+def test_no_file_is_to_be_renamed_to_what_is_no_symbol() -> None:
+    titled = HEADER.replace("\n", ",Symbol\n")
+    rows = "".join(f"{row},../../X\n" for row in GOOD.splitlines())
+    reading = read_prices((titled + rows).encode(), symbol="MSFT")
+    [said] = map(str, reading.failures.values())
+    assert said.startswith("'../../X' is not a symbol: up to 20 letters")
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
