@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,11 @@ from click.testing import Result
 from tests.support.trading import shipped_bundle
 from typer.testing import CliRunner
 
+from tickercast.app import App
 from tickercast.cli import app
+from tickercast.domain.bars import Bars
 from tickercast.domain.model_card import MODEL
+from tickercast.domain.price_files import to_csv
 from tickercast.errors import TickercastError
 from tickercast.model_store import files
 from tickercast.models.onnx import OnnxModel
@@ -48,6 +52,19 @@ def test_symbols_dates_versions_and_everybody_left_out_are_printed_with_the_reas
     assert report["symbols"] == ["AAPL", "MSFT"]
     assert report["versions"]["ewma-fhs"] == "1"
     assert set(report["left_out"]) == {"FB", "NOPE"}
+
+
+@pytest.mark.parametrize("words", [("--windows", "3"), ("--check-leaks",)])
+def test_what_was_left_out_of_the_bars_is_said(workspace: Path, words: tuple[str, ...]) -> None:
+    day = date(2012, 2, 1)
+    fetched = App().market_data("sample").fetch(["AAPL", "MSFT"], date(2010, 1, 4), day, advance=lambda _: None)
+    lost = fetched["AAPL"].frame
+    lost.loc[40, ["open", "high", "low", "close", "adj_close"]] = -37.0
+    (workspace / "odd.csv").write_bytes(to_csv([Bars("AAPL", lost), fetched["MSFT"]]))
+    done = run("--source", "odd.csv", "--to", "2011-06-28", *words)
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("AAPL: left out: 1 zero or impossible bar(s) (2010-03-03).") == 1
+    assert "MSFT: " not in done.stderr
 
 
 def test_results_windows_are_further_rows(symbols: Path) -> None:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from tickercast import engines
 from tickercast.app.ports import WAIT_S, nothing
+from tickercast.app.telling import Telling
 from tickercast.app.trading import Trading
+from tickercast.domain.findings import Findings
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.symbols import one_or_more
 from tickercast.errors import Permanent
@@ -79,6 +81,7 @@ class Hourly(Trading):
         seeds: Sequence[int] = (1, 2, 3),
         on_progress: Callable[[int, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
+        on_findings: Callable[[Findings], None] = nothing,
     ) -> "HourlyTraining":
         """Train and register the hourly models, and decide which is the champion; see `jobs.training.train_hourly`.
 
@@ -89,12 +92,13 @@ class Hourly(Trading):
             seeds: one network each, which are averaged.
             on_progress: called with the steps done and their total.
             on_failure: called with each symbol that the source could not give, and why.
+            on_findings: called with what was left out of bars or changed when they were read, by symbol.
         """
         from tickercast.jobs.training.seed import seed
         from tickercast.jobs.training.train_hourly import train_hourly
 
         engines.require_training()
-        data = engines.hourly_data(source, self.settings)
+        data = Telling(engines.hourly_data(source, self.settings), on_findings)
         seed(self.registry, self.hourly_store)
         return train_hourly(
             data,
@@ -120,6 +124,7 @@ class Hourly(Trading):
         usual: bool = False,
         on_progress: Callable[[float, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
+        on_findings: Callable[[Findings], None] = nothing,
     ) -> "DirectionTraining":
         """Search for a recipe of the direction model, train and register it; see `jobs.training.train_direction`.
 
@@ -132,12 +137,13 @@ class Hourly(Trading):
             usual: search the usual ranges alone, without shallow trees.
             on_progress: called with the trials done and their total.
             on_failure: called with each symbol that the source could not give, and why.
+            on_findings: called with what was left out of bars or changed when they were read, by symbol.
         """
         from tickercast.domain.boosting import USUAL, Boosting
         from tickercast.jobs.training.seed import seed
         from tickercast.jobs.training.train_direction import train_direction
 
-        data, boost = engines.hourly_data(source, self.settings), engines.boost()
+        data, boost = Telling(engines.hourly_data(source, self.settings), on_findings), engines.boost()
         seed(self.registry, self.direction_store)
         return train_direction(
             data,

@@ -9,8 +9,10 @@ import pandas as pd
 
 from tickercast import engines
 from tickercast.app.ports import Ports, nothing
+from tickercast.app.telling import Telling
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.evaluation import labelled
+from tickercast.domain.findings import Findings
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.model_card import (
@@ -76,6 +78,7 @@ class Models(Ports):
         seeds: Sequence[int] = (1, 2, 3, 4, 5),
         on_progress: Callable[[int, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
+        on_findings: Callable[[Findings], None] = nothing,
     ) -> Bundle:
         """Train the LSTM and register it as the challenger; see `jobs.training.train`.
 
@@ -89,11 +92,12 @@ class Models(Ports):
             seeds: one network each, which are averaged.
             on_progress: called with the epochs done and their total.
             on_failure: called with each symbol that the source could not give, and why.
+            on_findings: called with what was left out of bars or changed when they were read, by symbol.
         """
         from tickercast.jobs.training.seed import seed
         from tickercast.jobs.training.train import train
 
-        data, fit = self.market_data(source), self.fit
+        data, fit = Telling(self.market_data(source), on_findings), self.fit
         symbols = one_or_more(symbols) or data.symbols()
         seed(self.registry, self.models)
         return train(
@@ -124,11 +128,12 @@ class Models(Ports):
         is_over: Callable[[], bool] = lambda: False,
         on_progress: Callable[[float, StudyResult[Recipe]], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
+        on_findings: Callable[[Findings], None] = nothing,
     ) -> StudyResult[Recipe]:
         """Search for a better recipe for the LSTM; an interrupted search is resumed. See `jobs.training.tune`."""
         from tickercast.jobs.training.tune import tune
 
-        data = self.market_data(source) if isinstance(source, str) else source
+        data = Telling(self.market_data(source) if isinstance(source, str) else source, on_findings)
         return tune(
             data,
             one_or_more(symbols) or data.symbols(),
@@ -171,6 +176,7 @@ class Models(Ports):
         dask: str = "",
         on_progress: Callable[[int, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
+        on_findings: Callable[[Findings], None] = nothing,
     ) -> tuple[Mapping[str, pd.DataFrame], Mapping[str, Predictor]]:
         """Evaluate models on past bars, beside the baselines; see `jobs.training.evaluate`.
 
@@ -189,6 +195,7 @@ class Models(Ports):
             dask: the processes to spread the forecasts over, or the address of a Dask scheduler; by default this one.
             on_progress: called with the forecasts made and their total.
             on_failure: called with each symbol that is left out, and why.
+            on_findings: called with what was left out of bars or changed when they were read, by symbol.
 
         Returns:
             The losses of each model, and these models, the judged one first; see `domain.evaluation.labelled`.
@@ -197,7 +204,7 @@ class Models(Ports):
 
         first, last = parse_day(first), parse_day(last)
         build = self._compared(one_or_more(models), frequency)
-        data = self.source_of(source, frequency)
+        data = Telling(self.source_of(source, frequency), on_findings)
         chosen, made = one_or_more(symbols) or data.symbols(), list[Predictor]()
 
         def beside(series: "Sequence[Bars]", through: date) -> Sequence[Predictor]:
@@ -281,6 +288,7 @@ class Models(Ports):
         events: str = "",
         on_progress: Callable[[int, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
+        on_findings: Callable[[Findings], None] = nothing,
     ) -> Mapping[str, float]:
         """How much the forecasts change when all bars after their origins are cut off; see `jobs.training.leaks`.
 
@@ -294,6 +302,7 @@ class Models(Ports):
             events: results days that the models may read; see `results_of`.
             on_progress: called with the origins checked and their total.
             on_failure: called with each symbol that is left out, and why.
+            on_findings: called with what was left out of bars or changed when they were read, by symbol.
 
         Returns:
             The largest difference of a log-return by model; 0 where nothing looks ahead.
@@ -301,7 +310,8 @@ class Models(Ports):
         from tickercast.jobs.training.leaks import leaks
 
         begin, end = parse_day(first), parse_day(last)
-        build, data = self._compared(one_or_more(models), frequency), self.source_of(source, frequency)
+        build = self._compared(one_or_more(models), frequency)
+        data = Telling(self.source_of(source, frequency), on_findings)
         chosen = one_or_more(symbols) or data.symbols()
         return leaks(
             data,
@@ -342,6 +352,7 @@ class Models(Ports):
         events: str = "",
         on_progress: Callable[[int, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
+        on_findings: Callable[[Findings], None] = nothing,
     ) -> "tuple[Decision, Bundle]":
         """Compare a challenger with what is served, and serve it if it is better; see `jobs.champion.promote`.
 
@@ -354,6 +365,7 @@ class Models(Ports):
             events: results days that the models may read; see `results_of`.
             on_progress: called with the forecasts made and their total.
             on_failure: called with each symbol that is left out, and why.
+            on_findings: called with what was left out of bars or changed when they were read, by symbol.
         """
         from tickercast.jobs.champion.promote import promote
 
@@ -361,7 +373,7 @@ class Models(Ports):
         check_published([self.models], self.tables)
         publish_shipped(self.models)
         challenger = self.registry.bundle(MODEL, version or self._aliased(CHALLENGER_ALIAS))
-        data = self.market_data(source)
+        data = Telling(self.market_data(source), on_findings)
         chosen = one_or_more(symbols) or data.symbols()
         decision = promote(
             challenger,

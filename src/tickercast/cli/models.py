@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -30,6 +30,7 @@ from tickercast.cli.terminal import (
 from tickercast.errors import UsageError
 
 if TYPE_CHECKING:
+    from tickercast.domain.findings import Finding, Findings
     from tickercast.domain.recipe import Recipe
     from tickercast.ports import StudyResult
 
@@ -136,7 +137,7 @@ def train(
         raise UsageError("--direction, --trials and --when-due need hourly bars: add --every 1h, or leave them out.")
     outputs.check_folder("--out", out)
     service, chosen = open_app(), _recipe(recipe)
-    with bar("epochs", total=1) as progress:
+    with _telling() as on_findings, bar("epochs", total=1) as progress:
         bundle = service.train(
             some_symbols_of(tickers or []),
             _through(through, source or service.settings.source),
@@ -147,9 +148,21 @@ def train(
             seeds=range(1, (seeds or 5) + 1),
             on_progress=progress.set,
             on_failure=lambda symbol, reason: complain(f"{symbol}: {reason}"),
+            on_findings=on_findings,
         )
     print_table(card_table(bundle.card))
     _write(publishable(bundle), out, "tickercast backtest --model")
+
+
+@contextmanager
+def _telling() -> "Iterator[Callable[[Findings], None]]":
+    """Take what was left out of bars or changed when they were read, and say it once the work is done."""
+    from tickercast.show.sentences import odd_bars
+
+    odd: dict[str, Sequence[Finding]] = {}
+    yield odd.update
+    for line in odd_bars(odd):
+        complain(line)
 
 
 def _refit_direction(tickers: list[str], source: str) -> None:
@@ -180,7 +193,7 @@ def _train_hourly(
         complain(f"{symbol}: {reason}")
 
     if direction:
-        with bar("trials", total=max(trials, 1)) as progress:
+        with _telling() as on_findings, bar("trials", total=max(trials, 1)) as progress:
             made = service.train_direction(
                 symbols,
                 last,
@@ -188,11 +201,12 @@ def _train_hourly(
                 trials=trials,
                 on_progress=lambda done, total: progress.set(done, total),
                 on_failure=on_failure,
+                on_findings=on_findings,
             )
         print_table(card_table(made.bundle.card))
         say(f"{made.bundle.card.name} is {made.report['verdict']}")
         return described(made.bundle)
-    with bar("steps", total=1) as progress:
+    with _telling() as on_findings, bar("steps", total=1) as progress:
         trained = service.train_hourly(
             symbols,
             last,
@@ -200,6 +214,7 @@ def _train_hourly(
             seeds=range(1, (seeds or 3) + 1),
             on_progress=progress.set,
             on_failure=on_failure,
+            on_findings=on_findings,
         )
     for bundle in trained.bundles:
         print_table(card_table(bundle.card))
@@ -235,7 +250,11 @@ def tune(
 
     outputs.check_file("--out", out, makes_folder=True)
     service = open_app()
-    with bar("trials", total=trials) as progress, _resumable(service.studies_url) as end_if_asked:
+    with (
+        _telling() as on_findings,
+        bar("trials", total=trials) as progress,
+        _resumable(service.studies_url) as end_if_asked,
+    ):
 
         def on_progress(done: float, study: "StudyResult[Recipe]") -> None:
             progress.set(done, trials, study_line(study))
@@ -248,6 +267,7 @@ def tune(
             source=source,
             on_progress=on_progress,
             on_failure=lambda symbol, reason: complain(f"{symbol}: {reason}"),
+            on_findings=on_findings,
         )
     print_table(study_table(study))
     outputs.write_file(out, recipe_json(study.best.recipe).encode())
@@ -323,7 +343,7 @@ def backtest(
                 "--check-leaks takes an origin of each month, in this process, and writes no figures and draws no "
                 "chart: leave out --windows, --dask, --json and --chart, and --every but for --every 1h."
             )
-        with bar("origins", total=1) as progress:
+        with _telling() as on_findings, bar("origins", total=1) as progress:
             worst = service.leaks(
                 names,
                 begin,
@@ -334,6 +354,7 @@ def backtest(
                 events=events,
                 on_progress=progress.set,
                 on_failure=lambda symbol, reason: complain(f"{symbol}: {reason}"),
+                on_findings=on_findings,
             )
         _print_leaks(worst)
         return
@@ -345,7 +366,7 @@ def backtest(
     def on_failure(symbol: str, reason: Exception) -> None:
         left_out[symbol] = str(reason)
 
-    with bar("forecasts", total=1) as progress:
+    with _telling() as on_findings, bar("forecasts", total=1) as progress:
         losses, compared = service.evaluate(
             names,
             begin,
@@ -359,6 +380,7 @@ def backtest(
             dask=dask,
             on_progress=progress.set,
             on_failure=on_failure,
+            on_findings=on_findings,
         )
     report = evaluation_report(losses, frequency)
     report["versions"] = {label: one.version for label, one in compared.items()}
@@ -419,7 +441,7 @@ def promote(
     It is compared with what is served on past sessions. A champion that is shown to be worse than a baseline makes
     place for that. Exit code 1 means that the challenger is not served.
     """
-    with bar("forecasts", total=1) as progress:
+    with _telling() as on_findings, bar("forecasts", total=1) as progress:
         decision, challenger = open_app().promote(
             day_of(first),
             day_of(last),
@@ -429,6 +451,7 @@ def promote(
             events=events,
             on_progress=progress.set,
             on_failure=lambda symbol, reason: complain(f"{symbol}: {reason}"),
+            on_findings=on_findings,
         )
     subject = "" if decision.action == "demoted" else f"version {challenger.card.version} is "
     verdict = {"promoted": "promoted", "kept": "kept what is served", "demoted": "demoted"}[decision.action]

@@ -1,6 +1,6 @@
 """The sentences of the output, each written once: verdicts, hit counts and warnings."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import partial
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tickercast.domain.events import ResultsDay
+from tickercast.domain.findings import Findings, sentence
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import DAILY, Frequency, stamp
 from tickercast.domain.text import price
@@ -36,6 +37,7 @@ _UNCOUNTED = {
 
 _WHERE = {"better": "is entirely below 1", "no edge": "includes 1", "worse": "is entirely above 1"}
 _BY_CHANCE = 0.025
+_TOLD = 8  # symbols whose odd bars are named
 
 
 # ---------------------------------------------------------------- numbers
@@ -105,6 +107,19 @@ def doubt(findings: str, *, doubtful: bool) -> str:
         return ""
     weight = " The width may be wrong, and the forecast does not count in the record." if doubtful else ""
     return f"Odd bars: {findings}.{weight}"
+
+
+def odd_bars(findings: Findings) -> Iterator[str]:
+    """What was left out of bars or changed when they were read, a sentence for each of the first symbols.
+
+    >>> from tickercast.domain.findings import Finding
+    >>> list(odd_bars({"CL=F": [Finding("CL=F", "left out", "2 zero or impossible bar(s)")]}))
+    ['CL=F: left out: 2 zero or impossible bar(s).']
+    """
+    told = [f"{symbol}: {sentence(odd)}." for symbol, odd in findings.items()]
+    yield from told[:_TOLD]
+    if len(told) > _TOLD:
+        yield f"Bars of {len(told) - _TOLD:,} more symbols were left out or changed when they were read, too."
 
 
 def results(expected: ResultsDay | None) -> str:

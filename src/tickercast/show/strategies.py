@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tickercast.domain.findings import LEFT_OUT, sentence
+from tickercast.domain.findings import LEFT_OUT
 from tickercast.domain.frequency import stamp
 from tickercast.domain.strategy import STRATEGIES, Targets
 from tickercast.domain.strategy_backtest import LEAST_BLOCKS, Backtest, Result, block_of
@@ -20,11 +20,8 @@ from tickercast.domain.text import rounded
 from tickercast.domain.universe import SURVIVORS, Universe
 from tickercast.plain import first_of
 from tickercast.show import chart
-from tickercast.show.sentences import NOT_ADVICE, SIMULATED, number, symbols
+from tickercast.show.sentences import NOT_ADVICE, SIMULATED, number, odd_bars, symbols
 from tickercast.version import __version__
-
-_TOLD = 8
-"""Symbols whose odd bars are named."""
 
 _SIDES = "long and short positions together are worth at most the equity"
 
@@ -105,11 +102,8 @@ def _without_volumes(found: Backtest) -> Iterator[str]:
 
 
 def _odd_bars(found: Backtest) -> Iterator[str]:
-    """What was left out of bars or changed, of the first symbols: an account knows nothing of a bar that is missing."""
-    told = [f"{symbol}: {sentence(odd)}." for symbol, odd in found.findings.items()]
-    yield from told[:_TOLD]
-    if len(told) > _TOLD:
-        yield f"Bars of {len(told) - _TOLD:,} more symbols were left out or changed when they were read, too."
+    """What was left out of bars or changed: an account knows nothing of a bar that is missing."""
+    yield from odd_bars(found.findings)
     if any(each.check == LEFT_OUT for odd in found.findings.values() for each in odd):
         yield "What was held through a bar that was left out counts as if that bar had never been, which may flatter."
 
