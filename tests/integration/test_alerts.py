@@ -20,6 +20,7 @@ from tickercast.app import App
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.cli import app
 from tickercast.config import Settings, resource
+from tickercast.domain.alerts import open_alerts
 from tickercast.domain.bars import Bars
 from tickercast.domain.features import HORIZON
 from tickercast.domain.forecast import QUANTILES, Role, Served
@@ -30,7 +31,7 @@ from tickercast.errors import AlertUnavailable, StoreUnavailable, UsageError
 from tickercast.jobs.operations import alerts as alert_jobs
 from tickercast.jobs.operations.alerts import SENT, SentAlerts, send_alerts
 from tickercast.model_store import ModelStore
-from tickercast.ports import Notifier
+from tickercast.ports import Notifier, Warehouse
 
 pytest.importorskip("apprise")
 
@@ -412,7 +413,7 @@ def test_the_command_lists_and_sends(workspace: Path, receiver: Receiver, monkey
     assert CliRunner().invoke(app, ["alerts"]).exit_code == 0
 
 
-def test_a_coin_that_was_forecast_every_hour_and_is_no_more_opens_an_alert(place: Place) -> None:
+def test_a_coin_that_is_forecast_no_more_has_an_alert_until_it_is_again_or_is_taken_out(place: Place) -> None:
     hour = {"symbol": "BTCUSDT", "frequency": "1h", "status": "forecast", "simulated": False}
     ends = [AT - timedelta(hours=back) for back in range(5, 29)]
     rows = [
@@ -426,7 +427,47 @@ def test_a_coin_that_was_forecast_every_hour_and_is_no_more_opens_an_alert(place
     assert facts.hours
     [coin] = facts.hours
     assert (coin.symbol, coin.cutoff_at, coin.missed) == ("BTCUSDT", ends[0], 5)
-    later = alert_jobs.gather_facts(
-        store=place.store, models=models, warehouse=place.warehouse, now=AT + timedelta(days=9)
-    )
-    assert later.hours == [], "it was stopped on purpose"
+    later = AT + timedelta(days=400)
+    given: dict[str, Any] = {"store": place.store, "models": models, "warehouse": place.warehouse, "now": later}
+    opened = open_alerts(alert_jobs.gather_facts(**given))
+    assert [alert.title for alert in opened if alert.kind == "hours"] == [
+        "BTCUSDT has had no hourly forecast for a day"
+    ]
+    named = open_alerts(alert_jobs.gather_facts(**given, coins=["ETHUSDT", "SOLUSDT"]))
+    assert [alert.title for alert in named if alert.kind == "hours"] == [
+        "ETHUSDT has had no hourly forecast for a day",
+        "SOLUSDT has no current hourly forecast",
+    ]
+    assert alert_jobs.gather_facts(**given, coins=[]).hours == [], "all were taken out"
+
+
+def test_the_coins_that_need_a_forecast_are_those_of_the_hourly_watchlist(workspace: Path) -> None:
+    def titles(**settings: Any) -> list[str]:
+        opened = App(Settings(warehouse=f"duckdb://{workspace}/w.duckdb", **settings)).open_alerts()
+        return [alert.title for alert in opened if alert.kind == "hours"]
+
+    coins = workspace / "coins.txt"
+    coins.write_text("BTCUSDT\n")
+    assert titles() == []
+    assert titles(hourly_watchlist=str(coins)) == ["BTCUSDT has no current hourly forecast"]
+    coins.write_text("# none by now\n")
+    assert titles(hourly_watchlist=str(coins)) == []
+
+
+def test_an_outage_does_not_end_what_was_found_of_coverage(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    hour = {"symbol": "BTCUSDT", "frequency": "1h", "status": "forecast", "simulated": False}
+    made = ingestion("1", **hour, cutoff=AT.date(), cutoff_at=AT, received_at=AT)
+    append(place.warehouse, "ingestions", [made], "ingestions/1")
+    asked: list[date] = []
+    ask = alert_jobs.ask
+
+    def noted(warehouse: Warehouse, name: str, **given: Any) -> pd.DataFrame:
+        if name == "alert_coverage_hours":
+            asked.append(given["since"])
+        return ask(warehouse, name, **given)
+
+    monkeypatch.setattr(alert_jobs, "ask", noted)
+    given: dict[str, Any] = {"store": place.store, "models": ModelStore(place.store, resource("shipped"))}
+    later = AT + timedelta(days=400)
+    alert_jobs.gather_facts(**given, warehouse=place.warehouse, now=later, coins=["BTCUSDT"])
+    assert asked == [AT.date() - timedelta(days=28)]

@@ -238,8 +238,13 @@ def test_a_source_that_is_too_short_for_new_tables_leaves_the_earlier_ones_and_f
     assert len(hour.made) == 1
 
 
-def test_a_source_that_does_not_answer_moves_no_pointer_and_the_next_hour_goes_on(app: Site) -> None:
+def test_a_source_that_does_not_answer_moves_no_pointer_alerts_and_the_next_hour_goes_on(
+    app: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     held = app.held
+    sent: list[object] = []
+    monkeypatch.setattr(run_hour_module, "send_alerts", lambda **given: sent.append(given["coins"]))
+    monkeypatch.setattr(app, "watched_coins", lambda: ["BTCUSDT"])
 
     class Silent(Memory):
         def fetch(self, *_: object, **__: object) -> object:  # type: ignore[override]
@@ -248,6 +253,7 @@ def test_a_source_that_does_not_answer_moves_no_pointer_and_the_next_hour_goes_o
     app.held = Silent([])
     with pytest.raises(SourceUnavailable):
         app.run_hour(["BTCUSDT"])
+    assert sent == [["BTCUSDT"]]
     app.held = held
     assert app.run_hour(["BTCUSDT"]).refreshed
     np.testing.assert_array_equal(app.tables.read("latest_prices").groupby("symbol").size() > 700, [True])

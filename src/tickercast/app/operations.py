@@ -244,6 +244,7 @@ class Operations(Models, Events, Outlooks, Trading):
                 warehouse=self.tables,
                 now=self.now(),
                 watchlist=self.watched(watchlist),
+                coins=self.watched_coins(),
                 only_reads=only_reads,
             )
         )
@@ -259,6 +260,7 @@ class Operations(Models, Events, Outlooks, Trading):
             notifiers=self.notifiers,
             now=self.now(),
             watchlist=self.watched(watchlist),
+            coins=self.watched_coins(),
         )
 
     def calibrations(
@@ -335,6 +337,7 @@ class Operations(Models, Events, Outlooks, Trading):
             notifiers=(),
             now=self.now(),
             watchlist=watchlist,
+            coins=self.watched_coins(),
         )
 
     def plan_backfill(
@@ -506,7 +509,7 @@ class Operations(Models, Events, Outlooks, Trading):
         """Read what the settings of the flows name, as the flows will."""
         settings = self.settings
         traded = self.traders()
-        coins = self.hourly_watchlist() if settings.hourly_watchlist else []
+        coins = self.watched_coins() or ()
         self.results_source()
         parse_limits(settings.trade_limits)
         for rule in filter(None, (settings.retrain_on_losses, settings.retrain_below)):

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tickercast import config, engines
-from tickercast.app.symbols import read_symbols
+from tickercast.app.symbols import read_symbols, read_text
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
 from tickercast.domain.direction import DIRECTION
@@ -17,6 +17,7 @@ from tickercast.domain.frequency import DAILY, HOURLY, Frequency
 from tickercast.domain.model_card import DIRECTION as DIRECTION_POINTER
 from tickercast.domain.model_card import Bundle
 from tickercast.domain.symbols import one_or_more, parse_symbol
+from tickercast.domain.watchlist import symbols_in
 from tickercast.errors import UsageError
 from tickercast.jobs.operations import provision as provisioning
 from tickercast.jobs.requests.results import Patience
@@ -229,6 +230,16 @@ class Ports:
                 "Name some, such as BTCUSDT."
             )
         return list(dict.fromkeys(parse_symbol(word) for word in words))
+
+    def watched_coins(self) -> Sequence[str] | None:
+        """The coins of `TICKERCAST_HOURLY_WATCHLIST`, perhaps none; None where that names no file.
+
+        Raises:
+            UsageError: the file cannot be read, or a symbol is not valid.
+        """
+        path = self.settings.hourly_watchlist
+        words = symbols_in(read_text(path, "symbols", self.settings)) if path else None
+        return words and [parse_symbol(word) for word in words]
 
     def provision(self) -> list[str]:
         """Create the tables, views and champions that are missing or changed, and return their names."""

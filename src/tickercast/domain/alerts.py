@@ -180,16 +180,16 @@ class Stale:
 
 @dataclass(frozen=True)
 class MissedHours:
-    """A coin that is forecast hour by hour, and was not in the last hours.
+    """A coin that needs a forecast each hour.
 
     Attributes:
         symbol: the series.
-        cutoff_at: the end of the hour of its newest forecast, UTC.
-        missed: hours that have ended since then.
+        cutoff_at: the end of the hour of its newest forecast, UTC; None if it has none.
+        missed: hours that have ended since then; 0 if it has no forecast.
     """
 
     symbol: str
-    cutoff_at: datetime
+    cutoff_at: datetime | None
     missed: int
 
 
@@ -284,7 +284,7 @@ class Facts:
         calibration: how the intervals of each symbol have held.
         anomaly: the closes of the last session that the forecasts did not expect.
         stale: symbols on the watchlist without a current forecast.
-        hours: coins that are forecast hour by hour, and were not in the last hours.
+        hours: the coins that need a forecast each hour.
         silent: the trading day on which nothing arrived, if the newest is one.
         champion: the served model, or why there is none; `()` if none has been published yet.
         calendar: the exchanges of forecast symbols whose known holidays end soon.
@@ -358,7 +358,7 @@ def open_alerts(facts: Facts) -> tuple[Alert, ...]:
         *(_of_calibration(each) for each in facts.calibration or () if each.flagged),
         *(_of_anomaly(each) for each in facts.anomaly or () if is_unusual(each)),
         *(_of_stale(each) for each in facts.stale or ()),
-        *(_of_hours(each) for each in facts.hours or () if each.missed >= STALE_HOURS),
+        *(_of_hours(each) for each in facts.hours or () if not each.cutoff_at or each.missed >= STALE_HOURS),
         *(_of_calendar(each) for each in facts.calendar or ()),
     ]
     return tuple(sorted(found, key=lambda alert: -_RANK[alert.severity]))
@@ -538,9 +538,14 @@ def _of_calendar(end: CalendarEnd) -> Alert:
 
 def _of_hours(coin: MissedHours) -> Alert:
     is_long = coin.missed >= _A_DAY
+    last = (
+        f"Its newest hourly forecast is from {coin.cutoff_at:%Y-%m-%d %H:%M} UTC, {coin.missed} hours ago."
+        if coin.cutoff_at
+        else "It has never been forecast by the hour."
+    )
     text = (
-        f"It was forecast every hour, last from {coin.cutoff_at:%Y-%m-%d %H:%M} UTC, and {coin.missed} hours have "
-        f"ended since. Look at tickercast ingestions --failed, then run tickercast hourly {coin.symbol}."
+        f"{last} Look at tickercast ingestions --failed, then run tickercast hourly {coin.symbol}; or leave it out of "
+        "the file that TICKERCAST_HOURLY_WATCHLIST names."
     )
     title = f"{coin.symbol} has {'had no hourly forecast for a day' if is_long else 'no current hourly forecast'}"
     return Alert(f"hours:{coin.symbol}", "failure" if is_long else "warning", title, text)

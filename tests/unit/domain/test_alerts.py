@@ -210,6 +210,12 @@ def test_a_coin_is_stale_from_three_hours_on_and_a_failure_from_a_day(
     assert found == ([(severity, title)] if severity else [])
 
 
+def test_a_coin_that_was_never_forecast_is_a_warning() -> None:
+    [alert] = open_alerts(Facts(hours=[MissedHours("BTCUSDT", None, 0)]))
+    assert (alert.severity, alert.title) == ("warning", "BTCUSDT has no current hourly forecast")
+    assert alert.text.startswith("It has never been forecast by the hour. ")
+
+
 def test_a_high_price_is_written_out() -> None:
     made = Anomaly("BRK-A", DAY, 600_000.0, 612_345.6, 590_000.0, 610_000.0, 3.9, 0.2)
     [alert] = open_alerts(Facts(anomaly=[made]))

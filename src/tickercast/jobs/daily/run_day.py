@@ -122,6 +122,9 @@ class Services(Protocol):
     def seeds(self) -> Sequence[int]:
         """The seeds of the networks of a training."""
 
+    def watched_coins(self) -> Sequence[str] | None:
+        """The coins that alerts of hours are about; None: all that were ever forecast hour by hour."""
+
     def now(self) -> datetime:
         """The time."""
 
@@ -285,6 +288,7 @@ class _Steps:
             notifiers=self.services.notifiers,
             now=self.services.now(),
             watchlist=watchlist,
+            coins=self.services.watched_coins(),
             flow_failure=failure,
             grace=timedelta(0),
         )
@@ -320,6 +324,7 @@ class _Steps:
             notifiers=(),
             now=services.now(),
             watchlist=watchlist,
+            coins=services.watched_coins(),
             grace=timedelta(0),
         )
 

@@ -6,8 +6,8 @@ longer, and whatever of it fails, leaves them as they are.
 
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import ParamSpec, Protocol, TypeVar
@@ -84,6 +84,9 @@ class Services(Protocol):
 
     def watched(self) -> Sequence[str] | None:
         """The symbols of the daily flow, which its alerts are about; None: all that are forecast."""
+
+    def watched_coins(self) -> Sequence[str] | None:
+        """The coins that alerts of hours are about; None: all that were ever forecast hour by hour."""
 
     def now(self) -> datetime:
         """The time."""
@@ -175,7 +178,7 @@ def run_hour(
         Transient: an engine does not answer; the next hour catches up.
     """
     models = services.store_of(HOURLY)
-    with lease(models.store, LOCK, now=services.now):
+    with lease(models.store, LOCK, now=services.now), _alerting(services, wrap):
         refreshed, remark = _refreshed(symbols, source, services, learning, wrap)
         moment = HOURLY.parse(services.now().astimezone(UTC))
         assert isinstance(moment, datetime), "hours end at moments"
@@ -192,6 +195,16 @@ def run_hour(
         )
     traded = _traded(symbols, services, wrap)
     return Hour(moment, made, refreshed, remark, _look_after(symbols, source, services, learning, wrap), traded)
+
+
+@contextmanager
+def _alerting(services: Services, wrap: Wrap) -> Iterator[None]:
+    """Send the alerts of an hour that cannot be forecast: in an outage no later step of a run would."""
+    try:
+        yield
+    except Transient:
+        _said(lambda: _alerted(services, wrap))
+        raise
 
 
 def _refreshed(
@@ -322,4 +335,5 @@ def _alerted(services: Services, wrap: Wrap) -> SentAlerts | str:
         notifiers=services.notifiers,
         now=services.now(),
         watchlist=services.watched(),
+        coins=services.watched_coins(),
     )

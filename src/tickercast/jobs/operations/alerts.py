@@ -68,7 +68,6 @@ SENT = "alerts/open.json"
 CALENDAR_NOTICE = timedelta(days=45)
 """How long before an exchange's known holidays end: a month before forecasts, two weeks ahead, reach beyond them."""
 
-_HOURLY_SINCE = timedelta(days=7)
 _LIMIT_SHOWN = timedelta(days=1)
 _GIVEN_UP = timedelta(days=100)  # without a forecast, beside others that have some
 _RECENTLY, _LONG_AGO = timedelta(days=30), timedelta(days=800)
@@ -102,6 +101,7 @@ def send_alerts(
     notifiers: Sequence[Notifier],
     now: datetime,
     watchlist: Sequence[str] | None = None,
+    coins: Sequence[str] | None = None,
     flow_failure: str | None = None,
     grace: timedelta = GRACE,
 ) -> SentAlerts:
@@ -114,6 +114,7 @@ def send_alerts(
         notifiers: the receivers.
         now: the time.
         watchlist: the symbols that need a current forecast; None: not checked.
+        coins: those that need a current hourly one; None: those that were ever forecast hour by hour.
         flow_failure: why the daily flow failed, empty if it succeeded; None: not known.
         grace: how long the forecast of a session may be under way; nothing is, once a run has ended.
 
@@ -128,6 +129,7 @@ def send_alerts(
         warehouse=warehouse,
         now=now,
         watchlist=watchlist,
+        coins=coins,
         flow_failure=flow_failure,
         grace=grace,
     )
@@ -157,6 +159,7 @@ def gather_facts(
     warehouse: Warehouse,
     now: datetime,
     watchlist: Sequence[str] | None = None,
+    coins: Sequence[str] | None = None,
     flow_failure: str | None = None,
     grace: timedelta = GRACE,
     only_reads: bool = False,
@@ -171,11 +174,11 @@ def gather_facts(
         if not only_reads:
             complete(models=(), warehouse=warehouse)
         current = ask(warehouse, "current_forecasts", frequency=DAILY.name)
-        facts["hours"] = hours = _missed_hours(warehouse, now)
-        coins = [coin.symbol for coin in hours]
-        facts["drift"] = [*_drift(warehouse, DAILY), *(_drift(warehouse, HOURLY) if coins else ())]
+        facts["hours"] = hours = _missed_hours(warehouse, now, coins)
+        ends = {coin.symbol: coin.cutoff_at for coin in hours if coin.cutoff_at}
+        facts["drift"] = [*_drift(warehouse, DAILY), *(_drift(warehouse, HOURLY) if ends else ())]
         covered = _coverage(warehouse, now, sample_symbols(list(current["symbol"])))
-        facts["coverage"] = [*covered, *(_hours_covered(warehouse, now, coins) if coins else ())]
+        facts["coverage"] = [*covered, *(_hours_covered(warehouse, ends) if ends else ())]
         shown = _still_forecast(current) if watchlist is None else list(watchlist)
         facts["calibration"] = calibrations(warehouse, shown)
         facts["anomaly"] = anomalies(warehouse, _cutoffs(current, shown))
@@ -187,7 +190,7 @@ def gather_facts(
         facts["calendar"] = [CalendarEnd(*end) for end in ending.items()]
         facts["trading"] = _trading(warehouse, now)
         rejected = ask(warehouse, "alert_rejected")
-        facts |= _facts_of_bucket(rejected, [models, *([models.of(HOURLY)] if coins else [])], store, warehouse)
+        facts |= _facts_of_bucket(rejected, [models, *([models.of(HOURLY)] if ends else [])], store, warehouse)
     except (NotSetUp, Outdated) as error:
         facts["tables"] = str(error)
     except (WarehouseUnavailable, EngineUnusable, UsageError) as error:
@@ -264,9 +267,10 @@ def _coverage(warehouse: Warehouse, now: datetime, symbols: Sequence[str]) -> li
     return [Coverage(len(resolved), float(resolved["coverage_80"].mean()), days.min(), days.max())]
 
 
-def _hours_covered(warehouse: Warehouse, now: datetime, coins: Sequence[str]) -> list[Coverage]:
-    since = now.date() - timedelta(days=alerts.COVERED_DAYS)
-    given = {"since": since, "symbols": sample_symbols(coins), "frequency": HOURLY.name}
+def _hours_covered(warehouse: Warehouse, ends: Mapping[str, datetime]) -> list[Coverage]:
+    """The coverage of the weeks up to the newest forecast: an outage does not end what was found before it."""
+    since = max(ends.values()).date() - timedelta(days=alerts.COVERED_DAYS)
+    given = {"since": since, "symbols": sample_symbols(list(ends)), "frequency": HOURLY.name}
     return [
         Coverage(int(row["hours"]), float(row["coverage_80"]), row["first"].date(), row["last"].date(), HOURLY)
         for row in ask(warehouse, "alert_coverage_hours", **given).to_dict("records")
@@ -300,12 +304,15 @@ def _stale(watchlist: Sequence[str], current: pd.DataFrame, now: datetime, grace
     return found
 
 
-def _missed_hours(warehouse: Warehouse, now: datetime) -> list[MissedHours]:
-    """The coins that were forecast hour by hour within a week; who stops for longer has stopped on purpose."""
-    hourly = {"frequency": HOURLY.name, "least": HOURLY.horizon}
-    rows = ask(warehouse, "current_hours", since=now.date() - _HOURLY_SINCE, **hourly).to_dict("records")
-    newest = [(row["symbol"], row["cutoff_at"].to_pydatetime()) for row in rows]
-    return [MissedHours(symbol, cutoff_at, (now - cutoff_at) // timedelta(hours=1)) for symbol, cutoff_at in newest]
+def _missed_hours(warehouse: Warehouse, now: datetime, coins: Sequence[str] | None) -> list[MissedHours]:
+    """The coins that need a forecast each hour, however long ago their last was: an outage does not end by lasting."""
+    made = ask(warehouse, "current_hours", frequency=HOURLY.name)
+    newest = {row["symbol"]: row["cutoff_at"].to_pydatetime() for row in made.to_dict("records")}
+    needed = list(made["symbol"][made["hours"] >= HOURLY.horizon]) if coins is None else coins
+    return [
+        MissedHours(symbol, end := newest.get(symbol), (now - end) // timedelta(hours=1) if end else 0)
+        for symbol in needed
+    ]
 
 
 def _silence(watchlist: Sequence[str], stale: Sequence[Stale]) -> list[Silence]:
