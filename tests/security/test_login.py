@@ -92,11 +92,12 @@ def test_a_session_that_is_signed_out_has_ended_for_every_copy_of_its_cookie(das
     assert copy.uploads().status_code == 403
 
 
-def test_a_sign_in_that_fails_says_so(dashboard: Dashboard) -> None:
+def test_a_sign_in_that_fails_says_so_on_the_page_and_in_the_log(dashboard: Dashboard) -> None:
     person = Person(dashboard.url)
     came = person.web.get(f"{dashboard.url}/oauth2callback?error=access_denied&state=x", timeout=30)
     assert came.url == f"{dashboard.url}/?sign-in=declined"
     assert "has not signed you in. Sign in again;" in person.sees("sign-in=declined")
+    assert "A sign-in failed, declined: access_denied" in dashboard.log.read_text()
 
 
 def test_only_who_may_open_the_dashboard_can_upload_or_read_its_metrics(dashboard: Dashboard) -> None:

@@ -367,6 +367,19 @@ def test_a_signature_for_something_else_opens_nothing(google: Google, changes: d
         iap.claims(google.sign(**changes), AUDIENCE)
 
 
+def test_behind_iap_only_whom_it_has_signed_for_sends_a_file(google: Google, monkeypatch: pytest.MonkeyPatch) -> None:
+    from starlette.requests import HTTPConnection
+
+    from tickercast.dashboard import gate, iap
+
+    settings = Settings(iap_audience=AUDIENCE, dashboard_viewers="@example.org")
+    monkeypatch.setattr(config, "load", lambda: settings)
+    stranger = google.sign(email="eve@evil.example")
+    for text, is_in in ((google.sign(), True), (stranger, False), ("", False), ("x", False)):
+        headers = [(iap.HEADER.lower().encode(), text.encode())]
+        assert gate.admits(HTTPConnection({"type": "http", "headers": headers})) is is_in
+
+
 def test_no_signature_and_a_forged_one_open_nothing(google: Google, stand_in: Provider) -> None:
     from joserfc import jwt
     from joserfc.jwk import OctKey
