@@ -236,6 +236,7 @@ _USE_CASES = (
         "run_day",
         "watchlist",
         "export",
+        "copy_tables",
         "check_drift",
         "overview",
         "open_alerts",

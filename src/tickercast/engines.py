@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from tickercast.domain.boosting import Boosting
     from tickercast.domain.evaluation import Spread
     from tickercast.domain.recipe import Recipe
+    from tickercast.jobs.operations.copy_tables import Table
     from tickercast.jobs.training.train import Fit
     from tickercast.jobs.training.train_direction import Boost
     from tickercast.jobs.training.train_hourly import HourlyModels
@@ -262,6 +263,18 @@ def statements() -> dict[str, str]:
     from tickercast.backends.warehouse.sql import read_objects
 
     return {made.name: made.text for made in read_objects(config.resource("sql"))}
+
+
+def dated_tables() -> list["Table"]:
+    """The tables whose rows have a day, as their files define them."""
+    from tickercast.backends.warehouse.sql import columns, dated_by, read_objects
+    from tickercast.jobs.operations.copy_tables import Table
+
+    return [
+        Table(found.name, dated_by(found), {column.name: column.kind for column in columns(found)})
+        for found in read_objects(config.resource("sql"))
+        if not found.is_view and dated_by(found)
+    ]
 
 
 def statement(name: str) -> str:

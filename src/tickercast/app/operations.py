@@ -194,6 +194,29 @@ class Operations(Models, Events, Outlooks, Trading):
             advance=advance,
         )
 
+    def copy_tables(self, source: str, *, on_chunk: Callable[[str, int], None] = nothing) -> dict[str, int]:
+        """Copy every row of another warehouse into this one; see `jobs.operations.copy_tables`.
+
+        Args:
+            source: its URL, as in `TICKERCAST_WAREHOUSE`.
+            on_chunk: called with a table and the number of its rows copied so far.
+
+        Returns:
+            The rows copied now, by table.
+
+        Raises:
+            UsageError: it is no such URL, it holds no tables, or this one holds rows that it does not.
+            Outdated: its tables are of an earlier release.
+            WarehouseUnavailable: try again.
+        """
+        from tickercast.jobs.operations.copy_tables import copy_tables
+
+        scheme, _, place = source.partition("://")
+        if scheme not in engines.WAREHOUSES or not place:
+            raise UsageError(f"{source!r} was given, and duckdb://PATH or bigquery://PROJECT/DATASET was needed.")
+        settings = self.settings.model_copy(update={"warehouse": source})
+        return copy_tables(engines.warehouse(settings), self.tables, engines.dated_tables(), on_chunk=on_chunk)
+
     def check_drift(
         self, symbols: str | Sequence[str] = (), day: date | None = None, *, frequency: Frequency = DAILY
     ) -> "DriftCheck":

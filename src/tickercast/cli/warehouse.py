@@ -77,6 +77,23 @@ def compact() -> None:
     say(", ".join(f"{count:,} rows of {table}" for table, count in dropped.items()) + " dropped")
 
 
+@app.command(epilog="Example: tickercast copy duckdb:///home/me/.tickercast/warehouse.duckdb")
+def copy(
+    source: Annotated[
+        str, typer.Argument(metavar="URL", help="duckdb://PATH or bigquery://PROJECT/DATASET.", show_default=False)
+    ],
+) -> None:
+    """Copy every row of another warehouse into this one.
+
+    This one has to be empty. Nobody may write to either meanwhile. Interrupted, the same command goes on.
+    """
+    service = open_app()
+    with bar(f"copying {source} to {service.tables.url}") as progress:
+        copied = service.copy_tables(source, on_chunk=lambda table, rows: progress.say(f"{table}: {rows:,} rows"))
+    told = ", ".join(f"{rows:,} rows of {table}" for table, rows in copied.items() if rows)
+    say(f"copied: {told}" if told else f"{service.tables.url} holds every row of {source}")
+
+
 sql_app = typer.Typer(
     name="sql", no_args_is_help=True, rich_markup_mode=None, epilog="Example: tickercast sql show indicators"
 )

@@ -58,9 +58,9 @@ from tickercast.backends.warehouse.sql import (
     checked_query,
     column_names,
     columns,
+    dated_by,
     drops,
     missing_columns,
-    month_of,
     of_this_release,
     outdated,
     pending,
@@ -329,7 +329,7 @@ class BigQueryWarehouse:
 
     def _months(self, table: SqlObject) -> list[list[bigquery.ScalarQueryParameter]]:
         """The first and last day of each month that a table has rows of, as parameters."""
-        column = month_of(table)
+        column = dated_by(table)
         month = f"CAST(DATE_TRUNC({column}, MONTH) AS DATE)"
         statement = f"SELECT DISTINCT {month} AS month FROM `{self._path}.{table.name}`"  # noqa: S608
         months = sorted(row["month"] for row in self._maintain(statement))

@@ -249,11 +249,10 @@ def of_all_months(compaction: str) -> str:
     return compaction.replace("@first", "DATE '1900-01-01'").replace("@last", "DATE '2200-12-31'")
 
 
-def month_of(table: SqlObject) -> str:
-    """The column by which a table is partitioned by month."""
-    partitioned = re.search(r"PARTITION BY DATE_TRUNC\((\w+), MONTH\)", table.text)
-    assert partitioned, f"{table.name} has months"
-    return partitioned[1]
+def dated_by(table: SqlObject) -> str:
+    """The column of days or moments by which a table is partitioned by month; empty if there is none."""
+    partitioned = re.search(r"PARTITION BY \w+\((\w+)", table.text)
+    return partitioned[1] if partitioned else ""
 
 
 def drops(compaction: str) -> bool:
@@ -278,9 +277,9 @@ def what_remains(compaction: str) -> str:
 def order_of(table: SqlObject) -> list[str]:
     """The columns by which a table is kept in order: those that it is clustered and partitioned by."""
     clustered = re.search(r"CLUSTER BY ([\w, ]+)", table.text)
-    partitioned = re.search(r"PARTITION BY \w+\((\w+)", table.text)
+    dated = dated_by(table)
     names = clustered[1].split(", ") if clustered else []
-    return [name.strip() for name in names] + ([partitioned[1]] if partitioned else [])
+    return [name.strip() for name in names] + ([dated] if dated else [])
 
 
 def pending(
