@@ -110,10 +110,11 @@ def parse_limits(text: str) -> Limits:
             number = float(value)
         except ValueError:
             number = math.nan
-        if name not in known or not 0 < number < math.inf or (name == "stop" and number >= 1):
+        odd = (name == "stop" and number >= 1) or (name == "orders" and not number.is_integer())
+        if name not in known or not 0 < number < math.inf or odd:
             raise UsageError(
                 f"TICKERCAST_TRADE_LIMITS names {shown(word, 40)!r}: stop=SHARE below 1, position=SHARE, "
-                "turnover=SHARE or orders=NUMBER was needed, above 0. Correct it."
+                "turnover=SHARE or orders=WHOLE NUMBER was needed, above 0. Correct it."
             )
         given[name] = number
     usual = Limits()
@@ -190,7 +191,10 @@ def allowed(plan: Sequence[Planned], equity: Decimal, spent: Decimal, sent: int,
     room = max(limits.orders - sent, 0)
     if len(plan) > room:
         met.append(
-            (Cause.ORDERS, f"{sent + len(plan)} orders of 24 hours were wanted, and at most {limits.orders} are sent.")
+            (
+                Cause.ORDERS,
+                f"{sent + len(plan)} orders of 24 hours were wanted, and at most {limits.orders} may be sent.",
+            )
         )
     plan = plan[:room]
     wanted = sum((each.value for each in plan if each.leg == ENTRY), Decimal(0))

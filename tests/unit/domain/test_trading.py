@@ -127,14 +127,14 @@ def test_limits_of_a_day_cut_entries_and_never_the_size_of_exits() -> None:
     assert (list(free.orders), free.met) == (list(orders), [])
     few = allowed(orders, Decimal(1000), Decimal(0), 9, Limits(orders=10))
     assert [each.leg for each in few.orders] == [EXIT]
-    assert few.met == [(Cause.ORDERS, "11 orders of 24 hours were wanted, and at most 10 are sent.")]
+    assert few.met == [(Cause.ORDERS, "11 orders of 24 hours were wanted, and at most 10 may be sent.")]
     cut = allowed(orders, Decimal(1000), Decimal(1800), 0, Limits())
     assert [each.quantity for each in cut.orders] == [90, 2]
     assert cut.met == [(Cause.TURNOVER, "Entries of 220% of equity in 24 hours were wanted, of at most 200%.")]
     np.testing.assert_array_equal(clipped(np.array([0.9, -0.9, np.nan]), Limits(position=0.5)), [0.5, -0.5, np.nan])
 
 
-@pytest.mark.parametrize("text", ["stop=1", "stop=0", "loss=0.2", "orders=many", "position=-1", "stop"])
+@pytest.mark.parametrize("text", ["stop=1", "stop=0", "loss=0.2", "orders=many", "orders=0.5", "position=-1", "stop"])
 def test_a_wrong_limit_is_refused_with_a_sentence(text: str) -> None:
     with pytest.raises(UsageError, match="TICKERCAST_TRADE_LIMITS names"):
         parse_limits(text)

@@ -43,7 +43,12 @@ class Lease(BaseModel):
 
 @contextlib.contextmanager
 def lease(
-    store: ObjectStore, work: str, *, now: Callable[[], datetime], patience: timedelta = timedelta(0)
+    store: ObjectStore,
+    work: str,
+    *,
+    now: Callable[[], datetime],
+    patience: timedelta = timedelta(0),
+    said: str = "",
 ) -> Iterator[None]:
     """Hold the lease of some work for as long as the block runs.
 
@@ -52,13 +57,14 @@ def lease(
         work: its name, which becomes part of an object's name.
         now: the clock.
         patience: how long to wait for another run that holds it.
+        said: the work in words, for whoever is refused; its name by default.
 
     Raises:
         UsageError: another run holds it.
         StoreUnavailable: try again.
     """
     name = f"locks/{work}.json"
-    held = _take_patiently(store, name, work, now, patience)
+    held = _take_patiently(store, name, said or work, now, patience)
     over = threading.Event()
     keeper = threading.Thread(target=_keep, args=(store, name, held, now, over), daemon=True)
     keeper.start()

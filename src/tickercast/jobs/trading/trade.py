@@ -156,7 +156,7 @@ def alone(account: str, store: ObjectStore, now: Callable[[], datetime]) -> Abst
     Raises:
         UsageError: one is at work there.
     """
-    return lease(store, f"trading-{client_id(account)[:12]}", now=now)
+    return lease(store, f"trading-{client_id(account)[:12]}", now=now, said=f"trading in {account}")
 
 
 def account_of(broker: Broker, state: Account) -> str:
