@@ -27,6 +27,7 @@ from tickercast.domain.frequency import DAILY, HOURLY
 from tickercast.domain.orders import Order
 from tickercast.domain.price_files import to_csv
 from tickercast.domain.promotion import Condition, training
+from tickercast.domain.risk import Cause
 from tickercast.domain.signals import Known
 from tickercast.domain.strategy import Decision, Variant, variant
 from tickercast.domain.strategy_backtest import Costs
@@ -256,6 +257,22 @@ def test_a_stop_closes_positions_and_halts_until_somebody_resumes(
     assert service.trade(held, symbols=SYMBOLS, as_of=DAYS[5]).halt is None
 
 
+def test_a_stop_counts_the_loss_of_the_first_bar_after_a_resume(service: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    [held] = variants_of(["buy-and-hold"])
+    for day in DAYS[:2]:
+        service.trade(held, symbols=SYMBOLS, as_of=day)
+    service.halt_trading()
+    service.resume_trading()
+    equity = service.trade(held, symbols=SYMBOLS, as_of=DAYS[2], dry=True).state.equity
+    [before] = service.tables.read("account_states", {"cutoff": DAYS[1]}, ["equity"])["equity"]
+    loss = 1 - float(equity) / before
+    assert loss > 0
+    monkeypatch.setenv("TICKERCAST_TRADE_LIMITS", f"stop={loss * 0.99}")
+    halt = App().trade(held, symbols=SYMBOLS, as_of=DAYS[2]).halt
+    assert halt is not None
+    assert halt.cause is Cause.STOP
+
+
 def test_limits_cut_orders_and_are_kept(service: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TICKERCAST_TRADE_LIMITS", "position=0.2,turnover=0.3,orders=5")
     done = App().trade(variants_of(["buy-and-hold"])[0], symbols=SYMBOLS, as_of=DAYS[0])
@@ -287,6 +304,19 @@ def test_an_account_is_one_strategys_and_time_does_not_run_back(service: App) ->
         service.trade(other, "paper://shared", SYMBOLS, as_of=DAYS[3])
     with pytest.raises(UsageError, match="a later one was needed"):
         service.trade(held, "paper://shared", SYMBOLS, as_of=date(2012, 7, 23))
+
+
+@pytest.mark.parametrize("refused", [DAYS[0], DAYS[2]])
+def test_a_run_before_the_newest_decision_is_refused_and_stores_nothing(service: App, refused: date) -> None:
+    [held] = variants_of(["buy-and-hold"])
+    for day in (DAYS[1], DAYS[3]):  # the second one decides on a later bar, and orders nothing
+        service.trade(held, symbols=SYMBOLS, as_of=day)
+    before = {table: len(service.tables.read(table)) for table in ("account_states", "orders", "paper_orders")}
+    for dry in (False, True):
+        said = f"paper://buy-and-hold has decided on 2012-07-26 20:00 UTC, and the newest bar is of {refused}"
+        with pytest.raises(UsageError, match=f"{said}: a later one was needed"):
+            service.trade(held, symbols=SYMBOLS, as_of=refused, dry=dry)
+    assert {table: len(service.tables.read(table)) for table in before} == before
 
 
 def test_an_open_order_keeps_other_strategies_out_of_an_account(service: App) -> None:

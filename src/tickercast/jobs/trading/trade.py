@@ -140,7 +140,7 @@ def trade(
         symbols: what the strategy may hold, anything else is sold; none: whatever has signals.
 
     Raises:
-        UsageError: the account is another strategy's, or another run trades in it.
+        UsageError: the account is another strategy's, has decided on a later bar, or another run trades in it.
         Transient: an engine or the venue does not answer; the next run goes on where this one stopped.
     """
     state = broker.account()
@@ -306,6 +306,7 @@ class _Run(Reconciliation):
         state = self.broker.account()
         targets = self.decide(self._weights(state))
         cutoff_at = self._cutoff_at(targets)
+        self._check_follows(targets, cutoff_at)
         self._record(state, targets, cutoff_at)
         halt = halt or self._stop(events, state, cutoff_at)
         cutoff, on_simulated = targets.panel.ends[-1].item(), targets.panel.simulated
@@ -362,6 +363,16 @@ class _Run(Reconciliation):
             return {}
         return {each.symbol: float(each.quantity * each.price / state.equity) for each in self.broker.positions()}
 
+    def _check_follows(self, targets: Targets, cutoff_at: datetime) -> None:
+        """Refuse a decision on an older bar than the newest one: it would be made with hindsight."""
+        newest = self.warehouse.read("account_states", {"account": self.account}, ["cutoff_at"])["cutoff_at"].max()
+        if newest > pd.Timestamp(cutoff_at):
+            raise UsageError(
+                f"{self.account} has decided on {newest:%Y-%m-%d %H:%M} UTC, and the newest bar is of "
+                f"{stamp(targets.panel.ends[-1].item())}: a later one was needed. Fetch the newer bars, or name "
+                "another account."
+            )
+
     # ------------------------------------------------------------ what is stored
 
     def _record(self, state: Account, targets: Targets, cutoff_at: datetime) -> None:
@@ -393,8 +404,9 @@ class _Run(Reconciliation):
 
     def _stop(self, events: Sequence[TradingEvent], state: Account, cutoff_at: datetime) -> TradingEvent | None:
         since = resumed_at(events, self.account, self.variant.name)
-        rows = read_equity(self.account, self.variant.name, self.warehouse)
-        rows = rows if since is None else rows[rows["recorded_at"] >= pd.Timestamp(since)]
+        rows = read_equity(self.account, self.variant.name, self.warehouse).sort_values("recorded_at", kind="stable")
+        if since is not None:  # the newest state by then is what a loss is counted from
+            rows = rows.iloc[max(int((rows["recorded_at"] < pd.Timestamp(since)).sum()) - 1, 0) :]
         why = stopped([*rows["equity"].astype(float), float(state.equity)], self.limits)
         if not why:
             return None
@@ -454,12 +466,6 @@ class _Run(Reconciliation):
         late = {symbol: why for symbol in panel.symbols if (why := self._late(symbol, end, now))}
         sent = [self._send_again(intent, cutoff_at, late) for intent in pending]
         book = read_book(self.account, self.warehouse)
-        newest = max((each.cutoff_at for each in book.intents), default=cutoff_at)
-        if newest > cutoff_at:
-            raise UsageError(
-                f"{self.account} has orders that were decided on {newest:%Y-%m-%d %H:%M} UTC, and the newest bar is of "
-                f"{stamp(end[0].item())}: a later one was needed. Fetch the newer bars, or name another account."
-            )
         wants, over = self._wants(made, targets)
         planned = self._planned(wants, made, book, cutoff_at, late)
         recent = [each for each in book.intents if each.cutoff_at > cutoff_at - _DAY]
