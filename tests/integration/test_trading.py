@@ -250,7 +250,7 @@ def test_a_stop_closes_positions_and_halts_until_somebody_resumes(
     assert service.tables.read("positions").empty
     events = service.tables.read("trading_events")
     assert list(events["cause"]) == ["stop"]
-    assert "its stop is at 0%" in events["reason"].iloc[0]
+    assert "its stop is at 0.01%" in events["reason"].iloc[0]
     alerts = {alert.key: alert for alert in service.open_alerts()}
     assert alerts["trading:paper://buy-and-hold/buy-and-hold"].severity == "failure"
     service.resume_trading(strategy="buy-and-hold")
@@ -441,6 +441,32 @@ def test_a_stock_at_the_weekend_is_not_missed(service: App) -> None:
     done = service.trade(held, "paper://mixed", [*SYMBOLS, "BTC-USD"], as_of=date(2012, 7, 28))
     assert done.cutoff == date(2012, 7, 28)
     assert not done.left
+
+
+def test_a_coin_whose_day_is_open_is_decided_on_its_newest_bar_beside_a_stock(workspace: Path) -> None:
+    evening = datetime(2024, 3, 18, 22, 30, tzinfo=UTC)
+    app = App(Settings(home=str(workspace / "home"), source="simulated"), now=lambda: evening)
+    [made], both = variants_of(["volatility-target"]), ["AAPL", "BTC-USD"]
+    app.forecast(both, evening.date())
+    [(_, wanted)] = app.strategy_targets([made], both).wanted
+    assert all(weight > 0 for weight, _ in wanted)
+    done = app.trade(made, "paper://mixed", both)
+    assert {each.planned.symbol: each.planned.weight for each in done.sent} == {
+        symbol: weight for symbol, (weight, _) in zip(both, wanted, strict=True)
+    }
+    assert not done.left
+    assert not app.trade(made, "paper://mixed", both).sent
+    orders = app.tables.read("orders")
+    decided = dict(zip(orders["symbol"], orders["cutoff"].dt.date, strict=True))
+    assert decided == {"AAPL": date(2024, 3, 18), "BTC-USD": date(2024, 3, 17)}
+
+
+def test_a_member_without_the_newest_bar_is_named(service: App, workspace: Path) -> None:
+    with duckdb.connect(workspace / "home" / "warehouse.duckdb") as connection:
+        connection.execute("DELETE FROM prices WHERE symbol = 'AAPL' AND session_date > ?", [DAYS[1]])
+    done = service.trade(variants_of(["buy-and-hold"])[0], symbols=SYMBOLS, as_of=DAYS[2])
+    assert [each.planned.symbol for each in done.sent] == ["MSFT"]
+    assert done.left == {"AAPL": "it has no bar since 2012-07-24, and nothing is ordered of it"}
 
 
 def test_what_left_the_universe_is_sold(service: App) -> None:

@@ -3,7 +3,7 @@
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,6 +124,9 @@ class Strategies(Ports):
     ) -> Targets:
         """What variants want to hold after the newest stored bar; see `domain.strategy`.
 
+        A symbol whose own bar is still open by then, as a coin's while the stocks beside it have closed, is decided on
+        its newest one.
+
         Args:
             variants: the strategies with their parameters.
             symbols: the series; all that have signals by default.
@@ -141,12 +144,11 @@ class Strategies(Ports):
         last, weights, symbols = as_of or self.now().date(), held or {}, one_or_more(symbols)
         named = list(dict.fromkeys([*symbols, *weights])) if symbols else []
         first = last - every.longest_forecast  # what was forecast before has ended
-        made = stored_panel(named, first, last, every, warehouse=self.readable, members=members)
-        if until is not None:
-            made = made.rows(0, _closed(made, until))
+        made = stored_panel(named, first, last, every, warehouse=self.readable, members=members, until=until)
         if symbols:
             made = replace(made, member=made.member & np.isin(made.symbols, list(symbols)))
-        known = made.known(len(made) - 1, np.array([weights.get(symbol, 0.0) for symbol in made.symbols]))
+        held_now = np.array([weights.get(symbol, 0.0) for symbol in made.symbols])
+        known = made.known_at(until or self.now(), held_now)
         wanted, ended = [], made.ended
         for one in variants:
             found = one(known)
@@ -327,22 +329,6 @@ def _missing(symbols: Sequence[str], made: Panel, first: date, last: date) -> di
     """Those that were named and are not in a panel, and why."""
     why = f"no signal is stored from {first} to {last}"
     return {symbol: why for symbol in symbols if symbol not in made.symbols}
-
-
-def _closed(made: Panel, moment: datetime) -> int:
-    """How many moments of a panel had ended by then: those at which the first of its symbols had closed.
-
-    Raises:
-        UsageError: none.
-    """
-    number = np.zeros(len(made), np.int64)
-    closes = np.min([made.frequency.closes([symbol], number, made.ends) for symbol in made.symbols], axis=0)
-    count = int(closes.searchsorted(np.datetime64(moment.astimezone(UTC).replace(tzinfo=None)), side="right"))
-    if not count:
-        raise UsageError(
-            f"No bar had closed by {moment:%Y-%m-%d %H:%M} UTC, and at least one was needed. Name a later time."
-        )
-    return count
 
 
 _HISTORY = {True: timedelta(days=3 * 365), False: timedelta(days=400)}  # before the first decision, for models

@@ -19,7 +19,7 @@ from enum import StrEnum
 import numpy as np
 
 from tickercast.domain.signals import Floats
-from tickercast.domain.text import shown
+from tickercast.domain.text import rounded, shown
 from tickercast.domain.trading import ENTRY, Planned
 from tickercast.errors import UsageError
 
@@ -155,7 +155,9 @@ def stopped(equity: Sequence[float], limits: Limits) -> str:
     if equity[-1] > equity[0] * (1 - limits.stop):
         return ""
     loss = 1 - equity[-1] / equity[0]
-    return f"It has lost {loss:.1%} since its start or its last resume, and its stop is at {limits.stop:.0%}."
+    return (
+        f"It has lost {loss:.1%} since its start or its last resume, and its stop is at {rounded(100 * limits.stop)}%."
+    )
 
 
 def clipped(weights: Floats, limits: Limits) -> Floats:
@@ -203,7 +205,10 @@ def allowed(plan: Sequence[Planned], equity: Decimal, spent: Decimal, sent: int,
         return Allowed(plan, met)
     share = (spent + wanted) / equity if equity > 0 else Decimal(0)
     met.append(
-        (Cause.TURNOVER, f"Entries of {share:.0%} of equity in 24 hours were wanted, of at most {limits.turnover:.0%}.")
+        (
+            Cause.TURNOVER,
+            f"Entries of {share:.0%} of equity in 24 hours were wanted, of at most {rounded(100 * limits.turnover)}%.",
+        )
     )
     scale = left / wanted
     cut = [each.scaled(scale) if each.leg == ENTRY else each for each in plan]

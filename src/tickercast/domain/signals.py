@@ -12,7 +12,7 @@ next bar closes higher, and Prophet's median. A strategy sees one moment at a ti
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 
 import numpy as np
@@ -167,12 +167,60 @@ class Panel:
             bars_a_year=self.bars_a_year,
         )
 
+    def known_at(self, moment: datetime, held: Floats) -> Known:
+        """What is known at a time after the newest bar: the last moment, or the newest bar of what is open yet.
+
+        Args:
+            moment: the time, UTC; see `bars_at`.
+            held: `(n,)`, the weights that are held.
+        """
+        last, columns = len(self) - 1, np.arange(len(self.symbols))
+        rows = self._rows_at(moment)
+        before = np.arange(len(self)) - (last - rows)[:, None]
+        at = {name: values[rows, columns] for name, values in self.signals.items()}
+        end: date = self.ends[-1].item()
+        return Known(
+            self.symbols,
+            end,
+            np.where(before >= 0, self.close[before, columns[:, None]], np.nan),
+            **at,
+            age=self.age[rows, columns],
+            member=self.member[rows, columns],
+            held=held,
+            bars_a_year=self.bars_a_year,
+        )
+
+    def bars_at(self, moment: datetime) -> list[date]:
+        """What names the bar of each symbol that is decided on at a time after the newest bar.
+
+        It is the last moment, as in a backtest; but where the bar of a symbol has not closed by then, as a coin's while
+        the stocks beside it have closed, it is the newest one that has.
+
+        Args:
+            moment: the time, UTC.
+        """
+        return [self.ends[row].item() for row in self._rows_at(moment)]
+
+    def _rows_at(self, moment: datetime) -> NDArray[np.intp]:
+        """`(n,)`, the row of the bar of each symbol that is decided on at a time."""
+        found: Bools = np.isnan(self.close[-1]) & np.isfinite(self.close).any(axis=0)
+        absent = [symbol for symbol, is_absent in zip(self.symbols, found, strict=True) if is_absent]
+        closes = self.frequency.closes(absent, np.arange(len(absent)), np.repeat(self.ends[-1:], len(absent)))
+        found[found] = closes > np.datetime64(moment.astimezone(UTC).replace(tzinfo=None))  # open yet
+        return np.where(found, self._newest_rows, len(self) - 1)
+
+    @property
+    def _newest_rows(self) -> NDArray[np.intp]:
+        """`(n,)`, the row of the newest bar of each symbol; the last one where it has none."""
+        found: NDArray[np.intp] = len(self) - 1 - np.isfinite(self.close)[::-1].argmax(axis=0)
+        return found
+
     @property
     def newest(self) -> list[date | None]:
         """What names the newest bar of each symbol; None where it has none."""
-        known: Bools = np.isfinite(self.close)
-        rows = len(self) - 1 - known[::-1].argmax(axis=0)
-        return [self.ends[row].item() if known[row, column] else None for column, row in enumerate(rows)]
+        rows = self._newest_rows
+        known = np.isfinite(self.close[rows, np.arange(len(rows))])
+        return [self.ends[row].item() if found else None for row, found in zip(rows, known, strict=True)]
 
     @property
     def ended(self) -> Mapping[str, str]:

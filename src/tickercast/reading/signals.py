@@ -1,7 +1,7 @@
 """Stored bars and signals, as strategies read them: a backtest reads two dates, a live signal the newest."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ def stored_panel(
     *,
     warehouse: Warehouse,
     members: Members | None = None,
+    until: datetime | None = None,
     trained_through: Callable[[str, str], date | None] = lambda name, version: None,
 ) -> Panel:
     """Read the bars and signals of some symbols; a simulated signal counts on simulated bars alone.
@@ -50,11 +51,12 @@ def stored_panel(
         frequency: of the bars.
         warehouse: where they are.
         members: who was in the universe when; None: all of the symbols, always.
+        until: a time, UTC: bars that closed later are not looked at, nor signals from them; None: all are.
         trained_through: gives the last date that a version of a model was trained on. A forecast that was requested for
             an old date is stored without that.
 
     Raises:
-        UsageError: none of them has bars and signals there.
+        UsageError: none of them has bars and signals there, or none of the bars had closed.
         ModelUnavailable, BundleError: a version that made some of them is missing or damaged.
         WarehouseUnavailable, StoreUnavailable: try again.
     """
@@ -83,6 +85,7 @@ def stored_panel(
             rows.loc[its & (rows["cutoff"] <= pd.Timestamp(through)), "model_has_seen"] = True
     by_symbol = dict(iter(rows.groupby("symbol")))
     series = [bars for bars in series if bars.symbol in by_symbol]
+    series = series if until is None else _closed(series, until, frequency)
     signals = [_signals(by_symbol[bars.symbol], key, frequency) for bars in series]
     return panel(series, signals, membership(series, members))
 
@@ -132,6 +135,20 @@ def stored_series(
     named = set(symbols or ())
     wanted = _real(series) if symbols is None else [bars for bars in series if bars.symbol in named]
     return sorted(wanted, key=lambda bars: bars.symbol)
+
+
+def _closed(series: Sequence[Bars], until: datetime, frequency: Frequency) -> list[Bars]:
+    """The bars that had closed by a time; a symbol without any is left out."""
+    moment, found = np.datetime64(until.astimezone(UTC).replace(tzinfo=None)), []
+    for bars in series:
+        closes = frequency.closes([bars.symbol], np.zeros(len(bars), np.int64), bars.ends)
+        if count := int(closes.searchsorted(moment, side="right")):
+            found.append(bars.rows(0, count))
+    if not found:
+        raise UsageError(
+            f"No bar had closed by {until:%Y-%m-%d %H:%M} UTC, and at least one was needed. Name a later time."
+        )
+    return found
 
 
 def _real(series: list[Bars]) -> list[Bars]:

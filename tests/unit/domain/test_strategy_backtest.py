@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,21 @@ def random_panel(symbols: int = 3, count: int = 120, *, seed: int = 1) -> Panel:
 
 def held_at(*weights: float) -> Any:
     return lambda row, held: np.array([weights[min(row, len(weights) - 1)]])
+
+
+def test_what_is_open_yet_is_read_at_its_newest_bar_and_what_is_closed_at_the_last_moment() -> None:
+    stock, coin = bars("MSFT", [10, 11, 12], [10, 11, 12]), bars("ETH-USD", [20, 21], [20, 21])
+    values = {name: np.array([0.5]) for name in FIELDS}
+    made = panel([stock, coin], [Signals("ETH-USD", coin.ends[-1:], values, np.zeros(1, bool), np.zeros(1, bool))])
+    evening, midnight = datetime(2021, 1, 6, 22, 30, tzinfo=UTC), datetime(2021, 1, 7, tzinfo=UTC)
+    days = [date(2021, 1, 5), date(2021, 1, 6)]
+    assert made.bars_at(evening) == days[::-1]
+    assert made.bars_at(midnight) == [days[1]] * 2
+    known, closed = (made.known_at(moment, np.zeros(2)) for moment in (evening, midnight))
+    np.testing.assert_array_equal(known.closes, [[10, 11, 12], [np.nan, 20, 21]])
+    assert (known.expected[1], known.age[1]) == (0.5, 0)
+    np.testing.assert_array_equal(closed.closes, [[10, 11, 12], [20, 21, np.nan]])
+    assert np.isnan(closed.expected[1])
 
 
 # ---------------------------------------------------------------- the account

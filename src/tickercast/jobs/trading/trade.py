@@ -420,7 +420,7 @@ class _Run(Reconciliation):
         closed: datetime = self.every.closes([symbol], np.zeros(1, np.int64), end)[0].astype("datetime64[us]").item()
         return closed.replace(tzinfo=UTC)
 
-    def _wants(self, made: Traded, targets: Targets) -> tuple[list[Want], list[str]]:
+    def _wants(self, made: Traded, targets: Targets, bars: Mapping[str, date]) -> tuple[list[Want], list[str]]:
         """What is wanted of the panel's symbols and of everything else that is held, within the largest position."""
         panel, [(_, wanted)] = targets.panel, targets.wanted
         weights = np.array([weight for weight, _ in wanted])
@@ -430,11 +430,11 @@ class _Run(Reconciliation):
             for symbol, weight, cut in zip(panel.symbols, weights, limited, strict=True)
             if not math.isnan(weight) and weight != cut
         ]
-        closes = panel.close[-1]
-        wants = [
-            Want(symbol, float(limited[n]), wanted[n][1], self._mark(panel.close[:, n]), float(closes[n]))
-            for n, symbol in enumerate(panel.symbols)
-        ]
+        end, wants = panel.ends[-1].item(), []
+        for n, symbol in enumerate(panel.symbols):
+            mark = self._mark(panel.close[:, n])
+            close = float(panel.close[-1, n]) if bars[symbol] == end else mark
+            wants.append(Want(symbol, float(limited[n]), wanted[n][1], mark, close))
         for each in self.broker.positions():
             if each.symbol not in panel.symbols:
                 gone = bool(self.symbols) and each.symbol not in self.symbols
@@ -448,30 +448,32 @@ class _Run(Reconciliation):
         known = closes[np.isfinite(closes)]
         return float(known[-1]) if len(known) else math.nan
 
-    def _late(self, symbol: str, end: Any, now: datetime) -> str:
-        """Why the newest bar is too old to trade on; empty if it is not."""
+    def _late(self, symbol: str, bar: date, now: datetime) -> str:
+        """Why a bar is too old to trade on; empty if it is not."""
         try:
-            following = self.every.next_steps(symbol, end[0].item(), 1)[0]
+            following = self.every.next_steps(symbol, bar, 1)[0]
         except CalendarError as error:
             return str(error)
         if self._closed_at(symbol, self.every.ends([following])) > now:
             return ""
-        return f"its newest bar is of {stamp(end[0].item())}, and the next one has ended: nothing is decided on it now"
+        return f"its newest bar is of {stamp(bar)}, and the next one has ended: nothing is decided on it now"
 
     # ------------------------------------------------------------ order
 
     def _order(self, made: Traded, targets: Targets, cutoff_at: datetime, pending: Sequence[Intent]) -> Traded:
-        panel, end = targets.panel, targets.panel.ends[-1:]
         now = self.broker.clock().now
-        late = {symbol: why for symbol in panel.symbols if (why := self._late(symbol, end, now))}
+        panel = targets.panel
+        bars = dict.fromkeys((each.symbol for each in self.broker.positions()), panel.ends[-1].item())
+        bars |= zip(panel.symbols, panel.bars_at(now), strict=True)
+        late = {symbol: why for symbol in panel.symbols if (why := self._late(symbol, bars[symbol], now))}
         sent = [self._send_again(intent, cutoff_at, late) for intent in pending]
         book = read_book(self.account, self.warehouse)
-        wants, over = self._wants(made, targets)
+        wants, over = self._wants(made, targets, bars)
         planned = self._planned(wants, made, book, cutoff_at, late)
         recent = [each for each in book.intents if each.cutoff_at > cutoff_at - _DAY]
         spent = sum((_exact(each.value) for each in recent if each.leg == ENTRY), ZERO)
         known = {each.order.client_id: each for each in book.intents}
-        ordered = [(each, known.get(self._id(each, targets))) for each in planned.orders]
+        ordered = [(each, known.get(self._id(each, bars[each.symbol]))) for each in planned.orders]
         new = [each for each, before in ordered if before is None]
         ended = {
             each.symbol: f"its order of this bar is {before.status}, and the next bar decides anew"
@@ -485,30 +487,27 @@ class _Run(Reconciliation):
         exits = [each for each in within.orders if each.leg == EXIT]
         entries = [each for each in within.orders if each.leg == ENTRY]
         equity = made.state.equity
-        sent += [self._send(each, targets, cutoff_at, book, equity) for each in exits]
+        sent += [self._send(each, bars[each.symbol], cutoff_at, book, equity) for each in exits]
         if entries:
             placed = (each.placed for each in book.intents if each.leg == ENTRY and each.cutoff_at == cutoff_at)
             fit = fitted(entries, self.broker.account().buying_power, _exact(sum(placed)))
-            sent += [self._send(each, targets, cutoff_at, book, equity) for each in fit]
+            sent += [self._send(each, bars[each.symbol], cutoff_at, book, equity) for each in fit]
         done = [each for each in sent if each is not None]
         halt = made.halt or self._halted()
         moving = {each.planned.symbol for each in done}
-        stuck = {symbol: why for symbol, why in self._stuck(targets).items() if symbol not in moving}
+        stuck = {symbol: why for symbol, why in self._stuck(targets, bars).items() if symbol not in moving}
         left = {**targets.missing, **stuck, **planned.left, **ended}
         return replace(made, sent=done, left=left, met=[said for _, said in met], halt=halt)
 
-    def _stuck(self, targets: Targets) -> dict[str, str]:
-        """Why positions stay as they are, whatever is wanted: a bar of theirs was due, and is missing."""
-        panel = targets.panel
-        newest = dict(zip(panel.symbols, panel.newest, strict=True))
-        found: dict[str, str] = {}
-        for each in self.broker.positions():
-            bar = newest.get(each.symbol)
-            if each.symbol not in newest:
-                found[each.symbol] = targets.missing.get(each.symbol, "no signal of it is known")
-            elif bar is not None and self._is_overdue(each.symbol, bar, panel.ends[-1].item()):
-                found[each.symbol] = f"it has no bar since {stamp(bar)}"
-        return {symbol: f"{why}, and its position stays as it is" for symbol, why in found.items()}
+    def _stuck(self, targets: Targets, bars: Mapping[str, date]) -> dict[str, str]:
+        """Why nothing is ordered of what is held or a member, whatever is wanted: a bar was due, and is missing."""
+        panel, held = targets.panel, {each.symbol for each in self.broker.positions()}
+        found = {symbol: targets.missing.get(symbol, "no signal of it is known") for symbol in held - {*panel.symbols}}
+        for symbol, bar, is_member in zip(panel.symbols, panel.newest, panel.member[-1], strict=True):
+            if (symbol in held or is_member) and bar is not None and self._is_overdue(symbol, bar, bars[symbol]):
+                found[symbol] = f"it has no bar since {stamp(bar)}"
+        left = {True: "its position stays as it is", False: "nothing is ordered of it"}
+        return {symbol: f"{why}, and {left[symbol in held]}" for symbol, why in found.items()}
 
     def _is_overdue(self, symbol: str, bar: date, end: date) -> bool:
         """Whether a bar was due by the newest moment: none is of a stock at the weekend."""
@@ -534,15 +533,12 @@ class _Run(Reconciliation):
         bracketed = {each.order.symbol: each.order.client_id for each in book.intents if each.exit_open}
         return plan(wants, held, made.state.equity, rules, busy=busy, bracketed=bracketed, bracket=self.bracket)
 
-    def _id(self, planned: Planned, targets: Targets) -> str:
-        cutoff = stamp(targets.panel.ends[-1].item())
-        return client_id(self.account, self.variant.hash, self.every.name, planned.symbol, cutoff, planned.leg)
+    def _id(self, planned: Planned, bar: date) -> str:
+        return client_id(self.account, self.variant.hash, self.every.name, planned.symbol, stamp(bar), planned.leg)
 
-    def _send(
-        self, planned: Planned, targets: Targets, cutoff_at: datetime, book: Book, equity: Decimal
-    ) -> Sent | None:
+    def _send(self, planned: Planned, bar: date, cutoff_at: datetime, book: Book, equity: Decimal) -> Sent | None:
         """Store an intent, and send its order; None where somebody has halted trading, or a bracket was met."""
-        name = self._id(planned, targets)
+        name = self._id(planned, bar)
         if self.dry:
             return Sent(planned, name, "planned")
         if self._is_halted_now() or not self._frees(planned.symbol, book):
@@ -556,7 +552,7 @@ class _Run(Reconciliation):
             "strategy_hash": self.variant.hash,
             "frequency": self.every.name,
             "symbol": planned.symbol,
-            "cutoff": pd.Timestamp(self.every.dates(targets.panel.ends[-1:])[0]),
+            "cutoff": pd.Timestamp(self.every.dates(self.every.ends([bar]))[0]),
             "cutoff_at": pd.Timestamp(cutoff_at),
             "leg": planned.leg,
             "side": planned.side.value,
