@@ -399,15 +399,19 @@ def _of_years(name: str, first_year: int, last_year: int) -> Years:
         first, last = first_year - _YEARS_BEFORE, last_year
         if built is not None:
             first, last = min(first, built.first_year), max(last, built.last_year)
-        built = calendar_file.read(name, first, last) or build(name, first, last)
+        built = _read_or_build(name, first, last)
         if name in _WITH_HALF_HOLIDAYS:
             built = _without_half_holidays(built)
         _BUILT[name] = built
     return built
 
 
+def _read_or_build(name: str, first_year: int, last_year: int) -> Years:
+    return calendar_file.read(name, first_year, last_year) or build(name, first_year, last_year)
+
+
 def _without_half_holidays(built: Years) -> Years:
-    new_york = _of_years(NEW_YORK, built.first_year, built.last_year)
+    new_york = _read_or_build(NEW_YORK, built.first_year, built.last_year)
     closing = np.isin(built.days, new_york.days)
     days = built.days[closing]
     return replace(

@@ -200,6 +200,17 @@ def test_one_calendar_is_built_for_many_symbols_cutoffs_and_bars(monkeypatch: py
     assert read == [("XNYS", 2019, 2023)]
 
 
+def test_the_calendar_of_futures_takes_no_other_years_of_new_york(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    real = calendar_file.read
+    monkeypatch.setattr(calendar_file, "read", lambda *arguments: read.append(arguments) or real(*arguments))
+    monkeypatch.setattr(calendar, "_BUILT", {})
+
+    sessions_between("CL=F", date(2004, 1, 2), date(2023, 6, 1))
+
+    assert read == [("CMES", 2000, 2023), ("XNYS", 2000, 2023)]
+
+
 def test_a_calendar_grows_to_the_years_that_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calendar, "_BUILT", {})
     for first, last in ((date(2023, 6, 1), date(2023, 6, 30)), (date(2005, 6, 1), date(2005, 6, 30))):
