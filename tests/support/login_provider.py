@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import NAMESPACE_DNS, uuid5
 
 import requests
 from tests.support.dashboard_server import free_port
@@ -21,7 +22,7 @@ PEOPLE: Mapping[str, Mapping[str, Any]] = {
     "finn": {
         "email": "finn@elsewhere.example",
         "email_verified": True,
-        "groups": [*(f"{number:08d}-0000-4000-8000-000000000000" for number in range(200)), "desk"],
+        "groups": [*(str(uuid5(NAMESPACE_DNS, str(number))) for number in range(200)), "desk"],
     },
     "eve": {"email": "eve@evil.example", "email_verified": True},
 }

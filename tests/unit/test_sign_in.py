@@ -8,6 +8,7 @@ from http.client import HTTPMessage
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import NAMESPACE_DNS, uuid5
 
 import pytest
 from tests.support.dashboard_server import free_port
@@ -245,7 +246,7 @@ def browser() -> Iterator[Browser]:
 
 
 def test_a_cookie_holds_what_a_role_and_a_name_come_from_and_no_more(browser: Browser) -> None:
-    groups = [f"{number:08d}-0000-4000-8000-000000000000" for number in range(200)]
+    groups = [str(uuid5(NAMESPACE_DNS, str(number))) for number in range(200)]
     browser.login.changes = {"groups": [*groups, "desk"], "picture": "https://x.example/" + "x" * 9000}
     answer = browser.signs_in()
     assert (answer.status_code, answer.headers["location"]) == (302, "/")
