@@ -672,7 +672,7 @@ def _scalar(kind: str, text: str) -> Any:
 
 
 @functools.lru_cache(maxsize=256)
-def _parsed(query: str) -> sql.Expression:
+def _parsed(query: str) -> sql.Expr:
     return sqlglot.parse_one(query, read="bigquery")
 
 
