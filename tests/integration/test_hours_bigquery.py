@@ -17,7 +17,7 @@ from tickercast.domain.forecast import Role, Served
 from tickercast.domain.hour_files import hours_parquet
 from tickercast.models.hourly.predictors import BASELINES
 from tickercast.ports import Warehouse
-from tickercast.reading import views
+from tickercast.reading import queries, views
 
 HOURS = 200
 TABLES = ("prices", "forecasts", "scores", "skill_blocks", "ingestions", "digests", "spans")
@@ -28,6 +28,7 @@ VIEWS: dict[str, Callable[[Warehouse], pd.DataFrame]] = {
     "bars": lambda one: views.bars(one, "BTCUSDT", "1h"),
     "forecasts": lambda one: views.champion_forecasts(one, "BTCUSDT", "1h"),
     "skill": lambda one: views.skill(one, "1h"),
+    "newest hours": lambda one: queries.ask(one, "current_hours", frequency="1h"),
     "models": lambda one: views.models(one, "1h"),
     "latest": lambda one: one.read("latest_forecasts", {"frequency": "1h"}),
     "predicted": lambda one: one.read("predicted_prices", {"frequency": "1h"}),
