@@ -21,6 +21,7 @@ FILE = Path(__file__).parent / "shipped" / "calendars.npz"
 
 _LIBRARY = "exchange_calendars"
 _MINUTE = np.timedelta64(1, "m")
+_MOMENTS = ("opens", "closes")  # kept as minutes since midnight, UTC, of the session's date
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Years:
         known_until: the last date whose holidays are known.
         sessions: the sessions, in order.
         days: the same as an array.
+        opens: when they open: datetime64[us], UTC; where trading goes on at night, on the day before.
         closes: from when their closes are known: datetime64[us], UTC.
         time_zone: the exchange's.
         half_holidays: days with trading that are no sessions, since its closes are those of the next session.
@@ -45,6 +47,7 @@ class Years:
     known_until: date
     sessions: tuple[date, ...]
     days: NDArray[np.datetime64]
+    opens: NDArray[np.datetime64]
     closes: NDArray[np.datetime64]
     time_zone: str
     half_holidays: NDArray[np.datetime64] = field(default_factory=lambda: np.empty(0, "datetime64[D]"))
@@ -61,7 +64,8 @@ def write(calendars: Mapping[str, Years], path: Path = FILE) -> None:
     }
     for number, years in enumerate(calendars.values()):
         arrays[f"days_{number}"] = np.diff(years.days, prepend=np.datetime64(FIRST, "D")).astype(np.int16)
-        arrays[f"closes_{number}"] = ((years.closes - years.days) // _MINUTE).astype(np.int16)
+        for part in _MOMENTS:
+            arrays[f"{part}_{number}"] = ((getattr(years, part) - years.days) // _MINUTE).astype(np.int16)
     np.savez_compressed(path, **arrays)
 
 
@@ -75,9 +79,10 @@ def read(name: str, first_year: int, last_year: int) -> Years | None:
             return None
         at = int(number[0])
         days = np.datetime64(FIRST, "D") + np.cumsum(file[f"days_{at}"], dtype=np.int64)
-        minutes, zone = file[f"closes_{at}"], str(file["zones"][at])
+        minutes, zone = [file[f"{part}_{at}"] for part in _MOMENTS], str(file["zones"][at])
         last, known = file["last"][at].item(), file["known_until"][at].item()
     rows = slice(*np.searchsorted(days, [np.datetime64(f"{year}-01-01") for year in (first_year, last_year + 1)]))
-    closes = days[rows].astype("datetime64[us]") + minutes[rows] * _MINUTE
+    opens, closes = (days[rows].astype("datetime64[us]") + each[rows] * _MINUTE for each in minutes)
     last = min(date(last_year, 12, 31), last)
-    return Years(first_year, last_year, last, min(last, known), tuple(days[rows].tolist()), days[rows], closes, zone)
+    sessions, known = tuple(days[rows].tolist()), min(last, known)
+    return Years(first_year, last_year, last, known, sessions, days[rows], opens, closes, zone)

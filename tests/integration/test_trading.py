@@ -123,6 +123,14 @@ def test_volumes_bound_a_live_account_as_they_bound_that_of_the_backtest(service
     assert (expected.capped, expected.unfilled) == (0, len(DAYS) - 1)
 
 
+def test_an_order_is_filled_when_its_exchange_opens(service: App) -> None:
+    [made] = variants_of(["buy-and-hold"])
+    for day in DAYS[:2]:
+        service.trade(made, symbols=SYMBOLS, as_of=day)
+    opened = datetime.combine(DAYS[1], time(13, 30), UTC)  # New York's summer
+    assert set(service.tables.read("fills")["filled_at"]) == {opened}
+
+
 def test_a_second_run_orders_nothing_and_a_dry_run_stores_nothing(service: App) -> None:
     words = ("trade", "--strategy", "volatility-target", "--symbols", "MSFT,AAPL", "--as-of", str(DAYS[0]))
     dry = run(*words, "--dry-run")

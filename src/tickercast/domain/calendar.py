@@ -279,16 +279,39 @@ def session_closes(symbol: str, sessions: NDArray[np.datetime64]) -> NDArray[np.
     Raises:
         CalendarError: the symbol's exchange is not known.
     """
+    return _moments(symbol, sessions, "closes", midnight=1)
+
+
+def session_opens(symbol: str, sessions: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
+    """When sessions open: datetime64[us], UTC; where trading goes on at night, on the day before.
+
+    A date on which the exchange had no session by its calendar counts as opened at midnight, UTC.
+
+    >>> days = np.array(["2026-07-01", "2026-11-27"], "datetime64[D]")
+    >>> [str(moment)[:16] for moment in session_opens("MSFT", days)]
+    ['2026-07-01T13:30', '2026-11-27T14:30']
+
+    Args:
+        symbol: the series.
+        sessions: `(n,)`, dates in any order.
+
+    Raises:
+        CalendarError: the symbol's exchange is not known.
+    """
+    return _moments(symbol, sessions, "opens", midnight=0)
+
+
+def _moments(symbol: str, sessions: NDArray[np.datetime64], part: str, *, midnight: int) -> NDArray[np.datetime64]:
     if not len(sessions):
         return np.empty(0, "datetime64[us]")
     numbers = sessions.astype("datetime64[D]").view(np.int64)
     first = numbers.min()
     days = np.arange(first, numbers.max() + 1).astype("datetime64[D]")  # many bars share a date
     years = _of_years(calendar_name(symbol), days[0].item().year, days[-1].item().year)
-    closes = (days + 1).astype("datetime64[us]")
+    moments = (days + midnight).astype("datetime64[us]")
     known = slice(*np.searchsorted(years.days, [days[0], days[-1] + 1]))
-    closes[(years.days[known] - days[0]).astype(np.int64)] = years.closes[known]
-    found: NDArray[np.datetime64] = closes[numbers - first]
+    moments[(years.days[known] - days[0]).astype(np.int64)] = getattr(years, part)[known]
+    found: NDArray[np.datetime64] = moments[numbers - first]
     return found
 
 
@@ -420,6 +443,7 @@ def _without_half_holidays(built: Years) -> Years:
         known_until=min(built.known_until, new_york.known_until),
         sessions=tuple(days.tolist()),
         days=days,
+        opens=built.opens[closing],
         closes=built.closes[closing],
         half_holidays=built.days[~closing],
     )
@@ -454,17 +478,20 @@ def _build(name: str, first_year: int, last_year: int) -> Years:
         last = min(last, date(min(upper.year + _ASSUMED_YEARS, _LAST_TIMESTAMP.year), 12, 31))
         first, known = max(first, lower or first), min(last, upper)
         if first >= known:
-            nothing = np.empty(0, "datetime64[D]")
-            return Years(first_year, last_year, last, known, (), nothing, nothing.astype("datetime64[us]"), "UTC")
+            nothing, never = np.empty(0, "datetime64[D]"), np.empty(0, "datetime64[us]")
+            return Years(first_year, last_year, last, known, (), nothing, never, never, "UTC")
         calendar = _calendar(name, first, known)
     sessions = tuple(calendar.sessions.date)
-    closes = calendar.closes.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    opens, closes = (
+        each.dt.tz_localize(None).to_numpy().astype("datetime64[us]") for each in (calendar.opens, calendar.closes)
+    )
     if known < last:
-        assumed = _assumed_sessions(name, known, last)
+        assumed, zone = _assumed_sessions(name, known, last), str(calendar.tz)
+        opens = np.append(opens, _usual_moments(assumed, calendar.opens.iloc[-1], sessions[-1], zone))
+        closes = np.append(closes, _usual_moments(assumed, calendar.closes.iloc[-1], sessions[-1], zone))
         sessions += assumed
-        closes = np.append(closes, _usual_closes(assumed, calendar.closes.iloc[-1], str(calendar.tz)))
     days = np.array(sessions, "datetime64[D]")
-    return Years(first_year, last_year, last, known, sessions, days, closes, str(calendar.tz))
+    return Years(first_year, last_year, last, known, sessions, days, opens, closes, str(calendar.tz))
 
 
 def _assumed_sessions(name: str, known: date, last: date) -> tuple[date, ...]:
@@ -488,10 +515,11 @@ def _habits(name: str, until: date) -> tuple[frozenset[int], frozenset[tuple[int
     return weekdays, frozenset(day for day, times in closed.items() if times >= _OFTEN and day not in open_days)
 
 
-def _usual_closes(sessions: Iterable[date], close: "Timestamp", zone: str) -> NDArray[np.datetime64]:
-    """Closes of sessions at the same time of day as a known one: datetime64[us], UTC."""
-    time = close.tz_convert(zone).time()
-    moments = (datetime.combine(day, time, ZoneInfo(zone)).astimezone(UTC) for day in sessions)
+def _usual_moments(sessions: Iterable[date], known: "Timestamp", session: date, zone: str) -> NDArray[np.datetime64]:
+    """Opens or closes of sessions at the time of day of a known one: datetime64[us], UTC."""
+    local = known.tz_convert(zone)
+    time, apart = local.time(), local.date() - session
+    moments = (datetime.combine(day + apart, time, ZoneInfo(zone)).astimezone(UTC) for day in sessions)
     return np.array([moment.replace(tzinfo=None) for moment in moments], "datetime64[us]")
 
 

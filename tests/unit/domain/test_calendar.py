@@ -25,6 +25,7 @@ from tickercast.domain.calendar import (
     parse_day,
     session_closes,
     session_days,
+    session_opens,
     sessions_between,
 )
 from tickercast.domain.price_files import read_prices, to_csv
@@ -255,6 +256,24 @@ def test_other_years_and_another_release_of_the_library_are_not_read_from_the_fi
 
     assert calendar_file.read("XNYS", 2023, 2023) is None
     assert sessions_between("MSFT", date(2023, 7, 3), date(2023, 7, 5)) == (date(2023, 7, 3), date(2023, 7, 5))
+
+
+@pytest.mark.parametrize(
+    ("symbol", "day", "opened"),
+    [
+        ("MSFT", "2026-07-01", "2026-07-01T13:30"),
+        ("MSFT", "2026-11-27", "2026-11-27T14:30"),  # a half day
+        ("VOD.L", "2026-07-01", "2026-07-01T07:00"),
+        ("7203.T", "2026-07-01", "2026-07-01T00:00"),
+        ("AIR.NZ", "2026-07-01", "2026-06-30T22:00"),
+        ("GC=F", "2026-07-01", "2026-06-30T22:00"),
+        ("BTC-USD", "2026-07-01", "2026-07-01T00:00"),
+        ("MSFT", "2026-07-04", "2026-07-04T00:00"),  # no session
+        ("0700.HK", "2050-05-31", "2050-05-31T01:30"),  # assumed
+    ],
+)
+def test_a_session_opens_when_its_exchange_does(symbol: str, day: str, opened: str) -> None:
+    assert session_opens(symbol, np.array([day], "datetime64[D]")) == np.datetime64(opened)
 
 
 def test_sessions_between_two_dates_include_both_ends() -> None:

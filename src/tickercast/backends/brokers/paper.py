@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pandas as pd
 
-from tickercast.domain.asset_classes import CRYPTO, asset_class
+from tickercast.domain.calendar import session_opens
 from tickercast.domain.closes import with_closes
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.orders import (
@@ -38,8 +38,7 @@ from tickercast.errors import OrderRefused, UsageError
 from tickercast.ports import Between, Warehouse
 
 _BARS = ["symbol", "session_date", "closed_at", "open", "high", "low", "close", "adj_close", "volume"]
-_DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
-_SESSION = timedelta(hours=8, minutes=30)  # the longest of a stock exchange, so that no order is filled before it came
+_HOUR = timedelta(hours=1)
 _FOUND = timedelta(days=10)  # in which the newest bar is looked for
 
 
@@ -221,12 +220,14 @@ class Paper:
 
     def _series(self, symbol: str, bars: pd.DataFrame) -> Series:
         closes_at = bars["closed_at"].dt.tz_convert(None).to_numpy().astype("datetime64[us]")
-        is_coin = asset_class(symbol) == CRYPTO
-        length = _HOUR if not self.frequency.is_daily else _DAY if is_coin else _SESSION
+        if self.frequency.is_daily:
+            opens_at = session_opens(symbol, bars["session_date"].to_numpy().astype("datetime64[D]"))
+        else:
+            opens_at = closes_at - np.timedelta64(_HOUR)
         factor = (bars["adj_close"] / bars["close"]).to_numpy(np.float64)
         opens, highs, lows = (bars[name].to_numpy(np.float64) * factor for name in ("open", "high", "low"))
         return Series(
-            closes_at - np.timedelta64(length),
+            opens_at,
             closes_at,
             opens,
             highs,
