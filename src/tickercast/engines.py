@@ -9,7 +9,7 @@ import functools
 import importlib.util
 import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -430,15 +430,16 @@ def _paper(url: str, settings: Settings, bench: Bench) -> Broker:
 
     parts = urlsplit(url)
     name = parts.netloc or bench.account
-    terms = None
-    with suppress(ValueError):
+    try:
+        if parts.path.strip("/") or "#" in url or not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", name):
+            raise ValueError("no account is named so")
         terms = parse_terms(parts.query)
-    if terms is None or parts.path.strip("/") or not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", name):
+    except ValueError as error:
         raise UsageError(
-            f"The broker is {without_secrets(url)[:120]!r}: paper:// was needed, perhaps with an account of "
-            "letters, digits, - and _ behind it, and any of ?capital=100000&fees_bps=10&slippage_bps=5&borrow_bps=50"
+            f"The broker is {without_secrets(url)[:120]!r}, and {error}: paper:// was needed, perhaps with an account "
+            "of letters, digits, - and _ behind it, and any of ?capital=100000&fees_bps=10&slippage_bps=5&borrow_bps=50"
             "&capacity=0.01&lot=0.000000001. Correct it."
-        )
+        ) from error
     return Paper(url, name, bench.warehouse, bench.now, bench.frequency, terms)
 
 

@@ -384,6 +384,13 @@ def test_what_the_past_of_an_account_depends_on_does_not_change(service: App, la
     assert float(done.state.equity) == pytest.approx(20_000, rel=0.05)
 
 
+def test_the_bars_of_an_account_keep_their_frequency(service: App) -> None:
+    [flat] = variants_of(["always-flat"])
+    service.trade(flat, "paper://x", SYMBOLS, as_of=DAYS[0])
+    with pytest.raises(UsageError, match=r"paper://x has traded on bars of 1d, and bars of 1h were named: an account"):
+        service.trade(flat, "paper://x", SYMBOLS, every=HOURLY)
+
+
 def test_costs_of_later_fills_may_change_and_leave_the_past_as_it_was(service: App) -> None:
     [held] = variants_of(["buy-and-hold"])
     service.trade(held, "paper://x", SYMBOLS, as_of=DAYS[0])

@@ -16,7 +16,7 @@ backtest's are: where the past was rebased, quantities follow by the same factor
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from urllib.parse import parse_qsl
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from tickercast.domain.orders import Side, Status, exit_id
 from tickercast.domain.signals import Floats
 from tickercast.domain.strategy_backtest import CAPITAL, EXPIRES_AFTER, Costs
+from tickercast.domain.text import shown
 
 LATE = timedelta(minutes=5)
 """How long after an open an order is still filled at it: a run that begins when an hour has ended comes in time."""
@@ -53,33 +54,56 @@ class Terms:
     lot: float = DUST
     expires_after: timedelta = EXPIRES_AFTER
 
-    @property
-    def lasting(self) -> Mapping[str, float]:
-        """Those on which the whole past of an account depends, by name; the others are in the fills that they made."""
-        return {"capital": self.capital, "borrow_bps": self.costs.borrow_bps}
+
+_MOST = {"fees_bps": 1e3, "slippage_bps": 1e3, "borrow_bps": 1e4, "capacity": 1.0, "capital": 1e15, "lot": 1e15}
+"""The largest value of each term, those of a backtest's options."""
+
+_POSITIVE = {"capacity", "capital", "lot"}
 
 
 def parse_terms(query: str) -> Terms:
     """Read the query of a URL: any of `capital`, `lot`, `fees_bps`, `slippage_bps`, `borrow_bps` and `capacity`.
 
-    >>> parse_terms("capital=20000&borrow_bps=0").lasting
-    {'capital': 20000.0, 'borrow_bps': 0.0}
+    >>> parse_terms("capital=20000&borrow_bps=0").capital
+    20000.0
 
     Raises:
-        ValueError: one is unknown, no number, or out of range.
+        ValueError: one is unknown, named twice, no number, or out of range; it says which.
+    """
+    given: dict[str, float] = {}
+    for name, text in parse_qsl(query, keep_blank_values=True):
+        if name not in _MOST:
+            raise ValueError(f"{shown(name, 20)!r} is no term")
+        if name in given:
+            raise ValueError(f"{name} is named twice")
+        number, least = _number(text), "above 0 and up to" if name in _POSITIVE else "0 to"
+        if not 0 <= number <= _MOST[name] or (name in _POSITIVE and not number):
+            raise ValueError(f"{name}={shown(text, 20)} is outside its range, {least} {_MOST[name]:,.0f}")
+        given[name] = number
+    usual = Terms()
+    capital, lot = given.pop("capital", usual.capital), given.pop("lot", usual.lot)
+    return Terms(replace(usual.costs, **given), capital, lot)
+
+
+def lasting(query: str) -> Mapping[str, float]:
+    """The terms of a URL's query on which the whole past of an account depends; the others are in its fills.
+
+    >>> lasting("capital=20000&fees_bps=0")
+    {'capital': 20000.0, 'borrow_bps': 50.0}
     """
     usual = Terms()
-    numbers = {"capital": usual.capital, "lot": usual.lot}
-    numbers |= {name: getattr(usual.costs, name) for name in ("fees_bps", "slippage_bps", "borrow_bps", "capacity")}
-    given = {key: float(value) for key, value in parse_qsl(query, keep_blank_values=True)}
-    unknown = sorted(set(given) - set(numbers))
-    numbers |= given
-    if unknown or not all(0 <= value < math.inf for value in numbers.values()):
-        raise ValueError(query)
-    capital, lot = numbers.pop("capital"), numbers.pop("lot")
-    if min(capital, lot, numbers["capacity"]) == 0:
-        raise ValueError(query)
-    return Terms(Costs(**numbers), capital, lot)
+    given = dict(parse_qsl(query))
+    return {
+        "capital": float(given.get("capital", usual.capital)),
+        "borrow_bps": float(given.get("borrow_bps", usual.costs.borrow_bps)),
+    }
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text.replace("_", "x"))
+    except ValueError:
+        return math.nan
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,7 +32,7 @@ from tickercast.domain.orders import (
     Status,
     exit_id,
 )
-from tickercast.domain.paper import Exchange, Part, Sent, Series, State, Terms, parse_terms
+from tickercast.domain.paper import Exchange, Part, Sent, Series, State, Terms, lasting
 from tickercast.domain.signals import bars_a_year, before, traded_value
 from tickercast.errors import OrderRefused, UsageError
 from tickercast.ports import Between, Warehouse
@@ -68,7 +68,7 @@ class Paper:
         """The account, at the newest closes.
 
         Raises:
-            UsageError: it had another capital or another cost of borrowing before.
+            UsageError: it had another capital, another cost of borrowing, or bars of another frequency before.
         """
         made = self._exchange()
         return Account(self.account_id, "USD", _exact(made.cash), _exact(made.equity), _exact(made.buying_power))
@@ -149,20 +149,24 @@ class Paper:
 
     @cached_property
     def _terms(self) -> Terms:
-        """The terms, once it is known that the account's past was on those that last."""
+        """The terms, once it is known that the account's past was on those that last, and on bars of this frequency."""
         account = f"paper://{self.account_id}"
-        rows = self.warehouse.read("account_states", {"account": account}, ["broker", "recorded_at"])
+        rows = self.warehouse.read("account_states", {"account": account}, ["broker", "frequency", "recorded_at"])
         if rows.empty:
             return self.terms
-        before = parse_terms(urlsplit(rows.sort_values("recorded_at")["broker"].iloc[-1]).query).lasting
-        changed = {name: value for name, value in self.terms.lasting.items() if value != before[name]}
-        if changed:
-            now, then = (
-                " and ".join(f"{name}={values[name]:.12g}" for name in changed)
-                for values in (self.terms.lasting, before)
-            )
+        newest = rows.sort_values("recorded_at").iloc[-1]
+        if newest["frequency"] != self.frequency.name:
             raise UsageError(
-                f"{account} is named with {now}, and its past is on {then}: the same was needed, or the past would "
+                f"{account} has traded on bars of {newest['frequency']}, and bars of {self.frequency} were named: an "
+                "account of its own was needed for them. Name another one, as in paper://NAME, or leave --every as it "
+                "was."
+            )
+        now, before = (lasting(urlsplit(url).query) for url in (self.url, newest["broker"]))
+        changed = [name for name in now if now[name] != before[name]]
+        if changed:
+            said, then = (" and ".join(f"{name}={values[name]:.12g}" for name in changed) for values in (now, before))
+            raise UsageError(
+                f"{account} is named with {said}, and its past is on {then}: the same was needed, or the past would "
                 f"change. Name {account}?{then.replace(' and ', '&')}, or another account."
             )
         return self.terms
