@@ -12,6 +12,10 @@ CREATE TABLE IF NOT EXISTS fills (
   fee FLOAT64 NOT NULL OPTIONS (description = 'In the currency of the account'),
   basis FLOAT64 OPTIONS (description = 'Of the simulated exchange: the newest close by then, adjusted; quantities follow where the past is rebased'),
   basis_at TIMESTAMP OPTIONS (description = 'When that bar closed'),
+  basis_20 FLOAT64 OPTIONS (description = 'The close 20 bars before: a correction of one bar is no rebase'),
+  basis_20_at TIMESTAMP OPTIONS (description = 'When that bar closed'),
+  basis_40 FLOAT64 OPTIONS (description = 'The close 40 bars before'),
+  basis_40_at TIMESTAMP OPTIONS (description = 'When that bar closed'),
   filled_at TIMESTAMP NOT NULL OPTIONS (description = 'By the clock of the venue'),
   written_at TIMESTAMP NOT NULL OPTIONS (description = 'When the row was stored')
 )

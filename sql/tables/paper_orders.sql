@@ -11,6 +11,10 @@ CREATE TABLE IF NOT EXISTS paper_orders (
   take FLOAT64 OPTIONS (description = 'Where the profit is taken, as a part of the entry price'),
   basis FLOAT64 OPTIONS (description = 'The newest close when it came, adjusted: quantities follow where the past is rebased'),
   basis_at TIMESTAMP OPTIONS (description = 'When that bar closed'),
+  basis_20 FLOAT64 OPTIONS (description = 'The close 20 bars before: a correction of one bar is no rebase'),
+  basis_20_at TIMESTAMP OPTIONS (description = 'When that bar closed'),
+  basis_40 FLOAT64 OPTIONS (description = 'The close 40 bars before'),
+  basis_40_at TIMESTAMP OPTIONS (description = 'When that bar closed'),
   received_at TIMESTAMP NOT NULL OPTIONS (description = 'When the exchange got it')
 )
 PARTITION BY TIMESTAMP_TRUNC(received_at, MONTH)

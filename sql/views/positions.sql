@@ -1,23 +1,36 @@
 -- What each strategy holds on paper, one row an account and symbol: the sum of its fills, at the newest stored close.
--- Where the past of a simulated exchange's bars was rebased, by a split or dividend, quantities follow by the same factor.
+-- Where the past of a simulated exchange's bars was rebased, by a split or dividend, quantities follow by the same factor,
+-- the median of three bars: a correction of one of them is no rebase.
 CREATE OR REPLACE VIEW positions AS
 WITH newest AS (
   SELECT *
   FROM latest_prices
   QUALIFY ROW_NUMBER() OVER (PARTITION BY symbol, frequency ORDER BY session_date DESC, closed_at DESC) = 1
 ),
+based AS (
+  SELECT account, fill_id, symbol, frequency, basis AS close, basis_at AS closed_at FROM fills
+  UNION ALL
+  SELECT account, fill_id, symbol, frequency, basis_20, basis_20_at FROM fills
+  UNION ALL
+  SELECT account, fill_id, symbol, frequency, basis_40, basis_40_at FROM fills
+),
+grown AS (
+  SELECT based.account, based.fill_id, based.close / bar.adj_close AS factor
+  FROM based
+  INNER JOIN latest_prices AS bar
+    ON bar.symbol = based.symbol AND bar.frequency = based.frequency AND bar.closed_at = based.closed_at
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY based.account, based.fill_id ORDER BY based.close / bar.adj_close)
+    = DIV(COUNT(*) OVER (PARTITION BY based.account, based.fill_id) + 1, 2)
+),
 held AS (
   SELECT
     fills.account, fills.strategy, fills.strategy_hash, fills.frequency, fills.symbol,
-    SUM(
-      IF(fills.side = 'buy', fills.quantity, -fills.quantity) * COALESCE(fills.basis / bar.adj_close, 1.0)
-    ) AS quantity,
+    SUM(IF(fills.side = 'buy', fills.quantity, -fills.quantity) * COALESCE(grown.factor, 1.0)) AS quantity,
     SUM(IF(fills.side = 'buy', fills.quantity, -fills.quantity) * fills.price) AS paid,
     SUM(fills.fee) AS fees,
     MAX(fills.filled_at) AS filled_at
   FROM fills
-  LEFT JOIN latest_prices AS bar
-    ON bar.symbol = fills.symbol AND bar.frequency = fills.frequency AND bar.closed_at = fills.basis_at
+  LEFT JOIN grown ON grown.account = fills.account AND grown.fill_id = fills.fill_id
   GROUP BY fills.account, fills.strategy, fills.strategy_hash, fills.frequency, fills.symbol
 )
 SELECT

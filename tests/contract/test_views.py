@@ -282,7 +282,15 @@ def listed(name: str, month: int) -> dict[str, Any]:
 def filled(number: int) -> dict[str, Any]:
     """A fill of one of two accounts: one holds two symbols, of which the first was split since; the other sold all."""
     at = datetime(2023, 7, 17 + number // 2, 14, tzinfo=UTC)
-    split, hour = number == 0, directions.hours()["prices"].iloc[0]
+    split, hours = number == 0, directions.hours()["prices"]
+    kept = {  # the close of the first of these bars was corrected since
+        name: value if split else None
+        for hour, name, factor in zip(range(3), ("basis", "basis_20", "basis_40"), (1.98, 2, 2), strict=True)
+        for name, value in (
+            (name, factor * hours["adj_close"].iloc[hour]),
+            (f"{name}_at", hours["closed_at"].iloc[hour]),
+        )
+    }
     return {
         "fill_id": f"f{number}",
         "client_id": f"c{number}",
@@ -290,13 +298,12 @@ def filled(number: int) -> dict[str, Any]:
         "strategy": "drawn",
         "strategy_hash": "0a1b2c3d",
         "frequency": "1h" if split else "1d",
-        "symbol": hour["symbol"] if split else ("ONE", "LONG", "LONG", "ONE", "ONE")[number - 1],
+        "symbol": hours["symbol"].iloc[0] if split else ("ONE", "LONG", "LONG", "ONE", "ONE")[number - 1],
         "side": "sell" if number in (3, 5) else "buy",
         "quantity": 3.0 if number < 4 else 2.0,
         "price": 100.0 + number,
         "fee": 0.25,
-        "basis": 2 * hour["adj_close"] if split else None,
-        "basis_at": hour["closed_at"] if split else None,
+        **kept,
         "filled_at": at,
         "written_at": at,
     }

@@ -600,6 +600,22 @@ def test_a_split_changes_units_and_not_what_an_account_is_worth(service: App, wo
     assert abs(account[-1] / account[-2] - 1) < 0.05
 
 
+def test_a_correction_of_one_close_changes_no_quantity(service: App, workspace: Path) -> None:
+    made: Any = variants_of(["buy-and-hold"])[0]
+    for day in DAYS[:2]:
+        service.trade(made, symbols=SYMBOLS, as_of=day)
+    before = service.tables.read("positions").set_index("symbol")["quantity"]
+    reading = service.market_data("sample").fetch(["MSFT"], date(2010, 1, 4), DAYS[2], advance=lambda _: None)
+    frame = reading["MSFT"].frame.copy()
+    frame.loc[frame["session_date"] == str(DAYS[0]), ["high", "close", "adj_close"]] *= 1.02
+    (workspace / "corrected").mkdir()
+    (workspace / "corrected" / "MSFT.csv").write_bytes(to_csv([Bars("MSFT", frame)]))
+    service.forecast(["MSFT"], DAYS[2], source=str(workspace / "corrected"))
+    done = service.trade(made, symbols=SYMBOLS, as_of=DAYS[2], dry=True)
+    assert service.tables.read("positions").set_index("symbol")["quantity"].to_dict() == before.to_dict()
+    assert {symbol: float(amount) for symbol, amount in done.held.items()} == before.to_dict()
+
+
 def test_an_hourly_account_is_that_of_the_backtest(workspace: Path) -> None:
     hours = [datetime(2023, 7, 20, hour, 2, tzinfo=UTC) for hour in range(3, 7)]
     clock = [hours[0]]

@@ -3,7 +3,8 @@
 An order is filled at the next open of its symbol after it was sent, with the costs of a backtest: worse by the
 slippage, with fees, and at most a share of the bar's traded value; the rest lapses. A bracket's exits are met by the
 lows and highs of bars; where one bar holds both, the stop counts. Prices are adjusted for dividends and splits, as a
-backtest's are: where the past was rebased, quantities follow by the same factor.
+backtest's are: where the past was rebased, quantities follow by the same factor. It is the median of three bars, so
+that a correction of one of them is no rebase.
 
 >>> opened = np.array(["2023-07-24T13:30"], "datetime64[us]")
 >>> numbers = [np.array([each]) for each in (10.0, 12.0, 9.0, 11.0, 1e6)]
@@ -17,8 +18,10 @@ backtest's are: where the past was rebased, quantities follow by the same factor
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from statistics import median_low
+from typing import Any
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -35,7 +38,40 @@ LATE = timedelta(minutes=5)
 DUST = 1e-9
 """The least position: what the smallest lots leave of quantities that followed a dividend is none."""
 
+BASES = {0: ("basis", "basis_at"), 20: ("basis_20", "basis_20_at"), 40: ("basis_40", "basis_40_at")}
+"""The columns of a close and its time that are kept beside a quantity, by how many bars before the newest it is."""
+
+REACH = timedelta(days=100)
+"""In which as many daily bars are found."""
+
 Moments = NDArray[np.datetime64]
+
+Bases = Sequence[tuple[float, datetime]]
+"""Closes as they were known when a quantity was stored, each with the time of its bar, UTC."""
+
+
+def bases(closes_at: Moments, closes: Floats) -> dict[str, Any]:
+    """The closes that are kept beside a quantity, by column; None where there are too few bars.
+
+    Args:
+        closes_at: `(k,)`, when each bar closed, UTC, the oldest first.
+        closes: `(k,)`, adjusted.
+    """
+    found: dict[str, Any] = {}
+    for back, (close, at) in BASES.items():
+        known = back < len(closes)
+        found[close] = float(closes[-1 - back]) if known else None
+        found[at] = _moment(closes_at[-1 - back]).replace(tzinfo=UTC) if known else None
+    return found
+
+
+def growth(ratios: Sequence[float]) -> float:
+    """By what a quantity has grown, from each kept close over the present one: their median; 1 of none.
+
+    >>> growth([2.0, 2.04, 2.0]), growth([])
+    (2.0, 1.0)
+    """
+    return median_low(ratios) if len(ratios) else 1.0
 
 
 @dataclass(frozen=True)
@@ -130,13 +166,14 @@ class Series:
     value: Floats
     bars_a_year: float = 252.0
 
-    def factor(self, basis: float, closed_at: datetime | None) -> float:
-        """By what a quantity has grown since a bar's close was `basis`: more than 1 after a split or dividend."""
-        if closed_at is None or not math.isfinite(basis):
-            return 1.0
-        at = int(self.closes_at.searchsorted(np.datetime64(closed_at)))
-        known = at < len(self.closes_at) and self.closes_at[at] == np.datetime64(closed_at)
-        return basis / float(self.close[at]) if known else 1.0
+    def factor(self, kept: Bases) -> float:
+        """By what a quantity has grown since these closes were known: more than 1 after a split or dividend."""
+        ratios = []
+        for close, closed_at in kept:
+            at = int(self.closes_at.searchsorted(np.datetime64(closed_at)))
+            if at < len(self.closes_at) and self.closes_at[at] == np.datetime64(closed_at):
+                ratios.append(close / float(self.close[at]))
+        return growth(ratios)
 
 
 @dataclass(frozen=True)
@@ -148,16 +185,14 @@ class Part:
         price: of one of these.
         fee: in currency.
         at: the open, or the close of the bar that met an exit's price, UTC.
-        basis: the close of the newest bar by then, as it was known when the fill was stored; NaN: not stored yet.
-        basis_at: when that bar closed, UTC.
+        bases: closes of bars by then, as they were known when the fill was stored; empty: not stored yet.
     """
 
     quantity: float
     price: float
     fee: float
     at: datetime
-    basis: float = math.nan
-    basis_at: datetime | None = None
+    bases: Bases = ()
 
 
 @dataclass(frozen=True)
@@ -173,8 +208,7 @@ class Sent:
         exits: the bracket's stop, limit and take, as parts of the entry's price; empty: none.
         cancelled: whether it was taken back before it was filled.
         exit_cancelled: whether its bracket's exit was.
-        basis: the newest close when it came; NaN: not known.
-        basis_at: when that bar closed.
+        bases: closes of bars when it came; empty: not known.
         parts: fills that were told before, which stay as they were.
         ended: the status that was told before, if that was the last; None: still open.
         exit_parts: the same of its exit.
@@ -189,8 +223,7 @@ class Sent:
     exits: tuple[float, ...] = ()
     cancelled: bool = False
     exit_cancelled: bool = False
-    basis: float = math.nan
-    basis_at: datetime | None = None
+    bases: Bases = ()
     parts: Sequence[Part] = ()
     ended: Status | None = None
     exit_parts: Sequence[Part] = ()
@@ -271,7 +304,7 @@ class Exchange:
             if self.now - one.at > self.terms.expires_after:
                 return state(Status.EXPIRED, (), one.at + self.terms.expires_after, "no bar followed")
             return state(Status.ACCEPTED, (), one.at)
-        wanted = one.quantity * bars.factor(one.basis, one.basis_at)
+        wanted = one.quantity * bars.factor(one.bases)
         price, opened = float(bars.open[at]), _moment(bars.opens_at[at])
         quantity = min(wanted, float(self.terms.costs.most(bars.value[at], bars.open[at], self.terms.lot)))
         if quantity <= 0:
@@ -286,7 +319,7 @@ class Exchange:
         """The exit of a bracket: the first bar whose low or high meets one of its prices."""
         side = Side.SELL if one.side is Side.BUY else Side.BUY
         bars, first = self._bars(one.symbol), entry.parts[0]
-        scale = bars.factor(first.basis, first.basis_at)
+        scale = bars.factor(first.bases)
         quantity, price = entry.filled * scale, first.price / scale
 
         def state(status: Status, parts: Sequence[Part], at: datetime, reason: str = "") -> State:
@@ -318,7 +351,7 @@ class Exchange:
         for state in self.orders.values():
             bars = self._bars(state.sent.symbol)
             for part in state.parts:
-                amount = _sign(state.side) * part.quantity * bars.factor(part.basis, part.basis_at)
+                amount = _sign(state.side) * part.quantity * bars.factor(part.bases)
                 held[state.sent.symbol] = held.get(state.sent.symbol, 0.0) + amount
         return {symbol: amount for symbol, amount in sorted(held.items()) if abs(amount) >= DUST}
 
@@ -345,7 +378,7 @@ class Exchange:
             if state.sent.symbol == symbol:
                 is_entry = state.client_id == state.sent.client_id  # filled as its bar opens, an exit by its close
                 for part in state.parts:
-                    amount = _sign(state.side) * part.quantity * bars.factor(part.basis, part.basis_at)
+                    amount = _sign(state.side) * part.quantity * bars.factor(part.bases)
                     at = bars.closes_at.searchsorted(np.datetime64(part.at), side="right" if is_entry else "left")
                     steps[int(at)] += amount
         short = np.minimum(np.cumsum(steps)[:-1], 0.0)

@@ -6,11 +6,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tickercast.domain.closes import with_closes
 from tickercast.domain.frequency import frequency_of
 from tickercast.domain.orders import Bracket, Order, Side, Status, exit_id
+from tickercast.domain.paper import BASES, growth
 from tickercast.domain.risk import Action, Cause, TradingEvent, halted
 from tickercast.ports import Between, Warehouse
 
@@ -194,7 +196,8 @@ def read_held(account: str, warehouse: Warehouse) -> pd.DataFrame:
         WarehouseUnavailable: try again.
     """
     keys = ["strategy", "frequency", "symbol"]
-    rows = warehouse.read("fills", {"account": account}, [*keys, "side", "quantity", "basis", "basis_at"])
+    kept = [name for pair in BASES.values() for name in pair]
+    rows = warehouse.read("fills", {"account": account}, [*keys, "side", "quantity", *kept])
     signed = rows["quantity"].where(rows["side"] == "buy", -rows["quantity"])
     summed = rows.assign(quantity=signed * _factors(rows, warehouse)).groupby(keys)["quantity"].sum()
     return summed[summed.abs() > _LEAST].reset_index()
@@ -202,16 +205,20 @@ def read_held(account: str, warehouse: Warehouse) -> pd.DataFrame:
 
 def _factors(rows: pd.DataFrame, warehouse: Warehouse) -> "pd.Series[float]":
     """By what each quantity has grown since, where the past of a simulated exchange's bars was rebased."""
-    based = rows[rows["basis_at"].notna()]
-    if based.empty:
-        return pd.Series(1.0, rows.index)
-    days = Between((based["basis_at"].min() - _A_DAY).date(), based["basis_at"].max().date())
-    where = {"symbol": sorted(set(based["symbol"])), "frequency": based["frequency"].iloc[0], "session_date": days}
-    bars = warehouse.read("latest_prices", where, ["symbol", "session_date", "closed_at", "adj_close"])
-    bars = with_closes(bars, frequency_of(based["frequency"].iloc[0]))
-    now = bars.set_index(["symbol", "closed_at"])["adj_close"]
-    at = pd.MultiIndex.from_frame(rows[["symbol", "basis_at"]])
-    factors: pd.Series[float] = (rows["basis"] / now.reindex(at).to_numpy()).fillna(1.0)
+    factors = pd.Series(1.0, rows.index)
+    moments = [at for _, at in BASES.values()]
+    for frequency, based in rows[rows["basis_at"].notna()].groupby("frequency"):
+        days = Between((based[moments].min().min() - _A_DAY).date(), based["basis_at"].max().date())
+        where = {"symbol": sorted(set(based["symbol"])), "frequency": frequency, "session_date": days}
+        bars = warehouse.read("latest_prices", where, ["symbol", "session_date", "closed_at", "adj_close"])
+        bars = with_closes(bars, frequency_of(str(frequency)))
+        now = bars.set_index(["symbol", "closed_at"])["adj_close"]
+        ratios = {
+            close: based[close] / now.reindex(pd.MultiIndex.from_frame(based[["symbol", at]])).to_numpy()
+            for close, at in BASES.values()
+        }
+        grown = [growth(row[np.isfinite(row)]) for row in pd.DataFrame(ratios).to_numpy(np.float64)]
+        factors.loc[based.index] = np.array(grown)
     return factors
 
 

@@ -206,13 +206,21 @@ def test_a_short_position_in_a_coin_pays_from_the_day_that_fills_its_order() -> 
 def test_quantities_follow_a_split_and_fills_that_were_told_stay() -> None:
     bars = series([50] * 3, [50] * 3, [50] * 3)
     before = datetime(2023, 7, 24, 20)
-    known = Part(10, 100.0, 1.0, datetime(2023, 7, 24, 13, 30), 100.0, before)
+    known = Part(10, 100.0, 1.0, datetime(2023, 7, 24, 13, 30), [(100.0, before)])
     sent = Sent("a", "A", Side.BUY, 10, EVENING, parts=[known], ended=Status.FILLED)
     made = exchange(bars, sent)
     assert dict(made.positions) == {"A": 20}
     assert made.equity == pytest.approx(100_000 - 1)
-    waiting = Sent("b", "A", Side.BUY, 10, datetime(2023, 7, 24, 20, 30), basis=100.0, basis_at=before)
+    waiting = Sent("b", "A", Side.BUY, 10, datetime(2023, 7, 24, 20, 30), bases=[(100.0, before)])
     assert exchange(bars, waiting).positions["A"] == 20
+
+
+def test_a_correction_of_one_bar_is_no_split() -> None:
+    bars = series([102, 100, 100], [102, 100, 100], [102, 100, 100])
+    at = [moment.item() for moment in bars.closes_at.astype("datetime64[us]")]
+    assert bars.factor([(100.0, each) for each in at]) == 1.0
+    assert bars.factor([(200.0, each) for each in at]) == 2.0
+    assert bars.factor([(100.0, at[1]), (100.0, datetime(2020, 1, 1))]) == 1.0  # one bar is not stored any more
 
 
 def test_what_a_dividend_leaves_of_a_lot_is_not_ordered_and_only_dust_is_dropped() -> None:

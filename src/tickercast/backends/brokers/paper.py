@@ -32,7 +32,19 @@ from tickercast.domain.orders import (
     Status,
     exit_id,
 )
-from tickercast.domain.paper import Exchange, Part, Sent, Series, State, Terms, lasting
+from tickercast.domain.paper import (
+    BASES,
+    REACH,
+    Bases,
+    Exchange,
+    Part,
+    Sent,
+    Series,
+    State,
+    Terms,
+    bases,
+    lasting,
+)
 from tickercast.domain.signals import bars_a_year, before, traded_value
 from tickercast.errors import OrderRefused, UsageError
 from tickercast.ports import Between, Warehouse
@@ -87,8 +99,8 @@ class Paper:
 
     def submit(self, order: Order) -> OrderReport:
         """Take an order, once: the same client id again is the same order."""
-        close, closed_at = self._newest(order.symbol)
-        if not math.isfinite(close):
+        kept = self._bases(order.symbol)
+        if not kept:
             raise OrderRefused(
                 f"No {self.frequency.noun} of {order.symbol} is stored up to {self.now:%Y-%m-%d %H:%M} UTC, and the "
                 f"simulated exchange needs bars to fill orders. Run: tickercast forecast {order.symbol}."
@@ -103,8 +115,7 @@ class Paper:
             stop=float(exits.stop) if exits else None,
             stop_limit=float(exits.limit) if exits else None,
             take=float(exits.take) if exits else None,
-            basis=close,
-            basis_at=closed_at,
+            **kept,
         )
         found = self.order(order.client_id, order.symbol)
         assert found is not None, "it is stored"
@@ -206,11 +217,12 @@ class Paper:
             for row in orders.to_dict("records")
         ]
 
-    def _newest(self, symbol: str) -> tuple[float, datetime]:
-        held = self._bars([symbol], self.now - _FOUND).get(symbol)
-        if held is None:
-            return math.nan, self.now
-        return float(held.close[-1]), held.closes_at[-1].astype("datetime64[us]").item().replace(tzinfo=UTC)
+    def _bases(self, symbol: str) -> dict[str, Any]:
+        """The closes that are kept beside an order; none without a recent bar."""
+        held = self._bars([symbol], self.now - REACH).get(symbol)
+        if held is None or held.closes_at[-1] < np.datetime64(_naive(self.now - _FOUND)):
+            return {}
+        return bases(held.closes_at, held.close)
 
     def _bars(self, symbols: Sequence[str], first: datetime) -> dict[str, Series]:
         where = {
@@ -251,20 +263,21 @@ def _order(row: Mapping[Any, Any]) -> Sent:
         float(row["quantity"]),
         _naive(row["received_at"]),
         exits if math.isfinite(exits[0]) else (),
-        basis=float(row["basis"]),
-        basis_at=_naive(row["basis_at"]),
+        bases=_kept(row),
     )
 
 
 def _parts(rows: pd.DataFrame) -> dict[str, list[Part]]:
     found: dict[str, list[Part]] = {}
     for row in rows.sort_values(["filled_at", "fill_id"]).to_dict("records"):
-        basis_at = None if pd.isna(row["basis_at"]) else _naive(row["basis_at"])
-        basis = math.nan if basis_at is None else float(row["basis"])
         quantity, price, fee = (float(row[name]) for name in ("quantity", "price", "fee"))
-        made = Part(quantity, price, fee, _naive(row["filled_at"]), basis, basis_at)
+        made = Part(quantity, price, fee, _naive(row["filled_at"]), _kept(row))
         found.setdefault(row["client_id"], []).append(made)
     return found
+
+
+def _kept(row: Mapping[Any, Any]) -> Bases:
+    return [(float(row[close]), _naive(row[at])) for close, at in BASES.values() if pd.notna(row[at])]
 
 
 def _ended(rows: pd.DataFrame) -> dict[str, Status]:

@@ -20,6 +20,7 @@ import pandas as pd
 from tickercast.domain.closes import with_closes
 from tickercast.domain.frequency import Frequency, stamp
 from tickercast.domain.orders import ZERO, Account, Bracket, Order, OrderReport, Rules, Side, Status, client_id, exit_id
+from tickercast.domain.paper import REACH, bases
 from tickercast.domain.risk import (
     Action,
     Cause,
@@ -52,7 +53,6 @@ SKEW = timedelta(minutes=5)
 
 _ATTEMPTS = 3  # at an order whose answer is lost, and at positions that differ
 _DAY = timedelta(days=1)
-_FOUND = timedelta(days=10)  # in which the newest bar before a fill is looked for
 _LEAST = 1e-9
 
 
@@ -218,7 +218,6 @@ class Reconciliation:
         for fill in report.fills:
             if fill.fill_id in book.fills:
                 continue
-            basis, basis_at = self._basis(report.symbol, fill.filled_at) if self.broker.simulated else (None, None)
             row = {
                 "fill_id": fill.fill_id,
                 "client_id": report.client_id,
@@ -231,8 +230,7 @@ class Reconciliation:
                 "quantity": float(fill.quantity),
                 "price": float(fill.price),
                 "fee": float(fill.fee),
-                "basis": basis,
-                "basis_at": basis_at,
+                **(self._bases(report.symbol, fill.filled_at) if self.broker.simulated else {}),
                 "filled_at": pd.Timestamp(fill.filled_at),
                 "written_at": pd.Timestamp(self.now()),
             }
@@ -269,13 +267,14 @@ class Reconciliation:
             return False
         return self.warehouse.append(table, pd.DataFrame([row]), key=f"{table}/{self.account}/{key}")
 
-    def _basis(self, symbol: str, at: datetime) -> tuple[float | None, Any]:
-        days = Between((at - _FOUND).date(), at.date())
+    def _bases(self, symbol: str, at: datetime) -> dict[str, Any]:
+        days = Between((at - REACH).date(), at.date())
         where = {"symbol": symbol, "frequency": self.every.name, "session_date": days}
         rows = self.warehouse.read("latest_prices", where, ["symbol", "session_date", "closed_at", "adj_close"])
         rows = with_closes(rows, self.every)
         rows = rows[rows["closed_at"] <= pd.Timestamp(at)].sort_values("closed_at")
-        return (float(rows["adj_close"].iloc[-1]), rows["closed_at"].iloc[-1]) if len(rows) else (None, None)
+        closes_at = rows["closed_at"].dt.tz_convert(None).to_numpy().astype("datetime64[us]")
+        return bases(closes_at, rows["adj_close"].to_numpy(np.float64))
 
 
 @dataclass
