@@ -438,7 +438,7 @@ def _paper(url: str, settings: Settings, bench: Bench) -> Broker:
         raise UsageError(
             f"The broker is {without_secrets(url)[:120]!r}, and {error}: paper:// was needed, perhaps with an account "
             "of letters, digits, - and _ behind it, and any of ?capital=100000&fees_bps=10&slippage_bps=5&borrow_bps=50"
-            "&capacity=0.01&lot=0.000000001. Correct it."
+            "&capacity=0.01&lot=0.000000001&currency=USD. Correct it."
         ) from error
     return Paper(url, name, bench.warehouse, bench.now, bench.frequency, terms)
 

@@ -410,6 +410,28 @@ def test_a_named_symbol_without_signals_stops_the_run_and_a_member_without_them_
     assert done.left == {"NOPE": "no signal is stored from 2012-06-08 to 2012-07-23"}
 
 
+def test_pence_are_not_bought_with_dollars(service: App, workspace: Path) -> None:
+    first = date(2010, 1, 4)
+    frame = service.market_data("sample").fetch(["MSFT"], first, DAYS[0], advance=lambda _: None)["MSFT"].frame
+    in_london = frame["session_date"].dt.date.isin(sessions_between("VOD.L", first, DAYS[0]))
+    (workspace / "london").mkdir()
+    (workspace / "london" / "VOD.L.csv").write_bytes(to_csv([Bars("VOD.L", frame[in_london].reset_index(drop=True))]))
+    service.forecast(["VOD.L"], DAYS[0], source=str(workspace / "london"))
+    [made], named = variants_of(["buy-and-hold"]), [*SYMBOLS, "VOD.L"]
+    why = "is quoted in GBp, and the account is in USD"
+    with pytest.raises(UsageError, match=rf"^VOD\.L cannot be traded: VOD\.L {why}, .*paper://NAME\?currency=GBp\.$"):
+        service.trade(made, symbols=named, as_of=DAYS[0])
+    assert service.tables.read("orders").empty
+    for members in (always(named), None):  # a watchlist; and all that have signals
+        done = service.trade(made, members=members, as_of=DAYS[0], dry=True)
+        assert {each.planned.symbol for each in done.sent} == set(SYMBOLS)
+        assert done.left == {"VOD.L": f"it {why}"}
+    done = service.trade(made, "paper://london?currency=GBp", ["VOD.L"], as_of=DAYS[0])
+    assert (done.state.currency, len(done.sent)) == ("GBp", 1)
+    with pytest.raises(UsageError, match="named with currency=USD, and its past is on currency=GBp"):
+        service.trade(made, "paper://london", ["VOD.L"], as_of=DAYS[0])
+
+
 def test_a_run_that_was_killed_between_orders_orders_the_rest_as_it_would_have(
     service: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ from tickercast.errors import UsageError
         "paper://x?fees_bps=20000",
         "paper://x?capacity=2",
         "paper://x?lot=0",
+        "paper://x?currency=usd",
         "paper://x#f",
         "paper",
         "",

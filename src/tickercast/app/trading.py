@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -10,6 +11,8 @@ import numpy as np
 
 from tickercast import engines
 from tickercast.app.strategies import Strategies, variants_of
+from tickercast.domain.asset_classes import INDEX, asset_class
+from tickercast.domain.currency import paid_in
 from tickercast.domain.direction import RetrainBelow
 from tickercast.domain.frequency import DAILY, FREQUENCIES, Frequency, frequency_of
 from tickercast.domain.risk import covers, parse_limits
@@ -58,7 +61,8 @@ class Trading(Strategies):
                 the newest by default.
 
         Raises:
-            UsageError: a live venue is named, a symbol has no signals, or the account is another strategy's.
+            UsageError: a live venue is named, a symbol has no signals or is quoted in another currency, or the account
+                is another strategy's.
             Transient: an engine or the venue does not answer; the next run goes on where this one stopped.
         """
         from tickercast.jobs.trading.trade import trade
@@ -68,16 +72,21 @@ class Trading(Strategies):
         named = list(asked) or (members.symbols if members else [])
         moment = self.now() if as_of is None else self._after(as_of, named, every, members)
         opened = self._opened(broker, variant, every, moment)
+        if unpayable := _foreign(asked, opened):
+            raise _unpayable(unpayable)
         if as_of is not None and not opened.simulated:
             raise UsageError(
                 f"--as-of {as_of} was named with {opened.url}, which trades now: a simulated exchange was needed, such "
                 "as paper://. Leave the date out."
             )
 
-        def decide(held: Mapping[str, float]) -> Targets:
-            found = self.strategy_targets(
-                [variant], named, moment.date(), every=every, members=members, held=held, until=moment
+        def targets(wanted: Sequence[str], held: Mapping[str, float]) -> Targets:
+            return self.strategy_targets(
+                [variant], wanted, moment.date(), every=every, members=members, held=held, until=moment
             )
+
+        def decide(held: Mapping[str, float]) -> Targets:
+            found = targets(named, held)
             unknown = [symbol for symbol in asked if symbol in found.missing and symbol not in held]
             if unknown:
                 raise UsageError(
@@ -85,7 +94,16 @@ class Trading(Strategies):
                     "needed, or the others would get its money. Nothing was ordered. Correct the name, forecast it, or "
                     "leave it out."
                 )
-            return found
+            foreign = _foreign(found.panel.symbols, opened)
+            if not foreign:
+                return found
+            rest = [symbol for symbol in found.panel.symbols if symbol not in foreign]
+            if not rest:
+                raise _unpayable(foreign)
+            return replace(
+                targets(rest, held),
+                missing={**found.missing, **{symbol: f"it {why}" for symbol, why in foreign.items()}},
+            )
 
         return trade(
             variant,
@@ -238,6 +256,27 @@ class Trading(Strategies):
         name = venue.account.partition("://")[2]
         bench = engines.Bench(self.warehouse, self.now(), frequency_of(venue.frequency), name)
         return engines.broker(venue.broker, self.settings, bench)
+
+
+def _foreign(symbols: Sequence[str], broker: "Broker") -> dict[str, str]:
+    """The symbols that an account cannot pay for, and why: an index has no currency, and counts in any."""
+    if not broker.simulated:  # a venue knows itself what it trades
+        return {}
+    account = broker.account().currency
+    return {
+        symbol: f"is quoted in {paid_in(symbol) or 'an unknown currency'}, and the account is in {account}"
+        for symbol in symbols
+        if asset_class(symbol) != INDEX and paid_in(symbol) != account
+    }
+
+
+def _unpayable(foreign: Mapping[str, str]) -> UsageError:
+    symbol = next(iter(foreign))
+    return UsageError(
+        f"{', '.join(list(foreign)[:8])} cannot be traded: {symbol} {foreign[symbol]}, and one currency was needed. "
+        "Nothing was ordered. Leave it out, or trade it in an account of its own, as in "
+        f"paper://NAME?currency={paid_in(symbol) or 'USD'}."
+    )
 
 
 def account_name(variant: Variant, every: Frequency) -> str:

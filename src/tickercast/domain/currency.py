@@ -6,7 +6,9 @@
 ('GBP', 0.01)
 """
 
+from tickercast.domain import spelling
 from tickercast.domain.calendar import ALWAYS_OPEN, calendar_name
+from tickercast.errors import CalendarError
 
 _SUFFIXES = {
     "USD": ".IL",
@@ -63,6 +65,23 @@ def currency_of(symbol: str) -> str:
         return symbol.rpartition("-")[2]
     _, dot, suffix = symbol.rpartition(".")
     return _CURRENCIES.get(f".{suffix}", "") if dot else "USD"
+
+
+def paid_in(symbol: str) -> str:
+    """The currency in which a symbol is bought; coins that stand for a dollar count as dollars. Empty: not known.
+
+    >>> [paid_in(symbol) for symbol in ("MSFT", "7203.T", "BTC-USD", "BTCUSDT", "ETH-BTC", "^GSPC")]
+    ['USD', 'JPY', 'USD', 'USD', 'BTC', '']
+    """
+    try:
+        currency = currency_of(symbol)
+    except CalendarError:  # as Binance spells its pairs
+        currency = spelling.advice(symbol).partition(" ")[0].rpartition("-")[2]
+    return "USD" if currency in spelling.STABLE else currency
+
+
+CURRENCIES = frozenset({*_CURRENCIES.values(), *spelling.CURRENCIES, "USD", "BTC", "ETH", "BNB"})
+"""The currencies of accounts."""
 
 
 def base_of(symbol: str) -> str:

@@ -27,6 +27,7 @@ from urllib.parse import parse_qsl
 import numpy as np
 from numpy.typing import NDArray
 
+from tickercast.domain.currency import CURRENCIES
 from tickercast.domain.orders import Side, Status, exit_id
 from tickercast.domain.signals import Floats
 from tickercast.domain.strategy_backtest import CAPITAL, EXPIRES_AFTER, Costs
@@ -83,12 +84,14 @@ class Terms:
         capital: the cash of a new account.
         lot: quantities are multiples of it.
         expires_after: an order that found no bar for so long has ended.
+        currency: of the cash, and of all that is bought.
     """
 
     costs: Costs = field(default_factory=Costs)
     capital: float = CAPITAL
     lot: float = DUST
     expires_after: timedelta = EXPIRES_AFTER
+    currency: str = "USD"
 
 
 _MOST = {"fees_bps": 1e3, "slippage_bps": 1e3, "borrow_bps": 1e4, "capacity": 1.0, "capital": 1e15, "lot": 1e15}
@@ -98,40 +101,49 @@ _POSITIVE = {"capacity", "capital", "lot"}
 
 
 def parse_terms(query: str) -> Terms:
-    """Read the query of a URL: any of `capital`, `lot`, `fees_bps`, `slippage_bps`, `borrow_bps` and `capacity`.
+    """Read the query of a URL: any of `_MOST`, as numbers, and `currency`.
 
-    >>> parse_terms("capital=20000&borrow_bps=0").capital
-    20000.0
+    >>> made = parse_terms("capital=20000&currency=JPY")
+    >>> made.capital, made.currency
+    (20000.0, 'JPY')
 
     Raises:
         ValueError: one is unknown, named twice, no number, or out of range; it says which.
     """
     given: dict[str, float] = {}
-    for name, text in parse_qsl(query, keep_blank_values=True):
+    words = parse_qsl(query, keep_blank_values=True)
+    named = [name for name, _ in words]
+    currency = dict(words).get("currency", "USD")
+    if currency not in CURRENCIES:
+        raise ValueError(f"{shown(currency, 20)!r} is no currency that is known here")
+    for name, text in words:
+        if named.count(name) > 1:
+            raise ValueError(f"{shown(name, 20)!r} is named twice")
+        if name == "currency":
+            continue
         if name not in _MOST:
             raise ValueError(f"{shown(name, 20)!r} is no term")
-        if name in given:
-            raise ValueError(f"{name} is named twice")
         number, least = _number(text), "above 0 and up to" if name in _POSITIVE else "0 to"
         if not 0 <= number <= _MOST[name] or (name in _POSITIVE and not number):
             raise ValueError(f"{name}={shown(text, 20)} is outside its range, {least} {_MOST[name]:,.0f}")
         given[name] = number
     usual = Terms()
     capital, lot = given.pop("capital", usual.capital), given.pop("lot", usual.lot)
-    return Terms(replace(usual.costs, **given), capital, lot)
+    return Terms(replace(usual.costs, **given), capital, lot, currency=currency)
 
 
-def lasting(query: str) -> Mapping[str, float]:
+def lasting(query: str) -> Mapping[str, float | str]:
     """The terms of a URL's query on which the whole past of an account depends; the others are in its fills.
 
     >>> lasting("capital=20000&fees_bps=0")
-    {'capital': 20000.0, 'borrow_bps': 50.0}
+    {'capital': 20000.0, 'borrow_bps': 50.0, 'currency': 'USD'}
     """
     usual = Terms()
     given = dict(parse_qsl(query))
     return {
         "capital": float(given.get("capital", usual.capital)),
         "borrow_bps": float(given.get("borrow_bps", usual.costs.borrow_bps)),
+        "currency": given.get("currency", usual.currency),
     }
 
 

@@ -17,7 +17,9 @@ CURRENCIES = frozenset(
 )
 """Currencies that are quoted against each other."""
 
-_STABLE = ("USDT", "USDC", "BUSD", "FDUSD", "TUSD", "DAI")
+STABLE = ("USDT", "USDC", "BUSD", "FDUSD", "TUSD", "DAI")
+"""Coins that stand for a dollar."""
+
 _COINS = frozenset(
     re.findall(r"\w+", "BTC ETH XRP LTC BCH ADA SOL DOGE DOT AVAX BNB MATIC LINK XLM TRX ETC XMR UNI ATOM SHIB")
 )
@@ -50,7 +52,7 @@ def advice(symbol: str) -> str:
     known = in_yahoos_spelling(symbol)
     if known != symbol:
         return known
-    pair = re.fullmatch(r"([A-Z0-9]{2,10}?)(" + "|".join(_STABLE) + ")", symbol)
+    pair = re.fullmatch(r"([A-Z0-9]{2,10}?)(" + "|".join(STABLE) + ")", symbol)
     if pair:
         return f"{pair[1]}-{pair[2]} or {pair[1]}-USD"
     if len(symbol) == 6 and symbol[:3] in CURRENCIES and symbol[3:] in CURRENCIES:
@@ -90,7 +92,7 @@ def is_word(name: str) -> bool:
     parts = re.split("[-.=^]", name.lower())
     long = "." not in name and any(part.isalpha() and len(part) > _LONGEST_PLAIN + 1 for part in parts)
     last = parts[-1].upper()
-    paired = len(last) == 1 or last in CURRENCIES or last in _STABLE or last in _COINS
+    paired = len(last) == 1 or last in CURRENCIES or last in STABLE or last in _COINS
     joined = "-" in name and not paired and (name != name.upper() or len(last) > _LONGEST_PLAIN)
     return long or joined or not _WORDS.isdisjoint(parts)
 

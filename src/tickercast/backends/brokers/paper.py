@@ -80,10 +80,12 @@ class Paper:
         """The account, at the newest closes.
 
         Raises:
-            UsageError: it had another capital, another cost of borrowing, or bars of another frequency before.
+            UsageError: it had another capital, cost of borrowing or currency, or bars of another frequency before.
         """
         made = self._exchange()
-        return Account(self.account_id, "USD", _exact(made.cash), _exact(made.equity), _exact(made.buying_power))
+        return Account(
+            self.account_id, self.terms.currency, _exact(made.cash), _exact(made.equity), _exact(made.buying_power)
+        )
 
     def positions(self) -> Sequence[Position]:
         """All that is held, by symbol."""
@@ -175,7 +177,7 @@ class Paper:
         now, before = (lasting(urlsplit(url).query) for url in (self.url, newest["broker"]))
         changed = [name for name in now if now[name] != before[name]]
         if changed:
-            said, then = (" and ".join(f"{name}={values[name]:.12g}" for name in changed) for values in (now, before))
+            said, then = (" and ".join(f"{name}={_said(values[name])}" for name in changed) for values in (now, before))
             raise UsageError(
                 f"{account} is named with {said}, and its past is on {then}: the same was needed, or the past would "
                 f"change. Name {account}?{then.replace(' and ', '&')}, or another account."
@@ -303,6 +305,10 @@ def _report(state: State) -> OrderReport:
         fills,
         _utc(state.at),
     )
+
+
+def _said(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.12g}"
 
 
 def _exact(value: float) -> Decimal:
