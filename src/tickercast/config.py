@@ -290,6 +290,11 @@ def bound_mlflow() -> None:
     os.environ.setdefault("MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER", "false")
 
 
+def take_headers(longest: int) -> None:
+    """Let websockets take headers of so many bytes, unless the user has decided otherwise; read at its import."""
+    os.environ.setdefault("WEBSOCKETS_MAX_LINE_LENGTH", str(longest))
+
+
 def silence_prefect() -> None:
     """Turn Prefect's telemetry off, and keep its files in the home, unless the user has decided otherwise.
 

@@ -4,7 +4,6 @@ Its settings keep it from connecting out, but for the provider of the login.
 """
 
 import importlib.util
-import os
 import signal
 import socket
 import sys
@@ -16,7 +15,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from tickercast.app import callers
-from tickercast.config import Settings
+from tickercast.config import Settings, take_headers
 from tickercast.dashboard.sign_in import SignIn, check_people, sign_in_of
 from tickercast.errors import UsageError
 
@@ -136,7 +135,7 @@ def words(place: Place, secrets: Sequence[Path] = ()) -> list[str]:
 
 def serve(place: Place) -> None:
     """Serve the dashboard until the process is stopped."""
-    os.environ.setdefault("WEBSOCKETS_MAX_LINE_LENGTH", str(_LONGEST_HEADER))  # read when websockets is imported
+    take_headers(_LONGEST_HEADER)
     from streamlit.web import cli
 
     if place.sign_in:
