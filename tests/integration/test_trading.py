@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import shutil
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -89,10 +90,19 @@ def test_a_live_account_is_that_of_the_backtest(service: App, made: Variant) -> 
     )
 
 
-def test_a_live_account_of_stocks_and_coins_is_that_of_the_backtest(service: App) -> None:
-    symbols, days = ["MSFT", "BTC-USD"], [date(2012, 7, 26) + timedelta(days=each) for each in range(6)]
+@pytest.mark.parametrize(
+    ("beside", "filled"),
+    [
+        ("MSFT", [27, 30, 31]),  # Friday's order waited for Monday
+        ("CL=F", [29]),  # Thursday's came when Friday's session had begun, and waited for that of Sunday evening
+    ],
+)
+def test_a_live_account_of_two_calendars_is_that_of_the_backtest(
+    service: App, beside: str, filled: Sequence[int]
+) -> None:
+    symbols, days = [beside, "BTC-USD"], [date(2012, 7, 26) + timedelta(days=each) for each in range(6)]
     for day in (days[0], days[-1]):
-        service.forecast(["BTC-USD"], day, source="simulated")
+        service.forecast([each for each in symbols if each != "MSFT"], day, source="simulated")
 
     def sides(known: Known) -> Decision:
         return Decision([0.3, -0.6, -0.2, 0.4, -0.5, 0.1][days.index(known.cutoff)] * np.array([1.0, -0.5]), str)
@@ -103,8 +113,8 @@ def test_a_live_account_of_stocks_and_coins_is_that_of_the_backtest(service: App
     account = service.tables.read("equity").sort_values("cutoff")
     expected = service.strategy_backtest([made], days[0], days[-1], symbols=symbols).results[0].net
     assert account["equity"].to_numpy() == pytest.approx(expected.equity, rel=1e-11)
-    stock = service.tables.read("fills", {"symbol": "MSFT"})
-    assert list(stock["filled_at"].dt.day.unique()) == [27, 30, 31]  # Friday's order waited for Monday
+    fills = service.tables.read("fills", {"symbol": beside}).sort_values("filled_at")
+    assert list(fills["filled_at"].dt.day.unique()) == filled
 
 
 def test_volumes_bound_a_live_account_as_they_bound_that_of_the_backtest(service: App, workspace: Path) -> None:

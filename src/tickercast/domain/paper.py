@@ -29,12 +29,9 @@ from numpy.typing import NDArray
 
 from tickercast.domain.currency import CURRENCIES
 from tickercast.domain.orders import Side, Status, exit_id
-from tickercast.domain.signals import Floats
+from tickercast.domain.signals import LATE, Floats
 from tickercast.domain.strategy_backtest import CAPITAL, EXPIRES_AFTER, Costs
 from tickercast.domain.text import shown
-
-LATE = timedelta(minutes=5)
-"""How long after an open an order is still filled at it: a run that begins when an hour has ended comes in time."""
 
 DUST = 1e-9
 """The least position: what the smallest lots leave of quantities that followed a dividend is none."""
@@ -311,7 +308,7 @@ class Exchange:
         if one.cancelled:
             return state(Status.CANCELLED, (), one.at, "taken back")
         bars = self._bars(one.symbol)
-        at = int(bars.opens_at.searchsorted(np.datetime64(one.at - LATE)))
+        at = int(bars.opens_at.searchsorted(np.datetime64(one.at) - LATE))
         if at == len(bars.opens_at):
             if self.now - one.at > self.terms.expires_after:
                 return state(Status.EXPIRED, (), one.at + self.terms.expires_after, "no bar followed")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain.asset_classes import CRYPTO, asset_class
 from tickercast.domain.bars import Bars
-from tickercast.domain.calendar import calendar_name
+from tickercast.domain.calendar import calendar_name, session_closes, session_opens
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.frequency import Ends, Frequency, stamp
 from tickercast.errors import CalendarError
@@ -31,6 +31,9 @@ Bools = NDArray[np.bool_]
 FIELDS = ("steps", "expected", "low", "high", "prob_up", "trend")
 """The numbers of a signal: steps of the forecast; log-returns up to its last step, of the median and of both ends of
 the 80% interval; the chance that the next bar closes higher; the log-return of Prophet's median."""
+
+LATE = np.timedelta64(5, "m")
+"""How long after an open an order is still filled at it: a run that begins when an hour has ended comes in time."""
 
 _PRICES = ("open", "high", "low", "close", "adj_close", "volume")
 _YEAR = np.timedelta64(365, "D")
@@ -145,6 +148,21 @@ class Panel:
             return float(self.bars_a_year[0])
         first = min(start, int(self.ends.searchsorted(self.ends[-1] - _YEAR)))
         return float((len(self) - 1 - first) * (_YEAR / (self.ends[-1] - self.ends[first])))
+
+    @cached_property
+    def in_time(self) -> Bools:
+        """`(T, n)`, whether a bar opens after the decision of the moment before, which waits for the last close of all.
+
+        A future's session begins in the evening before: beside a coin, whose day ends at midnight, it is open by then.
+        """
+        found = np.ones(self.close.shape, bool)
+        known = [column for column, symbol in enumerate(self.symbols) if _calendar(symbol) != symbol]
+        if self.frequency.is_daily and known:
+            named = [self.symbols[column] for column in known]
+            decided = np.max([session_closes(symbol, self.ends[:-1]) for symbol in named], axis=0)
+            for column, symbol in zip(known, named, strict=True):
+                found[1:, column] = session_opens(symbol, self.ends[1:]) >= decided - LATE
+        return found
 
     @property
     def made(self) -> Bools:

@@ -138,9 +138,10 @@ def simulate(
     any_gone: Bools = np.asarray(gone.any(axis=1))
     for number, row in enumerate(range(start, len(panel))):
         if orders.any():
-            found[2][number] = account.fill(orders, panel.open[row], panel.value[row], costs) / equity
+            opens = np.where(panel.in_time[row] | (decided < panel.ends[row - 1]), panel.open[row], np.nan)
+            found[2][number] = account.fill(orders, opens, panel.value[row], costs) / equity
             expired = panel.ends[row] - decided > np.timedelta64(EXPIRES_AFTER)
-            orders = np.where(np.isfinite(panel.open[row]) | expired | gone[row], 0.0, orders)
+            orders = np.where(np.isfinite(opens) | expired | gone[row], 0.0, orders)
         if any_gone[row]:
             account.settle(gone[row], marks[row], costs)
         value = account.shares * marks[row]
@@ -153,6 +154,7 @@ def simulate(
         if number % every == 0:
             wanted = weigh(row, found[1][number])
             new = changes(wanted, account.shares, equity, marks[row], panel.close[row], costs)
+            new[orders != 0] = 0.0  # what waits is filled first
             orders = orders + _within_power(new, account.shares + orders, equity, marks[row], costs)
             decided = np.where(new != 0, panel.ends[row], decided)
     names = [panel.symbols[number] for number in sorted(account.delisted)]

@@ -156,6 +156,14 @@ def test_an_order_waits_for_the_next_open_of_its_own_exchange_whatever_trades_me
     assert run.orders == 2
 
 
+@pytest.mark.parametrize(("other", "filled"), [("BTC-USD", 2), ("GC=F", 1)])
+def test_an_open_before_the_decision_fills_nothing(other: str, filled: int) -> None:
+    made = panel([weekdays("CL=F", 4), bars(other, [10] * 4, [10] * 4)])  # its session begins in the evening before
+    run = simulate(made, lambda row, held: np.array([-0.4 if row % 2 else 0.4, 0]), FREE, capital=1000.0)
+    assert int(np.flatnonzero(run.traded)[0]) == filled
+    assert run.weights[filled, 0] == 0.4
+
+
 def test_an_order_that_finds_no_bar_for_seven_days_has_ended() -> None:
     for away, filled in ((8, 1), (9, 0)):
         stock = bars("MSFT", [10] * 3, [10] * 3, days=[0, away, away + 1])
