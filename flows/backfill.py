@@ -26,21 +26,24 @@ from tickercast.show.artifacts import run_name, run_tags
 @task(task_run_name="{part}", retries=2, retry_delay_seconds=[2, 20], retry_condition_fn=retry_if_transient)
 def send_part(part: Part, source: str, wait: float) -> list[Backfilled]:
     """Send the files of a part, in the process that the task runner has chosen."""
-    return cli.opened().backfill_part(part, source=source, wait=wait)
+    return cli.send(part, source, wait)
 
 
 @flow(name="backfill", validate_parameters=False)
 def backfill(parts: Sequence[Part], source: str, wait: float) -> tuple[list[Backfilled], list[Exception]]:
     """Send all parts; one that fails does not sink the others."""
-    results: list[Backfilled] = []
-    failures: list[Exception] = []
-    futures = [send_part.submit(part, source, wait) for part in parts]
-    with bar("sending sessions", sum(map(len, parts))) as progress:
-        for part, future in zip(parts, futures, strict=True):
-            done = future.result(raise_on_failure=False)
-            results += [] if isinstance(done, Exception) else done
-            failures += [done] if isinstance(done, Exception) else []
-            progress.advance(len(part))
+    results, failures = list[Backfilled](), list[Exception]()
+    try:
+        with engines.flow_interruptible(), bar("sending sessions", sum(map(len, parts))) as progress:
+            futures = [send_part.submit(part, source, wait) for part in parts]
+            for part, future in zip(parts, futures, strict=True):
+                done = future.result(raise_on_failure=False)
+                results += [] if isinstance(done, Exception) else done
+                failures += [done] if isinstance(done, Exception) else []
+                progress.advance(len(part))
+    except KeyboardInterrupt:
+        cli.end(parts)
+        raise
     return results, failures
 
 

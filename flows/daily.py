@@ -44,8 +44,8 @@ def daily(symbols: Sequence[str] | None = None, as_of: date | None = None, sourc
     """Do the day's work for a watchlist; see `jobs.daily.run_day`."""
     cli.print_tasks(on_terminal=True)
     engines.show_in_flow("tickercast.day")
-    app = App()
-    return app.run_day(symbols or (), as_of, source=source, wrap=functools.partial(as_task, app=app))
+    with engines.flow_interruptible():
+        return (app := App()).run_day(symbols or (), as_of, source=source, wrap=functools.partial(as_task, app=app))
 
 
 def schedule(symbols: Sequence[str], cron: str) -> Schedule:

@@ -38,7 +38,8 @@ def _name() -> str:
 @flow(flow_run_name=_name)
 def hourly(symbols: Sequence[str] | None = None, source: str = "") -> Any:
     """Do an hour's work for some coins; see `jobs.hourly.run_hour`."""
-    return App().run_hour(symbols or (), source=source, wrap=as_task)
+    with engines.flow_interruptible():
+        return App().run_hour(symbols or (), source=source, wrap=as_task)
 
 
 def main(

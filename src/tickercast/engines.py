@@ -698,6 +698,13 @@ def flow_server() -> AbstractContextManager[None]:
     return flow_prefect.server()
 
 
+def flow_interruptible() -> AbstractContextManager[None]:
+    """Let SIGTERM and Ctrl-C interrupt a flow inside at once; see `flow_prefect.interruptible`."""
+    from tickercast.backends import flow_prefect
+
+    return flow_prefect.interruptible()
+
+
 def flow_task(
     job: Callable[..., Any],
     *,

@@ -117,6 +117,17 @@ def test_a_backfill_that_was_stopped_is_resumed_and_leaves_nothing_behind(
     assert len(backfill.place.warehouse.read("ingestions")) == 9
 
 
+def test_a_part_begins_no_further_file_once_it_is_to_end_and_the_rest_is_sent_later(backfill: Backfill) -> None:
+    ports = {"source": backfill.source, "store": backfill.store, "warehouse": backfill.place.warehouse}
+    [part] = backfill.plan("MSFT").parts
+    sent: list[int] = []
+    done = send_part(part, **ports, now=NOW, advance=sent.append, is_ending=lambda: len(sent) == 2)
+    assert [made.as_of for made in done] == [day for day, _ in part.origins[:2]]
+    assert send_part(part, **ports, now=NOW, is_ending=lambda: True) == []
+    [rest] = backfill.plan("MSFT").parts
+    assert rest.origins == part.origins[2:]
+
+
 def test_sessions_that_have_not_closed_and_unknown_exchanges_are_left_out(backfill: Backfill) -> None:
     planned = backfill.plan("MSFT", "MSFT.XX", last=date(2023, 12, 31))
     assert max(day for part in planned.parts for day, _ in part.origins) == date(2023, 7, 31)

@@ -23,6 +23,7 @@ import requests
 import urllib3.exceptions
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
+from prefect.settings import get_current_settings
 
 from tickercast import config
 from tickercast.backends import drift_evidently, flow_prefect
@@ -172,8 +173,37 @@ def test_the_console_leaves_what_a_flow_raises_to_its_caller(monkeypatch: pytest
 
 
 def test_sigterm_interrupts_a_flow_so_that_its_server_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow_prefect, "_silence", lambda: None)
+    monkeypatch.setattr(get_current_settings().client, "max_retries", 5)
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt), flow_prefect.server():
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_after_a_signal_prefect_says_nothing_of_its_server_that_is_gone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The server of a flow is of its group, and has ended before the flow."""
+    from prefect.logging.handlers import PrefectConsoleHandler
+
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setattr(logging, "raiseExceptions", True)
+    monkeypatch.setattr(get_current_settings().client, "max_retries", 5)
+    prefects = logging.getLogger("prefect._internal")
+    monkeypatch.setattr(prefects, "handlers", [logging.StreamHandler()])
+    monkeypatch.setattr(logging.root, "handlers", [PrefectConsoleHandler()])
+
+    def interrupted() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            prefects.error("Service 'EventsWorker' failed to process item UUID(...)")
+            logging.getLogger("prefect.made_since").error("Still processing items")
+            assert not logging.raiseExceptions  # or Prefect writes "Error logging to API" past its handlers
+            raise httpx.ConnectError("Connection refused")
+
+    with pytest.raises(KeyboardInterrupt), flow_prefect.server(), flow_prefect.interruptible():
+        interrupted()
+    assert capsys.readouterr().err == ""

@@ -393,8 +393,16 @@ class Operations(Models, Events, Outlooks, Trading):
             frequency=frequency,
         )
 
-    def backfill_part(self, part: "Part", *, source: str = "", wait: float = 0.0) -> "list[Backfilled]":
-        """Send the files of one part of a backfill, and read their results."""
+    def backfill_part(
+        self,
+        part: "Part",
+        *,
+        source: str = "",
+        wait: float = 0.0,
+        advance: Callable[[int], None] = nothing,
+        is_ending: Callable[[], bool] = lambda: False,
+    ) -> "list[Backfilled]":
+        """Send the files of one part of a backfill, and read their results; see `jobs.requests.backfill.send_part`."""
         from tickercast.jobs.requests.backfill import send_part
 
         return send_part(
@@ -404,6 +412,8 @@ class Operations(Models, Events, Outlooks, Trading):
             warehouse=self.warehouse,
             now=self.now(),
             patience=Patience(0.0 if self.delivers_at_once else wait),
+            advance=advance,
+            is_ending=is_ending,
         )
 
     def doctor(self, on_wait: Callable[[Sequence[str]], None] = nothing) -> Iterator[Check]:

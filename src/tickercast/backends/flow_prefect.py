@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tickercast import logs
@@ -26,7 +27,8 @@ def server() -> Iterator[None]:
     """Check that the server of PREFECT_API_URL can be reached, and raise Prefect's errors of the block as ours.
 
     What a run or a task raises is for the caller to say: the console shows no traceback of it, Prefect's pages do.
-    SIGTERM interrupts the block, so that Prefect's own server ends with it.
+    SIGTERM interrupts the block as Ctrl-C does, so that Prefect's own server ends with it, and what Prefect says of a
+    server that is gone is not shown.
 
     Raises:
         FlowUnavailable: it cannot, or no longer.
@@ -40,12 +42,17 @@ def server() -> Iterator[None]:
         with logs.waiting_for(f"waiting for the Prefect server at {url}, up to {_PATIENCE_S:.0f} s"):
             _check(url)
     vendors: tuple[type[Exception], ...] = (PrefectException, PrefectImportError, *_of_httpx())
+    _ENDING.clear()
     try:
-        with _console_without_failures(), _ended_by_sigterm():
+        with _console_without_failures(), interruptible():
             yield
     except vendors as error:
+        if _ENDING.is_set():
+            raise KeyboardInterrupt from error
         raise _unavailable(url, error) from error
     except RuntimeError as error:
+        if _ENDING.is_set():
+            raise KeyboardInterrupt from error
         if not _OF_THE_SERVER.search(str(error)):
             raise
         raise _unavailable(url, error) from error
@@ -137,17 +144,46 @@ def _console_without_failures() -> Iterator[None]:
             console.removeFilter(is_shown)
 
 
+_ENDING = threading.Event()
+"""Whether a signal has interrupted the flow of this process."""
+
+
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM interrupt as Ctrl-C does; by default it would leave Prefect's server behind."""
+def interruptible() -> Iterator[None]:
+    """Let SIGTERM interrupt the block as Ctrl-C does, and Prefect print nothing from then on.
+
+    A signal to the whole group ends Prefect's own server, too, of which its loggers would tell at length. Flows use it
+    inside as well: Prefect has a handler of its own there, which waits for all tasks.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    chosen = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) is not signal.SIG_IGN]
+    before = {one: signal.signal(one, _interrupt) for one in chosen}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    from prefect.settings import get_current_settings
+
+    _ENDING.set()
+    _silence()
+    get_current_settings().client.max_retries = 0  # it would ask a server that is gone for a minute
+    signal.default_int_handler(number, frame)
+
+
+def _silence() -> None:
+    """Keep Prefect from printing, by its handlers or, where it cannot send their lines, past them."""
+    logging.raiseExceptions = False
+    loggers = [log for name, log in logging.root.manager.loggerDict.items() if name.startswith("prefect")]
+    own = [handler for log in loggers if isinstance(log, logging.Logger) for handler in log.handlers]
+    own += [handler for handler in logging.root.handlers if type(handler).__module__.startswith("prefect")]
+    for handler in own:
+        handler.setLevel(logging.CRITICAL + 1)
 
 
 def _of_httpx() -> tuple[type[Exception], ...]:

@@ -1,6 +1,7 @@
 """The options of a backfill, and its results as the flow prints them."""
 
 import functools
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,7 +22,7 @@ from tickercast.cli.terminal import (
     symbols_of,
 )
 from tickercast.domain.frequency import stamp
-from tickercast.jobs.requests.backfill import Backfilled, BackfillPlan
+from tickercast.jobs.requests.backfill import Backfilled, BackfillPlan, Part
 
 __all__ = [
     "Dask",
@@ -33,8 +34,10 @@ __all__ = [
     "Tickers",
     "Wait",
     "Workers",
+    "end",
     "opened",
     "print_backfill",
+    "send",
     "step_of",
     "symbols_of",
 ]
@@ -62,6 +65,24 @@ def opened() -> App:
     It is here and not in the flow, whose workers import it.
     """
     return App()
+
+
+_ENDING = threading.Event()
+_SENT: list[int] = []
+
+
+def send(part: Part, source: str, wait: float) -> list[Backfilled]:
+    """Send the files of a part, or as many as there is time for until `end`."""
+    return opened().backfill_part(part, source=source, wait=wait, advance=_SENT.append, is_ending=_ENDING.is_set)
+
+
+def end(parts: Sequence[Part]) -> None:
+    """Let no further file be begun, and say how many of the parts' are left."""
+    _ENDING.set()
+    left = sum(map(len, parts)) - len(_SENT)
+    complain(
+        f"Ending after the files that are at work: at most {left:,} are left, with which the same command goes on."
+    )
 
 
 def print_backfill(plan: BackfillPlan, results: Sequence[Backfilled], failures: Sequence[Exception]) -> None:

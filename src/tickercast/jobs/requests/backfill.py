@@ -150,6 +150,7 @@ def send_part(
     now: datetime,
     patience: Patience = NO_PATIENCE,
     advance: Callable[[int], None] = lambda _: None,
+    is_ending: Callable[[], bool] = lambda: False,
 ) -> list[Backfilled]:
     """Fetch the bars of a part, send its files one after another, and read their results.
 
@@ -161,16 +162,21 @@ def send_part(
         now: the time.
         patience: how long to wait for the function, for all files together.
         advance: called with 1 for each file sent.
+        is_ending: asked before each file; from then on none is begun.
 
     Raises:
         Transient: try again; files that were sent are in the ledger.
     """
+    if is_ending():
+        return []
     (first, _), (last, _) = part.origins[0], part.origins[-1]
     frequency = part.frequency
     reading = source.fetch(part.symbols, _day(first - frequency.lookback), _day(last), advance=lambda _: None)
     held = FetchedBars(source.name, source.simulated, reading)
     sent: list[tuple[date, Upload]] = []
     for day, symbols in part.origins:
+        if is_ending():
+            break
         made = upload(symbols, day, source=held, store=store, now=now, origin=Origin.BACKFILL, frequency=frequency)
         sent.append((day, made))
         advance(1)
