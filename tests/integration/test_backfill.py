@@ -121,9 +121,9 @@ def test_a_part_begins_no_further_file_once_it_is_to_end_and_the_rest_is_sent_la
     ports = {"source": backfill.source, "store": backfill.store, "warehouse": backfill.place.warehouse}
     [part] = backfill.plan("MSFT").parts
     sent: list[int] = []
-    done = send_part(part, **ports, now=NOW, advance=sent.append, is_ending=lambda: len(sent) == 2)
+    done = send_part(part, **ports, now=NOW, advance=sent.append, is_over=lambda: len(sent) == 2)
     assert [made.as_of for made in done] == [day for day, _ in part.origins[:2]]
-    assert send_part(part, **ports, now=NOW, is_ending=lambda: True) == []
+    assert send_part(part, **ports, now=NOW, is_over=lambda: True) == []
     [rest] = backfill.plan("MSFT").parts
     assert rest.origins == part.origins[2:]
 

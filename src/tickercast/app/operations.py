@@ -400,7 +400,7 @@ class Operations(Models, Events, Outlooks, Trading):
         source: str = "",
         wait: float = 0.0,
         advance: Callable[[int], None] = nothing,
-        is_ending: Callable[[], bool] = lambda: False,
+        is_over: Callable[[], bool] = lambda: False,
     ) -> "list[Backfilled]":
         """Send the files of one part of a backfill, and read their results; see `jobs.requests.backfill.send_part`."""
         from tickercast.jobs.requests.backfill import send_part
@@ -413,7 +413,7 @@ class Operations(Models, Events, Outlooks, Trading):
             now=self.now(),
             patience=Patience(0.0 if self.delivers_at_once else wait),
             advance=advance,
-            is_ending=is_ending,
+            is_over=is_over,
         )
 
     def doctor(self, on_wait: Callable[[Sequence[str]], None] = nothing) -> Iterator[Check]:

@@ -73,7 +73,7 @@ _SENT: list[int] = []
 
 def send(part: Part, source: str, wait: float) -> list[Backfilled]:
     """Send the files of a part, or as many as there is time for until `end`."""
-    return opened().backfill_part(part, source=source, wait=wait, advance=_SENT.append, is_ending=_ENDING.is_set)
+    return opened().backfill_part(part, source=source, wait=wait, advance=_SENT.append, is_over=_ENDING.is_set)
 
 
 def end(parts: Sequence[Part]) -> None:

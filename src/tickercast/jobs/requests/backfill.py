@@ -150,7 +150,7 @@ def send_part(
     now: datetime,
     patience: Patience = NO_PATIENCE,
     advance: Callable[[int], None] = lambda _: None,
-    is_ending: Callable[[], bool] = lambda: False,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> list[Backfilled]:
     """Fetch the bars of a part, send its files one after another, and read their results.
 
@@ -162,12 +162,12 @@ def send_part(
         now: the time.
         patience: how long to wait for the function, for all files together.
         advance: called with 1 for each file sent.
-        is_ending: asked before each file; from then on none is begun.
+        is_over: asked before each file; from then on none is begun.
 
     Raises:
         Transient: try again; files that were sent are in the ledger.
     """
-    if is_ending():
+    if is_over():
         return []
     (first, _), (last, _) = part.origins[0], part.origins[-1]
     frequency = part.frequency
@@ -175,7 +175,7 @@ def send_part(
     held = FetchedBars(source.name, source.simulated, reading)
     sent: list[tuple[date, Upload]] = []
     for day, symbols in part.origins:
-        if is_ending():
+        if is_over():
             break
         made = upload(symbols, day, source=held, store=store, now=now, origin=Origin.BACKFILL, frequency=frequency)
         sent.append((day, made))
