@@ -427,12 +427,14 @@ def test_a_coin_that_is_forecast_no_more_has_an_alert_until_it_is_again_or_is_ta
     assert facts.hours
     [coin] = facts.hours
     assert (coin.symbol, coin.cutoff_at, coin.missed) == ("BTCUSDT", ends[0], 5)
-    later = AT + timedelta(days=400)
-    given: dict[str, Any] = {"store": place.store, "models": models, "warehouse": place.warehouse, "now": later}
+    given: dict[str, Any] = {"store": place.store, "models": models, "warehouse": place.warehouse}
+    given["now"] = AT + timedelta(days=40)
     opened = open_alerts(alert_jobs.gather_facts(**given))
     assert [alert.title for alert in opened if alert.kind == "hours"] == [
         "BTCUSDT has had no hourly forecast for a day"
     ]
+    given["now"] = AT + timedelta(days=400)
+    assert alert_jobs.gather_facts(**given).hours == [], "given up, as nobody names it"
     named = open_alerts(alert_jobs.gather_facts(**given, coins=["ETHUSDT", "SOLUSDT"]))
     assert [alert.title for alert in named if alert.kind == "hours"] == [
         "ETHUSDT has had no hourly forecast for a day",

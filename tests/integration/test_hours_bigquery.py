@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -28,7 +28,7 @@ VIEWS: dict[str, Callable[[Warehouse], pd.DataFrame]] = {
     "bars": lambda one: views.bars(one, "BTCUSDT", "1h"),
     "forecasts": lambda one: views.champion_forecasts(one, "BTCUSDT", "1h"),
     "skill": lambda one: views.skill(one, "1h"),
-    "newest hours": lambda one: queries.ask(one, "current_hours", frequency="1h"),
+    "newest hours": lambda one: queries.ask(one, "current_hours", since=date(2020, 1, 1), frequency="1h"),
     "models": lambda one: views.models(one, "1h"),
     "latest": lambda one: one.read("latest_forecasts", {"frequency": "1h"}),
     "predicted": lambda one: one.read("predicted_prices", {"frequency": "1h"}),

@@ -123,7 +123,7 @@ class Services(Protocol):
         """The seeds of the networks of a training."""
 
     def watched_coins(self) -> Sequence[str] | None:
-        """The coins that alerts of hours are about; None: all that were ever forecast hour by hour."""
+        """The coins that alerts of hours are about; None: those that were forecast hour by hour of late."""
 
     def now(self) -> datetime:
         """The time."""

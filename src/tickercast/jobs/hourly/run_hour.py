@@ -86,7 +86,7 @@ class Services(Protocol):
         """The symbols of the daily flow, which its alerts are about; None: all that are forecast."""
 
     def watched_coins(self) -> Sequence[str] | None:
-        """The coins that alerts of hours are about; None: all that were ever forecast hour by hour."""
+        """The coins that alerts of hours are about; None: those that were forecast hour by hour of late."""
 
     def now(self) -> datetime:
         """The time."""

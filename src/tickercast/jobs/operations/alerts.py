@@ -70,6 +70,7 @@ CALENDAR_NOTICE = timedelta(days=45)
 
 _LIMIT_SHOWN = timedelta(days=1)
 _GIVEN_UP = timedelta(days=100)  # without a forecast, beside others that have some
+_HOURLY_SINCE, _FIRST = timedelta(days=45), date(2020, 1, 1)  # there were no forecasts before
 _RECENTLY, _LONG_AGO = timedelta(days=30), timedelta(days=800)
 _ATTEMPTS = 20
 _REQUESTS_AT_ONCE = 16
@@ -114,7 +115,7 @@ def send_alerts(
         notifiers: the receivers.
         now: the time.
         watchlist: the symbols that need a current forecast; None: not checked.
-        coins: those that need a current hourly one; None: those that were ever forecast hour by hour.
+        coins: those that need a current hourly one; None: those that were forecast hour by hour of late.
         flow_failure: why the daily flow failed, empty if it succeeded; None: not known.
         grace: how long the forecast of a session may be under way; nothing is, once a run has ended.
 
@@ -304,9 +305,15 @@ def _stale(watchlist: Sequence[str], current: pd.DataFrame, now: datetime, grace
     return found
 
 
+def _hours_since(day: date, warehouse: Warehouse) -> pd.DataFrame:
+    return ask(warehouse, "current_hours", since=day, frequency=HOURLY.name)
+
+
 def _missed_hours(warehouse: Warehouse, now: datetime, coins: Sequence[str] | None) -> list[MissedHours]:
-    """The coins that need a forecast each hour, however long ago their last was: an outage does not end by lasting."""
-    made = ask(warehouse, "current_hours", frequency=HOURLY.name)
+    """The coins that need a forecast each hour: named ones whenever their last was, or recent ones."""
+    made = _hours_since(now.date() - _HOURLY_SINCE, warehouse)
+    if coins is not None and not {*coins} <= {*made["symbol"]}:
+        made = _hours_since(_FIRST, warehouse)  # all rows, which cost more, and only where some coin stands still
     newest = {row["symbol"]: row["cutoff_at"].to_pydatetime() for row in made.to_dict("records")}
     needed = list(made["symbol"][made["hours"] >= HOURLY.horizon]) if coins is None else coins
     return [
