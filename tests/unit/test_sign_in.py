@@ -208,7 +208,7 @@ class Login(Provider):
 class Browser:
     """Goes to the provider and comes back."""
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, login: Login, url: str = "http://testserver") -> None:
         from starlette.applications import Starlette
         from starlette.middleware import Middleware
         from starlette.middleware.sessions import SessionMiddleware
@@ -217,11 +217,11 @@ class Browser:
         from tickercast.dashboard.sign_in_routes import routes
 
         self.login = login
-        self.sign_in = SignIn(login.url, "dashboard", "secret", "http://testserver")
+        self.sign_in = SignIn(login.url, "dashboard", "secret", url)
         self.people = People(parse_rules("@example.org"), parse_rules("groups=desk"))
         middleware = [Middleware(SessionMiddleware, secret_key="x")]
         made = Starlette(routes=routes(self.sign_in, self.people), middleware=middleware)
-        self.web = TestClient(made, follow_redirects=False)
+        self.web = TestClient(made, base_url=url, follow_redirects=False)
 
     def signs_in(self) -> Any:
         """The answer to who comes back from the provider."""
@@ -255,6 +255,13 @@ def test_a_cookie_holds_what_a_role_and_a_name_come_from_and_no_more(browser: Br
     assert found
     assert (found.name, found.role) == ("ann@example.org", Role.OPERATOR)
     assert sessions.is_open(browser.claims)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_cookies_of_an_encrypted_address_go_over_no_other(browser: Browser, scheme: str) -> None:
+    made = Browser(browser.login, f"{scheme}://testserver").signs_in().headers.get_list("set-cookie")
+    ours = [each.lower() for each in made if not each.startswith("session=")]
+    assert ["secure" in each for each in ours if "httponly" in each] == [scheme == "https"] * 2
 
 
 @pytest.mark.parametrize(

@@ -84,15 +84,9 @@ class _Way:
         except Exception as error:  # of whatever package speaks to the provider
             return _failed("away", error)
         answer = _without_cookies(request)
-        answer.set_cookie(
-            sessions.COOKIE,
-            sessions.begin(claims, self._people, self._sign_in),
-            max_age=sessions.LASTS_S,
-            httponly=True,
-            samesite="lax",
-        )
+        self._keep(answer, sessions.COOKIE, sessions.begin(claims, self._people, self._sign_in), "/")
         if len(text) <= _LONGEST_HINT:
-            answer.set_cookie(_HINT, text, max_age=sessions.LASTS_S, path=_SIGN_OUT, httponly=True, samesite="lax")
+            self._keep(answer, _HINT, text, _SIGN_OUT)
         return answer
 
     async def leave(self, request: Request) -> RedirectResponse:
@@ -111,6 +105,10 @@ class _Way:
         answer = _without_cookies(request, url)
         answer.delete_cookie(_HINT, path=_SIGN_OUT)
         return answer
+
+    def _keep(self, answer: RedirectResponse, name: str, value: str, path: str) -> None:
+        is_secret = self._sign_in.url.startswith("https://")  # no connection that others can read
+        answer.set_cookie(name, value, sessions.LASTS_S, path=path, secure=is_secret, httponly=True, samesite="lax")
 
     @property
     def _callback(self) -> str:
