@@ -26,8 +26,9 @@ known() { grep --quiet --line-regexp --fixed-strings -- "$1" "$state/facts"; }
 
 # forget FACT: it was listed, and a step of this run undoes it.
 forget() {
-  grep --invert-match --line-regexp --fixed-strings -- "$1" "$state/facts" >"$state/kept" || true
-  mv "$state/kept" "$state/facts"
+  local kept
+  kept=$(grep --invert-match --line-regexp --fixed-strings -- "$1" "$state/facts" || true)
+  printf '%s\n' "$kept" >"$state/facts"
 }
 
 # The rest of the first fact that begins with these words.
