@@ -180,7 +180,7 @@ BAD_FILES = {
     "not UTF-8": ("Date,Open,High,Low,Close\n2023-07-21,1,1,1,1é\n".encode("latin-1"), "UTF-8"),
     "too old": (b"Date,Open,High,Low,Close\n2020-01-02,1,1,1,1\n", "stale"),
     "only later": (b"Date,Open,High,Low,Close\n2024-01-02,1,1,1,1\n", "have not been"),
-    "a bad symbol": (b"Date,Open,High,Low,Close,Symbol\n2023-07-21,1,1,1,1,../../etc/passwd\n", "is named MSFT"),
+    "a bad symbol": (b"Date,Open,High,Low,Close,Symbol\n2023-07-21,1,1,1,1,../../etc/passwd\n", "is not a symbol"),
 }
 
 

@@ -15,7 +15,7 @@ from tickercast.cli import terminal
 from tickercast.show import fitting
 
 SOURCES = Path(terminal.__file__).parents[1]
-READS = {"price_numbers.py", "price_titles.py", "universe.py", "holdings.py"}
+READS = {"price_numbers.py", "price_titles.py", "titled_csv.py"}
 """Modules whose letters are those of files."""
 
 

@@ -36,7 +36,7 @@ SECTIONS = {
     "Every day": "daily hourly digest alerts drift calibration",
     "On paper": "universe strategy trade",
     "Models": "train tune backtest promote models publish rollback",
-    "Service": "dashboard serve tokens query sql provision compact costs doctor",
+    "Service": "dashboard serve tokens query sql provision copy compact costs doctor",
 }
 """The commands, as the help groups them."""
 

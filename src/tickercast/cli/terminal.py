@@ -334,6 +334,7 @@ _SIMPLER: Mapping[int, str] = str.maketrans(
         "▒": ":",
         "◆": "*",
         "\N{REPLACEMENT CHARACTER}": "?",
+        "\N{WORD JOINER}": "",
     }
     | dict(zip("▁▂▃▄▅▆▇█", "_.-:=+*#", strict=True))
 )
