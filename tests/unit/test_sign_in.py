@@ -237,7 +237,7 @@ class Browser:
 
 @pytest.fixture
 def browser() -> Iterator[Browser]:
-    pytest.importorskip("authlib")
+    pytest.importorskip("authlib.deprecate")  # which shows its warnings whatever was chosen before
     login = Login()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of packages about each other
