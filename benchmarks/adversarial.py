@@ -198,7 +198,7 @@ def real(size: int) -> bytes:
 
 def real_parquet(size: int) -> bytes:
     """The same in Parquet, of as many symbols as are read, or fewer."""
-    from tickercast.domain.price_files import read_prices, to_parquet
+    from tickercast.domain.files.price_files import read_prices, to_parquet
 
     reading = read_prices(real(min(size, 200_000)))
     first = next(iter(reading.bars.values()))

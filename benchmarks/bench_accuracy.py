@@ -24,11 +24,18 @@ from tickercast.app import App
 from tickercast.backends.market_data.simulated import Oracle
 from tickercast.backends.results_days.file import ResultsFile
 from tickercast.domain.bars import Bars
-from tickercast.domain.evaluation import INSIDE, by_group, evaluation_report, loss_ratio, rolling_losses, summary
+from tickercast.domain.cards.model_card import read_bundle
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import RANDOM_WALK, Predictor
-from tickercast.domain.model_card import read_bundle
-from tickercast.domain.promotion import Evidence, decide
+from tickercast.domain.measures.evaluation import (
+    INSIDE,
+    by_group,
+    evaluation_report,
+    loss_ratio,
+    rolling_losses,
+    summary,
+)
+from tickercast.domain.measures.promotion import Evidence, decide
 from tickercast.jobs.training.train import evaluation_groups, held_out
 from tickercast.models import catalogue
 from tickercast.models.onnx import OnnxModel

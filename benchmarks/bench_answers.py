@@ -26,14 +26,26 @@ from numpy.typing import NDArray
 from benchmarks import report
 from benchmarks.bench_accuracy import read, read_results
 from tickercast.app import App
-from tickercast.domain import features, metrics
 from tickercast.domain.bars import Bars
 from tickercast.domain.distribution import probability, quantile, student5
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import QUANTILES, InformedPredictor
-from tickercast.domain.odds import Odds
-from tickercast.domain.paths import COUNT, ENOUGH, SESSIONS, Past, Residuals, levels_of, past, paths, residuals, seed_of
-from tickercast.domain.widths import Widths, rolling_factors, stretched
+from tickercast.domain.learning import features
+from tickercast.domain.learning.widths import Widths, rolling_factors, stretched
+from tickercast.domain.measures import metrics
+from tickercast.domain.outlook.odds import Odds
+from tickercast.domain.outlook.paths import (
+    COUNT,
+    ENOUGH,
+    SESSIONS,
+    Past,
+    Residuals,
+    levels_of,
+    past,
+    paths,
+    residuals,
+    seed_of,
+)
 from tickercast.jobs.training.train import evaluation_groups, held_out
 from tickercast.models import catalogue
 

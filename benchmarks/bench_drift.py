@@ -21,9 +21,9 @@ from benchmarks import report
 from tickercast import config, engines
 from tickercast.app import App
 from tickercast.domain.bars import Bars
-from tickercast.domain.drift import Reference, read_reference
 from tickercast.domain.forecast import RollingPredictor
-from tickercast.domain.reference import Observed, make_reference, observe
+from tickercast.domain.measures.drift import Reference, read_reference
+from tickercast.domain.measures.reference import Observed, make_reference, observe
 from tickercast.jobs.operations.drift import BACKTEST_RATIO
 from tickercast.jobs.training.train import evaluation_groups, held_out
 from tickercast.models import catalogue

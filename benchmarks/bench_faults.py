@@ -22,7 +22,7 @@ from tests.support.faults import ALARM, Delivery, Difference, Fault, S3Site, Sit
 
 from benchmarks import report
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import read_prices, to_csv
+from tickercast.domain.files.price_files import read_prices, to_csv
 from tickercast.errors import Permanent
 
 EVENTS, ROUNDS, DOUBLED = 1000, 4, 0.3

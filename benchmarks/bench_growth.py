@@ -30,7 +30,7 @@ from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import Settings, resource
 from tickercast.domain import objects
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import to_parquet
+from tickercast.domain.files.price_files import to_parquet
 from tickercast.ports import ObjectFinalized
 from tickercast.reading.views import coverage, models, skill
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from benchmarks import report
 from tickercast import config, engines
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import to_csv
-from tickercast.domain.recipe import Recipe
+from tickercast.domain.files.price_files import to_csv
+from tickercast.domain.learning.recipe import Recipe
 
 RUNS = 9
 AS_OF = date(2012, 8, 15)

@@ -23,13 +23,13 @@ from tickercast import config, engines
 from tickercast.app import App
 from tickercast.backends.registry.optuna import BOOSTING, BOOSTING_USUAL, OptunaSearch
 from tickercast.domain.bars import Bars
-from tickercast.domain.boosting import USUAL, Boosting
-from tickercast.domain.direction import scores
-from tickercast.domain.direction import summary as summary_of_directions
-from tickercast.domain.direction_inputs import Asked, Questions, questions
-from tickercast.domain.evaluation import by_group, loss_ratio, rolling_losses, summary
 from tickercast.domain.forecast import RollingPredictor
 from tickercast.domain.frequency import HOURLY
+from tickercast.domain.hourly.direction_inputs import Asked, Questions, questions
+from tickercast.domain.learning.boosting import USUAL, Boosting
+from tickercast.domain.measures.direction import scores
+from tickercast.domain.measures.direction import summary as summary_of_directions
+from tickercast.domain.measures.evaluation import by_group, loss_ratio, rolling_losses, summary
 from tickercast.jobs.training.train_direction import SIZES, train_direction
 from tickercast.models import catalogue
 from tickercast.models.boosted import training as boosted

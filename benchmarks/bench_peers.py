@@ -13,7 +13,7 @@ from benchmarks import report
 from benchmarks.bench_accuracy import read
 from tickercast import config
 from tickercast.app import App
-from tickercast.domain.evaluation import loss_ratio, rolling_losses, summary
+from tickercast.domain.measures.evaluation import loss_ratio, rolling_losses, summary
 from tickercast.jobs.training.train import evaluation_groups, held_out
 from tickercast.models import catalogue
 

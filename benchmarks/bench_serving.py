@@ -34,7 +34,7 @@ from tickercast.app import App
 from tickercast.backends import events
 from tickercast.domain.bars import LOOKBACK, Bars, Reading
 from tickercast.domain.forecast import Predictor
-from tickercast.domain.recipe import Recipe
+from tickercast.domain.learning.recipe import Recipe
 from tickercast.jobs.requests.upload import BATCH, Upload, batches, upload
 from tickercast.models import catalogue
 from tickercast.ports import MarketData

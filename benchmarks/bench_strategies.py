@@ -31,9 +31,9 @@ from tickercast.app import App, variants_of
 from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import sessions_between
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.signals import Known, Panel, panel
-from tickercast.domain.strategy import Decision, variant
-from tickercast.domain.strategy_backtest import Costs, Run, backtest, simulate
+from tickercast.domain.trading.signals import Known, Panel, panel
+from tickercast.domain.trading.strategy import Decision, variant
+from tickercast.domain.trading.strategy_backtest import Costs, Run, backtest, simulate
 
 FREE = Costs(fees_bps=0, slippage_bps=0, borrow_bps=0, buying_power=math.inf)
 FIRST, LAST = date(2022, 7, 1), date(2023, 8, 31)

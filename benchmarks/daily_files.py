@@ -50,7 +50,7 @@ def _opened(settings: Settings, bucket: Path) -> tuple[Any, Callable[..., bytes]
         return _of_b11c44e(settings, bucket)
     from tickercast.backends.object_store.local import LocalObjectStore
     from tickercast.domain.bars import Bars
-    from tickercast.domain.price_files import to_parquet
+    from tickercast.domain.files.price_files import to_parquet
 
     app = App(settings)
     app.set_up_memory()

@@ -16,8 +16,8 @@ from deploy.reference import api, cli, table, views
 from pydantic.fields import FieldInfo
 
 from tickercast.config import PREFIX, InHome, Settings
-from tickercast.domain.price_titles import ALIASES, TITLES, WEAKER
-from tickercast.domain.refusals import refusals as all_refusals
+from tickercast.domain.files.price_titles import ALIASES, TITLES, WEAKER
+from tickercast.domain.files.refusals import refusals as all_refusals
 
 PROJECT = Path(__file__).parents[1]
 DOCS = PROJECT / "docs"

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tickercast.domain import hourly_page
-from tickercast.domain.hourly_page import direction_verdict, network_verdict
-from tickercast.domain.model_card import ModelCard
+from tickercast.domain.cards import hourly_page
+from tickercast.domain.cards.hourly_page import direction_verdict, network_verdict
+from tickercast.domain.cards.model_card import ModelCard
 from tickercast.show.directions import MOVES
 
 PROJECT = Path(__file__).parents[1]

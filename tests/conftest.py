@@ -254,7 +254,7 @@ def price_folder(tmp_path: Path, make_bars: Callable[..., Bars]) -> Callable[...
     """Makes a folder with one CSV a symbol, as the source `--source DIR` wants it."""
 
     def make(symbols: Sequence[str] = ("MSFT",), **shape: object) -> Path:
-        from tickercast.domain.price_files import to_csv
+        from tickercast.domain.files.price_files import to_csv
 
         folder = tmp_path / "prices"
         folder.mkdir(exist_ok=True)

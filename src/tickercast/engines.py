@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     from tickercast.backends.registry.mlflow import MlflowRegistry
     from tickercast.backends.s3_events import Message
     from tickercast.domain.bars import Bars
-    from tickercast.domain.boosting import Boosting
-    from tickercast.domain.evaluation import Spread
-    from tickercast.domain.recipe import Recipe
+    from tickercast.domain.learning.boosting import Boosting
+    from tickercast.domain.learning.recipe import Recipe
+    from tickercast.domain.measures.evaluation import Spread
     from tickercast.jobs.operations.copy_tables import Table
     from tickercast.jobs.training.train import Fit
     from tickercast.jobs.training.train_direction import Boost
@@ -426,7 +426,7 @@ class Bench:
 
 def _paper(url: str, settings: Settings, bench: Bench) -> Broker:
     from tickercast.backends.brokers.paper import Paper
-    from tickercast.domain.paper import parse_terms
+    from tickercast.domain.trading.paper import parse_terms
 
     parts = urlsplit(url)
     name = parts.netloc or bench.account

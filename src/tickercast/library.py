@@ -12,11 +12,19 @@ import pandas as pd
 
 from tickercast import config
 from tickercast.app import App
-from tickercast.domain import event_files, features
 from tickercast.domain.bar_checks import check_bars
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.calendar import check_every, check_range, parse_day
-from tickercast.domain.evaluation import (
+from tickercast.domain.cards.model_card import class_findings
+from tickercast.domain.events import ResultsDays
+from tickercast.domain.files import event_files
+from tickercast.domain.files.price_files import Window, first_symbol, name_without_ending, of_others, read_prices
+from tickercast.domain.findings import NOTHING_FOUND, Finding, Findings, sentence
+from tickercast.domain.forecast import Forecast, Prediction, Predictor, checked, informed
+from tickercast.domain.frequency import DAILY, Frequency, frequency_of
+from tickercast.domain.hourly.hours import oddities
+from tickercast.domain.learning import features
+from tickercast.domain.measures.evaluation import (
     by_group,
     evaluation_report,
     labelled,
@@ -25,13 +33,6 @@ from tickercast.domain.evaluation import (
     summary,
     why_no_origin,
 )
-from tickercast.domain.events import ResultsDays
-from tickercast.domain.findings import NOTHING_FOUND, Finding, Findings, sentence
-from tickercast.domain.forecast import Forecast, Prediction, Predictor, checked, informed
-from tickercast.domain.frequency import DAILY, Frequency, frequency_of
-from tickercast.domain.hours import oddities
-from tickercast.domain.model_card import class_findings
-from tickercast.domain.price_files import Window, first_symbol, name_without_ending, of_others, read_prices
 from tickercast.domain.quality import findings_of
 from tickercast.domain.spelling import in_yahoos_spelling
 from tickercast.domain.symbols import parse_symbol
@@ -357,7 +358,7 @@ class Evaluation:
     """The evaluation of a model beside the baselines.
 
     Attributes:
-        losses: the losses of each model, the judged one first; see `domain.evaluation.losses`.
+        losses: the losses of each model, the judged one first; see `domain.measures.evaluation.losses`.
         frequency: of the bars.
     """
 
@@ -383,7 +384,7 @@ class Evaluation:
         return pd.DataFrame(by_group(own, "step")).T
 
     def report(self) -> dict[str, Any]:
-        """The report as plain values; see `domain.evaluation.evaluation_report`."""
+        """The report as plain values; see `domain.measures.evaluation.evaluation_report`."""
         return evaluation_report(self.losses, self.frequency)
 
 

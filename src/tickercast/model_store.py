@@ -12,11 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from tickercast.domain.drift import Reference, watched
-from tickercast.domain.drift import read_reference as parse_reference
-from tickercast.domain.forecast import Role
-from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.domain.model_card import (
+from tickercast.domain.cards.model_card import (
     CHAMPION,
     Bundle,
     ModelCard,
@@ -28,7 +24,11 @@ from tickercast.domain.model_card import (
     read_bundle,
     read_card,
 )
-from tickercast.domain.model_page import describe
+from tickercast.domain.cards.model_page import describe
+from tickercast.domain.forecast import Role
+from tickercast.domain.frequency import DAILY, Frequency
+from tickercast.domain.measures.drift import Reference, watched
+from tickercast.domain.measures.drift import read_reference as parse_reference
 from tickercast.errors import BundleError, ModelUnavailable, ObjectNotFound, PreconditionFailed, UsageError
 from tickercast.ports import ObjectStore
 

@@ -16,15 +16,15 @@ import pyarrow as pa
 
 from tickercast.domain.alerts import Severity
 from tickercast.domain.bars import Reading
-from tickercast.domain.dataset import Dataset
-from tickercast.domain.drift import DriftFinding
-from tickercast.domain.model_card import Bundle, RegisteredVersion
-from tickercast.domain.orders import Account, Clock, Order, OrderReport, Position, Rules
-from tickercast.domain.recipe import Epoch
+from tickercast.domain.cards.model_card import Bundle, RegisteredVersion
+from tickercast.domain.learning.dataset import Dataset
+from tickercast.domain.learning.recipe import Epoch
+from tickercast.domain.measures.drift import DriftFinding
+from tickercast.domain.trading.orders import Account, Clock, Order, OrderReport, Position, Rules
 from tickercast.errors import Permanent
 
 if TYPE_CHECKING:
-    from tickercast.domain.strategy_backtest import Result
+    from tickercast.domain.trading.strategy_backtest import Result
 
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 """Turns a job into the step that is called instead."""
@@ -440,7 +440,7 @@ class Broker(Protocol):
     def order(self, client_id: str, symbol: str) -> OrderReport | None:
         """What the venue knows of an order, ended ones too; None where it never got it.
 
-        The exit of a bracket is known by `domain.orders.exit_id` of its entry, from the entry's first fill on.
+        The exit of a bracket is known by `domain.trading.orders.exit_id` of its entry, from the entry's first fill on.
 
         Args:
             client_id: the order's.
@@ -481,7 +481,7 @@ class ResultsReading:
     """What a source knows of the results days of some symbols.
 
     Attributes:
-        rows: columns as `domain.event_files.SCHEMA` has them.
+        rows: columns as `domain.files.event_files.SCHEMA` has them.
         failures: the reason for each symbol of which it could not be asked, or knows nothing.
     """
 

@@ -23,7 +23,7 @@ from tickercast.backends.warehouse.sql import to_duckdb
 from tickercast.config import resource
 from tickercast.dashboard import record_page
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.files.price_files import to_csv
 
 __all__ = ["zeta"]
 

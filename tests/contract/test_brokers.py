@@ -26,7 +26,7 @@ from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
 from tickercast.domain.calendar import sessions_between
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.orders import ZERO, Bracket, Order, OrderReport, Side, Status, client_id, exit_id
+from tickercast.domain.trading.orders import ZERO, Bracket, Order, OrderReport, Side, Status, client_id, exit_id
 from tickercast.errors import OrderRefused, StatusUnknown
 from tickercast.ports import Broker
 

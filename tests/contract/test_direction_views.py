@@ -1,4 +1,4 @@
-"""The views of directions say what `domain.direction` says of the same forecasts, in whatever order rows came."""
+"""The views of directions say of forecasts what `domain.measures.direction` says, in whatever order rows came."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.contract.test_views import fill
 from tests.support import directions
 from tests.support.directions import direction_rows, hours, price_rows
 
-from tickercast.domain import direction
+from tickercast.domain.measures import direction
 from tickercast.jobs.training.train_direction import SIZES
 
 MANY = hours(days=120, a_day=8)

@@ -20,10 +20,11 @@ from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.backends.registry import provenance
 from tickercast.backends.registry.mlflow import MlflowRegistry
 from tickercast.config import Settings, resource
-from tickercast.domain import features, model_page
-from tickercast.domain.dataset import Dataset
+from tickercast.domain.cards import model_page
+from tickercast.domain.cards.model_card import Bundle, read_bundle
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.model_card import Bundle, read_bundle
+from tickercast.domain.learning import features
+from tickercast.domain.learning.dataset import Dataset
 from tickercast.errors import BundleError, UsageError
 from tickercast.model_store import ModelStore
 from tickercast.ports import RunRecord

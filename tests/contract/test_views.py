@@ -36,7 +36,7 @@ from tickercast.backends.warehouse.sql import (
 )
 from tickercast.config import resource
 from tickercast.domain import calendar
-from tickercast.domain.scores import BLOCK_DAYS, SUMS, addends
+from tickercast.domain.measures.scores import BLOCK_DAYS, SUMS, addends
 
 SQL = resource("sql")
 OBJECTS = {found.name: found for found in read_objects(SQL)}

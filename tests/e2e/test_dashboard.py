@@ -21,8 +21,8 @@ from tickercast import engines
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
 from tickercast.domain.bars import Bars
+from tickercast.domain.files.price_files import to_csv
 from tickercast.domain.forecast import LEVELS, Role, Served
-from tickercast.domain.price_files import to_csv
 from tickercast.jobs.serving.handle_event import handle_event
 from tickercast.jobs.serving.past_models import Lineup
 from tickercast.ports import ObjectFinalized, Warehouse

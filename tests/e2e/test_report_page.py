@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 from tests.support.told import backtest_of_two, outlook_of_two, overview_row, told, told_hours
 
-from tickercast.domain.calibration import Calibration
-from tickercast.domain.width import Width
+from tickercast.domain.learning.width import Width
+from tickercast.domain.measures.calibration import Calibration
 from tickercast.show import report, strategies
 
 if TYPE_CHECKING:

@@ -22,11 +22,11 @@ from tickercast.cli import app
 from tickercast.config import Settings, resource
 from tickercast.domain.alerts import open_alerts
 from tickercast.domain.bars import Bars
-from tickercast.domain.features import HORIZON
+from tickercast.domain.cards.model_card import CHAMPION
+from tickercast.domain.files.price_files import to_csv
 from tickercast.domain.forecast import QUANTILES, Role, Served
 from tickercast.domain.freshness import GRACE
-from tickercast.domain.model_card import CHAMPION
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.learning.features import HORIZON
 from tickercast.errors import AlertUnavailable, StoreUnavailable, UsageError
 from tickercast.jobs.operations import alerts as alert_jobs
 from tickercast.jobs.operations.alerts import SENT, SentAlerts, send_alerts

@@ -17,7 +17,7 @@ from tickercast.app import App
 from tickercast.backends.object_store.s3 import S3ObjectStore
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.files.price_files import to_csv
 
 NAME = "ohlc/2023-07-22/BRK B.csv"
 

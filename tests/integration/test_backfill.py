@@ -20,9 +20,9 @@ from tickercast.backends.market_data.folder import Folder
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.config import resource
 from tickercast.domain.bars import Bars
+from tickercast.domain.cards.model_card import Bundle, Pointer
+from tickercast.domain.files.price_files import to_csv
 from tickercast.domain.forecast import Origin, Predictor, Role, Served
-from tickercast.domain.model_card import Bundle, Pointer
-from tickercast.domain.price_files import to_csv
 from tickercast.errors import StoreUnavailable, UsageError
 from tickercast.jobs.requests.backfill import Backfilled, BackfillPlan, Part, plan_backfill, send_part
 from tickercast.jobs.serving.past_models import Lineup, PastModels

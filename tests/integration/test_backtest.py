@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from tickercast.app import App
 from tickercast.cli import app
 from tickercast.domain.bars import Bars
-from tickercast.domain.model_card import MODEL
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.cards.model_card import MODEL
+from tickercast.domain.files.price_files import to_csv
 from tickercast.errors import TickercastError
 from tickercast.model_store import files
 from tickercast.models.onnx import OnnxModel

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from tickercast.cli import app
 from tickercast.config import resource
 from tickercast.domain.alerts import open_alerts
-from tickercast.domain.model_card import CHAMPION
-from tickercast.domain.scores import BLOCK_DAYS
+from tickercast.domain.cards.model_card import CHAMPION
+from tickercast.domain.measures.scores import BLOCK_DAYS
 from tickercast.jobs.operations.alerts import gather_facts
 from tickercast.model_store import ModelStore
 from tickercast.ports import Warehouse

@@ -20,8 +20,8 @@ from tickercast.app import App
 from tickercast.cli import run
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
+from tickercast.domain.files.price_files import to_csv
 from tickercast.domain.forecast import QUANTILES, Role, Served
-from tickercast.domain.price_files import to_csv
 from tickercast.errors import UsageError, WarehouseUnavailable
 from tickercast.jobs.serving.attempts import noted
 from tickercast.jobs.serving.handle_event import Limits

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from tests.support.trading import Evening, Registry
 
-from tickercast.domain.model_card import CHAMPION, CHAMPION_ALIAS, MODEL, Bundle, RegisteredVersion, read_bundle
+from tickercast.domain.cards.model_card import CHAMPION, CHAMPION_ALIAS, MODEL, Bundle, RegisteredVersion, read_bundle
 from tickercast.ports import RunRecord
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

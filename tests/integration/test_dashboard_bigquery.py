@@ -15,7 +15,7 @@ from tests.support.place import Place
 from tickercast import engines
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.files.price_files import to_csv
 from tickercast.errors import WarehouseUnavailable
 from tickercast.ports import Warehouse
 from tickercast.reading import views

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from tests.support.trading import SYMBOLS, Evening, Fitted
 
+from tickercast.domain.cards.model_card import MODEL, Pointer
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.market import FetchedBars, Market
-from tickercast.domain.model_card import MODEL, Pointer
-from tickercast.domain.promotion import Condition
+from tickercast.domain.learning.market import FetchedBars, Market
+from tickercast.domain.measures.promotion import Condition
 from tickercast.jobs.champion.decisions import Decided, carry_out, decided_by
 from tickercast.jobs.champion.probation import review_probation, sessions_since_rollback
 from tickercast.jobs.champion.scores import Scores

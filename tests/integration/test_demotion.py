@@ -13,11 +13,11 @@ from tests.support.place import Place
 from tests.support.trading import SYMBOLS, Evening
 
 from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.cards.model_card import CHAMPION_ALIAS, MODEL, Pointer
+from tickercast.domain.files.price_files import to_csv
 from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.market import FetchedBars, Market
-from tickercast.domain.model_card import CHAMPION_ALIAS, MODEL, Pointer
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.learning.market import FetchedBars, Market
 from tickercast.errors import BundleError, UsageError
 from tickercast.jobs.champion.decisions import Decided, carry_out
 from tickercast.jobs.daily.reforecast import outdated_files

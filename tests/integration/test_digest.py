@@ -19,7 +19,7 @@ from tickercast.app import App
 from tickercast.cli import app as cli
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.files.price_files import to_csv
 from tickercast.errors import StoreUnavailable
 from tickercast.jobs.operations import digest as digests
 from tickercast.jobs.operations.digest import SENT, SentDigest

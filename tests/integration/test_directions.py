@@ -17,10 +17,10 @@ from tickercast.app import App
 from tickercast.cli import directions as commands
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
-from tickercast.domain.direction import DIRECTION
-from tickercast.domain.direction_inputs import LEAST
+from tickercast.domain.files.hour_files import hours_parquet
 from tickercast.domain.frequency import DAILY, HOURLY
-from tickercast.domain.hour_files import hours_parquet
+from tickercast.domain.hourly.direction_inputs import LEAST
+from tickercast.domain.measures.direction import DIRECTION
 from tickercast.errors import BundleError, ModelUnavailable, WarehouseUnavailable
 from tickercast.ports import ObjectFinalized
 

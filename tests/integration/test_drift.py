@@ -29,12 +29,12 @@ from tickercast.backends.warehouse.sql import read_rewrites
 from tickercast.cli import app
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
-from tickercast.domain.drift import COLUMNS, COVERAGE, INPUTS, LOSS, ORIGINS, WIDTHS, DriftFinding
-from tickercast.domain.features import HORIZON, panel
+from tickercast.domain.cards.model_card import Bundle, Pointer
 from tickercast.domain.forecast import Prediction, Role
 from tickercast.domain.forecast import rows as forecast_rows
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.model_card import Bundle, Pointer
+from tickercast.domain.learning.features import HORIZON, panel
+from tickercast.domain.measures.drift import COLUMNS, COVERAGE, INPUTS, LOSS, ORIGINS, WIDTHS, DriftFinding
 from tickercast.errors import StoreUnavailable, TooFewSessions, UsageError, WarehouseUnavailable
 from tickercast.jobs.operations import drift
 from tickercast.jobs.operations.drift import BACKTEST_RATIO, DriftCheck, check_drift

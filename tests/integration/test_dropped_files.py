@@ -19,7 +19,7 @@ from tickercast.backends.object_store.drops import Drops
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import to_csv, to_parquet
+from tickercast.domain.files.price_files import to_csv, to_parquet
 from tickercast.errors import EngineUnusable, UsageError
 
 MakeBars = Callable[..., Bars]

@@ -21,8 +21,8 @@ from tickercast.cli import app as cli
 from tickercast.config import resource
 from tickercast.domain import objects
 from tickercast.domain.bars import Bars
+from tickercast.domain.files.price_files import to_csv, to_parquet
 from tickercast.domain.forecast import Role, Served
-from tickercast.domain.price_files import to_csv, to_parquet
 from tickercast.errors import UsageError, WarehouseUnavailable
 from tickercast.jobs.daily.run_day import _events, _Steps
 from tickercast.reading.events import results_days

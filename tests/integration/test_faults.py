@@ -14,7 +14,7 @@ from tests.support.warehouse_rows import append, span
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.files.price_files import to_csv
 
 MakeBars = Callable[..., Bars]
 AT = datetime(2023, 7, 22, 12, tzinfo=UTC)

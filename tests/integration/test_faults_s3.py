@@ -12,7 +12,7 @@ from tests.support import s3_faults
 from tests.support.faults import ALARM, Delivery, Difference, Fault, S3Site
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.files.price_files import to_csv
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from tests.support.trading import SYMBOLS, Evening
 
-from tickercast.domain import promotion
 from tickercast.domain.calendar import sessions_between
+from tickercast.domain.measures import promotion
 from tickercast.errors import UsageError
 from tickercast.jobs.daily.lease import LeaseHeld, lease
 from tickercast.jobs.daily.run_day import LOCK

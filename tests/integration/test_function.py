@@ -23,7 +23,7 @@ from urllib3.util.retry import Retry
 from tickercast import config, engines
 from tickercast.app import App
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.files.price_files import to_csv
 from tickercast.ports import FINALIZED, ObjectStore, Warehouse
 
 SOURCE = config.resource("cloud_function") / "main.py"

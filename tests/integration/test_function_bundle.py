@@ -20,7 +20,7 @@ from tests.support.storage_server import StorageServer
 
 from tickercast.app import App
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.files.price_files import to_csv
 from tickercast.ports import FINALIZED
 
 PROJECT = Path(__file__).parents[2]

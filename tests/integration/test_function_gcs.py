@@ -14,8 +14,8 @@ from tests.support.storage_server import COPY, GET, INSERT, StorageServer
 from tickercast import config, engines
 from tickercast.app import App
 from tickercast.domain.bars import Bars
-from tickercast.domain.model_card import CHAMPION
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.cards.model_card import CHAMPION
+from tickercast.domain.files.price_files import to_csv
 from tickercast.jobs.requests.upload import upload
 from tickercast.ports import FINALIZED, ObjectStore, Warehouse
 

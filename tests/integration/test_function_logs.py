@@ -14,7 +14,7 @@ from functions_framework import create_app
 from tickercast import config, engines, logs
 from tickercast.app import App
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.files.price_files import to_csv
 from tickercast.errors import UsageError
 from tickercast.ports import FINALIZED, ObjectStore, Warehouse
 

@@ -17,8 +17,8 @@ from tests.support.place import AT, Champion, Place, RandomWalk
 from tickercast import calendar_file
 from tickercast.domain import calendar
 from tickercast.domain.bars import Bars
+from tickercast.domain.files.price_files import to_csv, to_parquet
 from tickercast.domain.forecast import Role, Served
-from tickercast.domain.price_files import to_csv, to_parquet
 from tickercast.errors import ModelUnavailable, StoreUnavailable, Transient, WarehouseUnavailable
 from tickercast.jobs.serving.handle_event import Limits, Outcome
 from tickercast.ports import ObjectFinalized

@@ -16,8 +16,8 @@ from tests.support.place import Place
 
 from tickercast.config import resource
 from tickercast.domain.bars import Bars
+from tickercast.domain.files.hour_files import hours_csv, hours_parquet
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.hour_files import hours_csv, hours_parquet
 from tickercast.errors import UsageError
 from tickercast.jobs.operations.provision import publish_shipped
 from tickercast.jobs.serving.handle_event import Outcome
@@ -123,8 +123,8 @@ def test_a_correction_of_an_hour_scores_again_and_of_no_other(place: Place) -> N
 
 
 def test_hours_and_days_of_one_symbol_are_two_series(place: Place, make_bars: Callable[..., Bars]) -> None:
+    from tickercast.domain.files.price_files import to_csv
     from tickercast.domain.forecast import Role, Served
-    from tickercast.domain.price_files import to_csv
     from tickercast.models.baselines import EwmaT, RandomWalk
 
     send(place, make_hours("BTC-USD", hours=HOURS))
@@ -320,7 +320,7 @@ def test_a_backfill_of_hours_goes_on_where_it_was_and_replaces_nothing_live(tmp_
 def test_a_daily_file_needs_nothing_of_the_hours(tmp_path: Path) -> None:
     script = (
         "import sys; from tickercast.app import App; App().forecast(['MSFT'], '2012-08-15', source='sample'); "
-        "print(sys.modules.keys() & {'tickercast.models.hourly', 'tickercast.domain.hour_files'})"
+        "print(sys.modules.keys() & {'tickercast.models.hourly', 'tickercast.domain.files.hour_files'})"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -13,8 +13,8 @@ from tests.support.place import AT, Place
 
 from tickercast import engines
 from tickercast.config import Settings
+from tickercast.domain.files.hour_files import hours_parquet
 from tickercast.domain.forecast import Role, Served
-from tickercast.domain.hour_files import hours_parquet
 from tickercast.models.hourly.predictors import BASELINES
 from tickercast.ports import Warehouse
 from tickercast.reading import queries, views

@@ -7,7 +7,7 @@ import pytest
 from tests.support.faults import Delivery, Difference, Fault, Site, shuffled
 from tests.support.hourly import make_hours
 
-from tickercast.domain.hour_files import hours_parquet
+from tickercast.domain.files.hour_files import hours_parquet
 
 HOURS, FIRST = 24, 480
 """The hours of the day, and those before it in each file."""

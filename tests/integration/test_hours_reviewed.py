@@ -12,11 +12,11 @@ from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
 from tickercast.domain.bars import Bars
+from tickercast.domain.cards.model_card import HOURLY_NETWORK, Bundle
 from tickercast.domain.forecast import Predictor, Role
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.hour_features import Floats, Rows
-from tickercast.domain.model_card import HOURLY_NETWORK, Bundle
-from tickercast.domain.promotion import Decision
+from tickercast.domain.hourly.hour_features import Floats, Rows
+from tickercast.domain.measures.promotion import Decision
 from tickercast.errors import UsageError
 from tickercast.jobs.champion.decisions import Decided, decided_by
 from tickercast.jobs.hourly.refresh import refresh

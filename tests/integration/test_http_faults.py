@@ -6,7 +6,7 @@ from collections.abc import Callable
 from tests.support import http_faults
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.files.price_files import to_csv
 
 
 def test_events_come_through_refusals_and_lost_answers_of_both_services(make_bars: Callable[..., Bars]) -> None:

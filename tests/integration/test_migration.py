@@ -31,9 +31,9 @@ from tickercast.backends.warehouse.sql import REWRITTEN
 from tickercast.config import Settings
 from tickercast.domain import objects
 from tickercast.domain.bars import Bars
+from tickercast.domain.cards.model_card import CHAMPION, CHAMPION_ALIAS, MODEL, Pointer, ServedModel
 from tickercast.domain.forecast import LEVELS, Role
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.model_card import CHAMPION, CHAMPION_ALIAS, MODEL, Pointer, ServedModel
 from tickercast.errors import TickercastError, UsageError, WarehouseUnavailable
 from tickercast.jobs.champion.decisions import Decided, carry_out, recorded_decision
 from tickercast.jobs.serving.handle_event import handle_event

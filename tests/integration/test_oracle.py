@@ -6,8 +6,8 @@ import pytest
 
 from tickercast import engines
 from tickercast.backends.market_data.simulated import Oracle
-from tickercast.domain.evaluation import rolling_losses, summary
-from tickercast.domain.recipe import Recipe
+from tickercast.domain.learning.recipe import Recipe
+from tickercast.domain.measures.evaluation import rolling_losses, summary
 from tickercast.models.baselines import EwmaT, HistoricalSimulation
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")

@@ -13,7 +13,7 @@ import pytest
 
 from tickercast.app import App
 from tickercast.config import Settings
-from tickercast.domain.features import EWMA_DECAY
+from tickercast.domain.learning.features import EWMA_DECAY
 from tickercast.errors import UsageError
 from tickercast.reading import views
 from tickercast.reading.overview import Row, frame, newest_session

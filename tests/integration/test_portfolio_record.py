@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from tickercast.app import App
 from tickercast.cli import app as cli
-from tickercast.domain.risk_record import Verdict, record
+from tickercast.domain.outlook.risk_record import Verdict, record
 from tickercast.errors import UsageError
 from tickercast.reading.holdings import read_holdings
 from tickercast.reading.portfolio_record import digest_of, portfolio_record

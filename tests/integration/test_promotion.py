@@ -13,9 +13,9 @@ from tickercast import config, engines
 from tickercast.app import App
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.cli import app as cli
-from tickercast.domain.evaluation import loss_ratio
-from tickercast.domain.model_card import CHAMPION_ALIAS, MODEL, Bundle, Pointer
-from tickercast.domain.promotion import Decision
+from tickercast.domain.cards.model_card import CHAMPION_ALIAS, MODEL, Bundle, Pointer
+from tickercast.domain.measures.evaluation import loss_ratio
+from tickercast.domain.measures.promotion import Decision
 from tickercast.errors import BundleError, Permanent, PreconditionFailed, UsageError
 from tickercast.jobs.champion.promote import Comparison, compare, promote, publish
 from tickercast.jobs.training.seed import seed

@@ -6,7 +6,7 @@ import pytest
 
 from tickercast.app import App
 from tickercast.cli import run
-from tickercast.domain.model_card import CHAMPION
+from tickercast.domain.cards.model_card import CHAMPION
 from tickercast.jobs.operations.doctor import Check
 
 

@@ -17,12 +17,12 @@ from tickercast import config
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.backends.registry.mlflow import MlflowRegistry
 from tickercast.cli import app as cli
-from tickercast.domain.boosting import Boosting
-from tickercast.domain.direction import DIRECTION, RetrainBelow
+from tickercast.domain.cards.model_card import CHAMPION_ALIAS
+from tickercast.domain.cards.model_card import DIRECTION as POINTER
+from tickercast.domain.cards.model_page import describe, verdict
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.model_card import CHAMPION_ALIAS
-from tickercast.domain.model_card import DIRECTION as POINTER
-from tickercast.domain.model_page import describe, verdict
+from tickercast.domain.learning.boosting import Boosting
+from tickercast.domain.measures.direction import DIRECTION, RetrainBelow
 from tickercast.errors import PreconditionFailed, UsageError
 from tickercast.jobs.operations.provision import publish_shipped
 from tickercast.jobs.training.refit_direction import Refit, refit_direction, why_due
@@ -170,7 +170,7 @@ def test_trees_that_are_shown_to_be_worse_are_not_served(learned: ModelStore) ->
             return np.where(KNOWN, 0.9, 0.1)[: len(answer)] if self._served else np.full(len(answer), 0.3)
 
     begin, until = np.datetime64("2022-04-30", "h"), np.datetime64("2022-05-09T12", "h")
-    from tickercast.domain.direction_inputs import questions
+    from tickercast.domain.hourly.direction_inputs import questions
 
     global KNOWN
     KNOWN = np.concatenate([questions(bars).between(begin, until).up for bars in COINS])

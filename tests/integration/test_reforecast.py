@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tickercast.backends.object_store.local import LocalObjectStore
-from tickercast.domain.model_card import Pointer
+from tickercast.domain.cards.model_card import Pointer
 from tickercast.jobs.daily import reforecast
 from tickercast.models.baselines import EwmaT
 

@@ -11,10 +11,10 @@ from tickercast import config, engines
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.cards.model_card import Pointer
 from tickercast.domain.forecast import informed
-from tickercast.domain.market import FetchedBars, Market
-from tickercast.domain.model_card import Pointer
-from tickercast.domain.widths import Widths
+from tickercast.domain.learning.market import FetchedBars, Market
+from tickercast.domain.learning.widths import Widths
 from tickercast.jobs.champion.refresh_widths import refresh_widths
 from tickercast.jobs.serving.past_models import PastModels
 from tickercast.model_store import ModelStore

@@ -12,7 +12,7 @@ from tests.support.storage_server import COPY, GET, StorageServer
 
 from tickercast.backends.object_store.gcs import GcsObjectStore
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.files.price_files import to_csv
 from tickercast.errors import EngineUnusable
 from tickercast.jobs.operations.alerts import _is_live
 from tickercast.ports import ObjectFinalized, ObjectStore

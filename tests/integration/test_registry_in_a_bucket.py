@@ -14,8 +14,8 @@ import pytest
 from tickercast import engines
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.config import Settings
-from tickercast.domain import features
-from tickercast.domain.model_card import MODEL, Bundle, read_bundle
+from tickercast.domain.cards.model_card import MODEL, Bundle, read_bundle
+from tickercast.domain.learning import features
 from tickercast.errors import StoreUnavailable, UsageError
 from tickercast.jobs.daily import lease as leases
 from tickercast.ports import RunRecord

@@ -10,8 +10,8 @@ from tests.support.place import Champion, Place, RandomWalk
 
 from tickercast.domain import objects
 from tickercast.domain.bars import Bars
+from tickercast.domain.files.price_files import to_csv, to_parquet
 from tickercast.domain.forecast import Role, Served
-from tickercast.domain.price_files import to_csv, to_parquet
 from tickercast.errors import FunctionUnavailable, PreconditionFailed, UsageError
 from tickercast.jobs.requests.quarantine import drop, release
 from tickercast.jobs.requests.replay import Replayed, replay

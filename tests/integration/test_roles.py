@@ -22,9 +22,9 @@ from tickercast.app import App
 from tickercast.cli import app as cli
 from tickercast.domain import objects
 from tickercast.domain.bars import Bars
+from tickercast.domain.cards.model_card import MODEL, Pointer, ServedModel
+from tickercast.domain.files.price_files import to_csv
 from tickercast.domain.forecast import Role
-from tickercast.domain.model_card import MODEL, Pointer, ServedModel
-from tickercast.domain.price_files import to_csv
 from tickercast.jobs.operations.alerts import gather_facts
 from tickercast.ports import ObjectFinalized, Warehouse
 from tickercast.reading import views

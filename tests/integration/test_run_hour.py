@@ -14,10 +14,10 @@ from tests.support.warehouse_rows import append, ingestion, score
 from tickercast.app import App
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
-from tickercast.domain.drift import OF_HOURS, DriftFinding
+from tickercast.domain.cards.model_card import Bundle, Pointer
 from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.model_card import Bundle, Pointer
+from tickercast.domain.measures.drift import OF_HOURS, DriftFinding
 from tickercast.errors import SourceUnavailable, UsageError
 from tickercast.jobs.champion.decisions import Decided
 from tickercast.jobs.daily.lease import LeaseHeld, lease

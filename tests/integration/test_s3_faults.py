@@ -10,7 +10,7 @@ pytest.importorskip("moto", reason="moto is not installed")
 from tests.support import s3_faults
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.files.price_files import to_csv
 
 
 def test_events_come_through_refusals_and_lost_answers_of_s3(make_bars: Callable[..., Bars]) -> None:

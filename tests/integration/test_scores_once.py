@@ -20,8 +20,8 @@ from tickercast.config import resource
 from tickercast.domain import objects
 from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import sessions_between
+from tickercast.domain.files.price_files import to_parquet
 from tickercast.domain.forecast import QUANTILES, Role, Served
-from tickercast.domain.price_files import to_parquet
 from tickercast.jobs.serving.past_models import Lineup
 from tickercast.ports import ObjectFinalized, Warehouse
 

@@ -26,11 +26,11 @@ from tickercast.cli import app as cli
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.calendar import sessions_between
-from tickercast.domain.direction_inputs import LEAST
+from tickercast.domain.files.price_files import to_csv
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.price_files import to_csv
-from tickercast.domain.strategy_backtest import Costs
-from tickercast.domain.universe import SURVIVORS, Members, always, read_members
+from tickercast.domain.hourly.direction_inputs import LEAST
+from tickercast.domain.trading.strategy_backtest import Costs
+from tickercast.domain.trading.universe import SURVIVORS, Members, always, read_members
 from tickercast.errors import EngineUnusable, Permanent, UsageError
 from tickercast.jobs.daily.choose_universe import choose_universe
 from tickercast.jobs.training.walk_signals import walk_signals
@@ -384,7 +384,7 @@ def test_every_result_ends_with_a_sentence_and_no_advice(workspace: Path) -> Non
 
 def test_a_page_holds_the_verdict_the_accounts_and_their_months(workspace: Path) -> None:
     Path("my.py").write_text(
-        "import numpy as np\nfrom tickercast.domain.strategy import Decision\n"
+        "import numpy as np\nfrom tickercast.domain.trading.strategy import Decision\n"
         "def decide(known):\n    return Decision(np.full(len(known.symbols), 0.4), lambda n: '<b>')\n"
     )
     words = ("--from", "2010-01-04", "--to", "2012-06-28", "--source", "sample", "--symbols", "MSFT,IBM")

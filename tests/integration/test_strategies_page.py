@@ -14,7 +14,7 @@ from tickercast.cli import app
 from tickercast.dashboard import state
 from tickercast.dashboard.palette import DARK, LIGHT
 from tickercast.dashboard.strategy_figures import drawdown_figure, equity_figure, positions_figure
-from tickercast.domain.strategy_backtest import Costs
+from tickercast.domain.trading.strategy_backtest import Costs
 from tickercast.show.strategies import accounts
 
 

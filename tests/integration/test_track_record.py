@@ -10,8 +10,8 @@ import pytest
 from tests.support.place import Place
 
 from tickercast.domain.bars import Bars
+from tickercast.domain.files.price_files import to_csv
 from tickercast.domain.forecast import Forecast
-from tickercast.domain.price_files import to_csv
 from tickercast.jobs.requests.results import read_results
 from tickercast.jobs.requests.suggest import suggest
 from tickercast.jobs.requests.upload import Upload

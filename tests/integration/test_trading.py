@@ -24,15 +24,15 @@ from tickercast.cli import app as cli
 from tickercast.config import Settings, changed
 from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import sessions_between
+from tickercast.domain.files.price_files import to_csv
 from tickercast.domain.frequency import DAILY, HOURLY
-from tickercast.domain.orders import Order
-from tickercast.domain.price_files import to_csv
-from tickercast.domain.promotion import Condition, training
-from tickercast.domain.risk import Cause
-from tickercast.domain.signals import Known
-from tickercast.domain.strategy import Decision, Variant, variant
-from tickercast.domain.strategy_backtest import Costs
-from tickercast.domain.universe import always
+from tickercast.domain.measures.promotion import Condition, training
+from tickercast.domain.trading.orders import Order
+from tickercast.domain.trading.risk import Cause
+from tickercast.domain.trading.signals import Known
+from tickercast.domain.trading.strategy import Decision, Variant, variant
+from tickercast.domain.trading.strategy_backtest import Costs
+from tickercast.domain.trading.universe import always
 from tickercast.errors import UsageError
 from tickercast.jobs.trading.halt import Adopted
 from tickercast.show.day import traded_lines

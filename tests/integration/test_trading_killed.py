@@ -10,7 +10,7 @@ from tests.support.trading_faults import ACCOUNT, DAYS, Killed, Venue, World, co
 
 from tickercast import engines
 from tickercast.config import Settings
-from tickercast.domain.orders import OrderReport, Side, Status
+from tickercast.domain.trading.orders import OrderReport, Side, Status
 from tickercast.errors import UsageError
 from tickercast.jobs.trading import trade as job
 from tickercast.reading.trading import LAPSED, read_trading_events

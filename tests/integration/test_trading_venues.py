@@ -18,8 +18,8 @@ from tickercast.app import App
 from tickercast.backends.brokers import alpaca, binance
 from tickercast.backends.brokers.binance import BinanceTestnet
 from tickercast.config import Settings
-from tickercast.domain.signals import Known
-from tickercast.domain.strategy import Decision, variant
+from tickercast.domain.trading.signals import Known
+from tickercast.domain.trading.strategy import Decision, variant
 from tickercast.errors import Transient
 from tickercast.jobs.trading.halt import Adopted
 

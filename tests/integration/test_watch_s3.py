@@ -22,7 +22,7 @@ from tickercast.backends.object_store.s3 import S3ObjectStore
 from tickercast.cli import app as cli
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.files.price_files import to_csv
 from tickercast.errors import EngineUnusable, TickercastError, UsageError
 from tickercast.jobs.requests.send_file import Sent
 

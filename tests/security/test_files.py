@@ -10,8 +10,9 @@ import pytest
 from benchmarks.adversarial import SHAPES
 from tests.support.place import Place
 
-from tickercast.domain import objects, price_limits
-from tickercast.domain.price_files import read_prices
+from tickercast.domain import objects
+from tickercast.domain.files import price_limits
+from tickercast.domain.files.price_files import read_prices
 from tickercast.errors import InvalidBars
 from tickercast.jobs.serving.handle_event import Limits, Outcome
 from tickercast.ports import ObjectFinalized
@@ -36,7 +37,7 @@ def refusal(data: bytes, largest: int = price_limits.LARGEST, symbol: str = "MSF
 
 
 def test_symbols_are_counted_before_any_of_them_is_worked_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tickercast.domain import price_arrow
+    from tickercast.domain.files import price_arrow
 
     monkeypatch.setattr(price_arrow, "read_rows", lambda *_: pytest.fail("the rows were judged"))
     data = TITLES + "".join(f"S{number},{BAR}" for number in range(price_limits.MOST_SYMBOLS + 1))
@@ -99,7 +100,7 @@ def test_every_costly_shape_ends_in_forecasts_or_a_reason(place: Place, shape: s
 
 def test_a_letter_that_is_rare_does_not_make_the_others_large() -> None:
     """Python keeps four bytes a letter of a text that has one such letter."""
-    from tickercast.domain.price_containers import decoded
+    from tickercast.domain.files.price_containers import decoded
 
     data = (TITLES + f"MSFT,{BAR}").encode() + "\U0001f4c8,,,,,\n".encode()
     assert decoded(data) is data or len(decoded(data)) == len(data)
@@ -130,7 +131,7 @@ def test_a_reason_holds_nothing_of_the_file(place: Place) -> None:
 def test_the_calendars_of_many_refused_symbols_are_not_compared_with_every_exchange(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from tickercast.domain import price_checks
+    from tickercast.domain.files import price_checks
 
     asked: list[str] = []
     monkeypatch.setattr(price_checks, "_fits", lambda symbol, days: asked.append(symbol) or "")
@@ -142,7 +143,7 @@ def test_the_calendars_of_many_refused_symbols_are_not_compared_with_every_excha
 
 
 def test_the_clock_is_asked_once_a_day_and_not_once_a_row(monkeypatch: pytest.MonkeyPatch, place: Place) -> None:
-    from tickercast.domain import price_checks
+    from tickercast.domain.files import price_checks
 
     real, asked = price_checks.is_over, []
     monkeypatch.setattr(price_checks, "is_over", lambda *given: asked.append(given) or real(*given))

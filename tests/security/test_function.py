@@ -14,7 +14,7 @@ from tests.support.place import AT, Place
 from tickercast import config, engines
 from tickercast.app import App
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.files.price_files import to_csv
 from tickercast.errors import WarehouseUnavailable
 from tickercast.ports import ObjectFinalized, Warehouse
 

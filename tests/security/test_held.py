@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from tickercast.domain import objects
-from tickercast.domain.price_containers import unpacked
+from tickercast.domain.files.price_containers import unpacked
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import BundleError, InvalidBars, UsageError
 

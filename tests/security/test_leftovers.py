@@ -15,7 +15,7 @@ from tests.support.place import Place
 from tickercast.backends.object_store.drops import Drops
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.files.price_files import to_csv
 from tickercast.errors import TickercastError, UsageError
 from tickercast.jobs.daily.lease import LeaseHeld, lease
 from tickercast.reading.quarantine import quarantined
@@ -88,7 +88,7 @@ def test_a_damaged_pointer_is_a_sentence(tmp_path: Path, content: bytes) -> None
 def test_damaged_studies_are_a_sentence(tmp_path: Path, content: bytes) -> None:
     pytest.importorskip("optuna")
     from tickercast.backends.registry.optuna import NETWORK, OptunaSearch
-    from tickercast.domain.recipe import Recipe
+    from tickercast.domain.learning.recipe import Recipe
 
     path = tmp_path / "tuning.db"
     path.write_bytes(content)

@@ -158,7 +158,7 @@ def test_an_alert_calls_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_artifact_is_no_markdown_of_others() -> None:
     from tickercast.domain.findings import Finding
-    from tickercast.domain.market import Market
+    from tickercast.domain.learning.market import Market
     from tickercast.show.artifacts import Artifact, artifacts_of
 
     shown = Artifact("a", "![x](http://evil.example/p.png)", []).description

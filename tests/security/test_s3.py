@@ -18,7 +18,7 @@ from tickercast.backends.object_store import s3
 from tickercast.backends.object_store.s3 import S3ObjectStore
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.files.price_files import to_csv
 from tickercast.errors import TickercastError, UsageError
 from tickercast.jobs.serving.handle_event import Limits
 from tickercast.ports import ObjectFinalized

@@ -6,7 +6,8 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from tickercast.domain.drift import (
+from tickercast.domain.learning.features import HORIZON
+from tickercast.domain.measures.drift import (
     ORIGINS,
     WINDOW,
     DriftFinding,
@@ -15,8 +16,7 @@ from tickercast.domain.drift import (
     judge_distances,
     judge_performance,
 )
-from tickercast.domain.features import HORIZON
-from tickercast.domain.reference import Observed
+from tickercast.domain.measures.reference import Observed
 
 
 def judged(

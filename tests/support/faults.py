@@ -40,7 +40,7 @@ from tickercast import config, engines
 from tickercast.app import App
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
-from tickercast.domain.scores import SUMS
+from tickercast.domain.measures.scores import SUMS
 from tickercast.errors import StoreUnavailable, WarehouseUnavailable
 from tickercast.ports import FINALIZED, ObjectStore
 

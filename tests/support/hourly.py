@@ -9,7 +9,7 @@ import pandas as pd
 from tickercast.backends.market_data.simulated_hours import walk
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.hours import hourly_bars
+from tickercast.domain.hourly.hours import hourly_bars
 
 FIRST = date(2022, 1, 3)  # a Monday
 

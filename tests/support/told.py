@@ -12,10 +12,10 @@ from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import LEVELS, Forecast, Step
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.paths import Paths
-from tickercast.domain.signals import panel
-from tickercast.domain.strategy import parse
-from tickercast.domain.strategy_backtest import Backtest, Costs, backtest
+from tickercast.domain.outlook.paths import Paths
+from tickercast.domain.trading.signals import panel
+from tickercast.domain.trading.strategy import parse
+from tickercast.domain.trading.strategy_backtest import Backtest, Costs, backtest
 from tickercast.reading.holdings import PortfolioOutlook, read_holdings, valued
 from tickercast.reading.outlook import Outlook
 from tickercast.reading.overview import Row

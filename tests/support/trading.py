@@ -19,9 +19,9 @@ from tickercast.app import App
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.config import Settings, resource
 from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.cards.model_card import CHALLENGER_ALIAS, CHAMPION_ALIAS, Bundle, Pointer, RegisteredVersion
 from tickercast.domain.events import ResultsDays
-from tickercast.domain.model_card import CHALLENGER_ALIAS, CHAMPION_ALIAS, Bundle, Pointer, RegisteredVersion
-from tickercast.domain.recipe import Recipe
+from tickercast.domain.learning.recipe import Recipe
 from tickercast.errors import BundleError, UnknownSymbol
 from tickercast.jobs.daily.run_day import Day
 from tickercast.jobs.requests.results import NO_PATIENCE, Patience

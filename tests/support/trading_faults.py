@@ -28,7 +28,7 @@ from tickercast.config import Settings, resource
 from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import sessions_between
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.orders import (
+from tickercast.domain.trading.orders import (
     ZERO,
     Account,
     Clock,
@@ -40,9 +40,9 @@ from tickercast.domain.orders import (
     Side,
     Status,
 )
-from tickercast.domain.risk import Limits
-from tickercast.domain.signals import Known, Panel, panel
-from tickercast.domain.strategy import Decision, Targets, Variant, variant
+from tickercast.domain.trading.risk import Limits
+from tickercast.domain.trading.signals import Known, Panel, panel
+from tickercast.domain.trading.strategy import Decision, Targets, Variant, variant
 from tickercast.errors import BrokerUnavailable, OrderRefused, StatusUnknown, Transient
 from tickercast.jobs.trading.halt import adopt_positions, halt_trading, resume_trading
 from tickercast.jobs.trading.trade import Traded, trade

@@ -12,12 +12,12 @@ import pytest
 from tests.support.hourly import Memory, make_hours
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.boosting import USUAL, Boosting
-from tickercast.domain.direction import COIN, scores
-from tickercast.domain.direction_inputs import INPUTS, Questions, questions
-from tickercast.domain.hours import PRICES, hourly_bars
-from tickercast.domain.model_card import Bundle, graph_shapes
-from tickercast.domain.model_page import describe
+from tickercast.domain.cards.model_card import Bundle, graph_shapes
+from tickercast.domain.cards.model_page import describe
+from tickercast.domain.hourly.direction_inputs import INPUTS, Questions, questions
+from tickercast.domain.hourly.hours import PRICES, hourly_bars
+from tickercast.domain.learning.boosting import USUAL, Boosting
+from tickercast.domain.measures.direction import COIN, scores
 from tickercast.errors import BundleError, TooFewSessions
 from tickercast.jobs.training.train_direction import train_direction
 from tickercast.ports import Pruned, RunRecord

@@ -21,7 +21,7 @@ from tickercast.backends.brokers import alpaca, binance
 from tickercast.backends.brokers.alpaca import AlpacaPaper
 from tickercast.backends.brokers.binance import BinanceTestnet
 from tickercast.config import Settings
-from tickercast.domain.orders import Bracket, Order, Side, Status, exit_id
+from tickercast.domain.trading.orders import Bracket, Order, Side, Status, exit_id
 from tickercast.errors import (
     BrokerUnavailable,
     EngineUnusable,

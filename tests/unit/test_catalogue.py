@@ -12,8 +12,8 @@ from tests.support.trading import shipped_bundle
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.config import resource
 from tickercast.domain.bars import Bars
+from tickercast.domain.cards.model_card import Pointer, ServedModel
 from tickercast.domain.forecast import Role
-from tickercast.domain.model_card import Pointer, ServedModel
 from tickercast.errors import BundleError, ModelUnavailable, UsageError
 from tickercast.model_store import ModelStore, files
 from tickercast.models import catalogue

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tickercast.backends.object_store.local import LocalObjectStore
+from tickercast.domain.cards.model_card import CHAMPION
 from tickercast.domain.forecast import Role, Served
-from tickercast.domain.model_card import CHAMPION
 from tickercast.errors import BundleError, ModelUnavailable, StoreUnavailable
 from tickercast.jobs.serving.champion_cache import ChampionCache
 

@@ -26,11 +26,11 @@ from tickercast.dashboard import charts, figures, launch
 from tickercast.dashboard.palette import DARK, LIGHT, SHAPES
 from tickercast.dashboard.strategy_figures import drawdown_figure, equity_figure, positions_figure
 from tickercast.domain.bars import Bars
+from tickercast.domain.cards.model_card import CHAMPION
 from tickercast.domain.events import ResultsDay
+from tickercast.domain.files.price_files import to_csv
 from tickercast.domain.forecast import Role
-from tickercast.domain.model_card import CHAMPION
-from tickercast.domain.price_files import to_csv
-from tickercast.domain.width import Width
+from tickercast.domain.learning.width import Width
 from tickercast.errors import UsageError, WarehouseUnavailable
 from tickercast.reading import views
 from tickercast.show import sentences

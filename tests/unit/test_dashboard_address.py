@@ -9,7 +9,7 @@ import pytest
 from tests.support.place import Place
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.files.price_files import to_csv
 from tickercast.plain import markdown
 
 pytest.importorskip("streamlit")

@@ -11,10 +11,10 @@ from tests.support.place import Place
 from tickercast.app import App
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
-from tickercast.domain.calibration import NARROW, Calibration
+from tickercast.domain.cards.model_card import CHAMPION
+from tickercast.domain.files.price_files import to_csv
 from tickercast.domain.frequency import Frequency
-from tickercast.domain.model_card import CHAMPION
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.measures.calibration import NARROW, Calibration
 from tickercast.reading.overview import overview
 
 pytest.importorskip("streamlit")

@@ -19,7 +19,7 @@ from tests.support.deployment import keep_from_the_network
 from tickercast import config
 from tickercast.app import operations
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
-from tickercast.domain.direction import DIRECTION
+from tickercast.domain.measures.direction import DIRECTION
 from tickercast.models import catalogue
 
 PROJECT = Path(__file__).parents[2]

@@ -29,8 +29,8 @@ from tickercast import engines
 from tickercast.backends.warehouse.sql import columns, read_objects, to_duckdb
 from tickercast.cli import app
 from tickercast.config import Settings
+from tickercast.domain.files.price_files import to_csv
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.price_files import to_csv
 from tickercast.errors import SourceUnavailable, UnknownSymbol
 from tickercast.models import baselines, catalogue
 
@@ -113,7 +113,7 @@ def test_a_generated_page_is_up_to_date(name: str) -> None:
 
 
 def test_every_model_has_a_page() -> None:
-    from tickercast.domain.direction import DIRECTION
+    from tickercast.domain.measures.direction import DIRECTION
     from tickercast.models import catalogue
 
     named = {DIRECTION, "timesfm", "ewma-fhs", *catalogue.BASELINES, *catalogue.STATISTICAL}

@@ -10,9 +10,11 @@ from tests.support.drift_days import alarms, judged
 from tests.support.trading import shipped_bundle
 
 from tickercast.backends.market_data.simulated import Simulated
-from tickercast.domain import drift
 from tickercast.domain.bars import Bars
-from tickercast.domain.drift import (
+from tickercast.domain.cards.model_card import MODEL
+from tickercast.domain.forecast import RollingPredictor
+from tickercast.domain.measures import drift
+from tickercast.domain.measures.drift import (
     COLUMNS,
     COVERAGE,
     LOSS,
@@ -26,9 +28,7 @@ from tickercast.domain.drift import (
     reasons,
     reference_json,
 )
-from tickercast.domain.forecast import RollingPredictor
-from tickercast.domain.model_card import MODEL
-from tickercast.domain.reference import FALSE_ALARMS, Observed, make_reference, observe
+from tickercast.domain.measures.reference import FALSE_ALARMS, Observed, make_reference, observe
 from tickercast.errors import BundleError, TooFewSessions
 from tickercast.models import catalogue
 

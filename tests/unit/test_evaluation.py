@@ -16,7 +16,10 @@ from tests.support.trading import shipped_bundle
 
 from tickercast import engines
 from tickercast.domain.bars import Bars
-from tickercast.domain.evaluation import (
+from tickercast.domain.events import ResultsDays
+from tickercast.domain.forecast import QUANTILES
+from tickercast.domain.frequency import DAILY, HOURLY
+from tickercast.domain.measures.evaluation import (
     BLOCK,
     _blocks,
     by_group,
@@ -31,9 +34,6 @@ from tickercast.domain.evaluation import (
     summary,
     why_no_origin,
 )
-from tickercast.domain.events import ResultsDays
-from tickercast.domain.forecast import QUANTILES
-from tickercast.domain.frequency import DAILY, HOURLY
 from tickercast.errors import NoRecentBars
 from tickercast.jobs.training.evaluate import evaluate
 from tickercast.jobs.training.leaks import leaks

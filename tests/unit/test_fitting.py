@@ -12,8 +12,8 @@ from rich.text import Text
 from tests.unit.test_tables import CUTOFF, made
 
 from tickercast.domain.alerts import Alert
-from tickercast.domain.calibration import Calibration
 from tickercast.domain.forecast import Forecast
+from tickercast.domain.measures.calibration import Calibration
 from tickercast.jobs.operations.doctor import Check
 from tickercast.reading.ledger import Entry
 from tickercast.reading.overview import Row

@@ -18,8 +18,8 @@ from tests.support import nasty
 from tickercast import config
 from tickercast.app import App
 from tickercast.domain.bars import Reading
-from tickercast.domain.event_files import read_events
-from tickercast.domain.price_files import read_prices
+from tickercast.domain.files.event_files import read_events
+from tickercast.domain.files.price_files import read_prices
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import Permanent
 from tickercast.ports import FINALIZED, Warehouse

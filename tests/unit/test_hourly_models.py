@@ -13,13 +13,13 @@ from tests.support.hourly import Memory, make_hours, without
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.config import resource
 from tickercast.domain.bars import Bars
-from tickercast.domain.evaluation import loss_ratio, rolling_losses, summary
+from tickercast.domain.cards.model_card import Bundle, read_bundle
 from tickercast.domain.forecast import QUANTILES, RollingPredictor
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.hour_features import Floats, Rows
-from tickercast.domain.hour_tables import HourTables
-from tickercast.domain.hours import HORIZON, cells
-from tickercast.domain.model_card import Bundle, read_bundle
+from tickercast.domain.hourly.hour_features import Floats, Rows
+from tickercast.domain.hourly.hour_tables import HourTables
+from tickercast.domain.hourly.hours import HORIZON, cells
+from tickercast.domain.measures.evaluation import loss_ratio, rolling_losses, summary
 from tickercast.errors import BundleError, NoRecentBars, TooFewSessions, UsageError
 from tickercast.jobs.training.leaks import leaks
 from tickercast.model_store import ModelStore, files

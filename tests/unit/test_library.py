@@ -16,8 +16,8 @@ import tickercast
 from tickercast import errors, library
 from tickercast.app import App
 from tickercast.domain.bars import Bars
+from tickercast.domain.files.price_files import to_csv, to_parquet
 from tickercast.domain.forecast import QUANTILES, Forecast, Role, Step
-from tickercast.domain.price_files import to_csv, to_parquet
 from tickercast.errors import (
     InvalidBars,
     NoRecentBars,

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tickercast.domain import features
 from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.dataset import dataset
-from tickercast.domain.drift import COLUMNS, read_reference
+from tickercast.domain.cards.model_page import describe
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import QUANTILES
-from tickercast.domain.model_page import describe
-from tickercast.domain.recipe import Recipe
-from tickercast.domain.reference import observe
+from tickercast.domain.learning import features
+from tickercast.domain.learning.dataset import dataset
+from tickercast.domain.learning.recipe import Recipe
+from tickercast.domain.measures.drift import COLUMNS, read_reference
+from tickercast.domain.measures.reference import observe
 from tickercast.errors import BundleError, TooFewSessions, UnknownSymbol, UsageError
 from tickercast.jobs.training.train import evaluate_unseen, measures, train
 from tickercast.models.baselines import EwmaT

@@ -10,7 +10,7 @@ from tests.support.hourly import make_hours
 
 from tickercast import config
 from tickercast.domain.bars import Bars
-from tickercast.domain.model_card import Bundle
+from tickercast.domain.cards.model_card import Bundle
 from tickercast.errors import BundleError, TooFewSessions
 from tickercast.models.hourly.network import OnnxHourly
 from tickercast.models.hourly.predictors import HarSeason

@@ -12,7 +12,7 @@ import pytest
 from tickercast.backends.market_data import folder as market_data_folder
 from tickercast.backends.market_data.folder import Folder
 from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.files.price_files import to_csv
 from tickercast.errors import InvalidBars, NoRecentBars, UnknownSymbol, UsageError
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"

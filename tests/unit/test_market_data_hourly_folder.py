@@ -14,7 +14,7 @@ from tickercast import engines
 from tickercast.backends.market_data.hourly_folder import HourlyFolder
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.hours import PRICES
+from tickercast.domain.hourly.hours import PRICES
 from tickercast.errors import InvalidBars, NoRecentBars, UnknownSymbol, UsageError
 
 FIRST, LAST = date(2022, 1, 1), date(2022, 12, 31)

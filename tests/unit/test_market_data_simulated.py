@@ -11,9 +11,9 @@ from tickercast.backends.market_data.simulated import DEFAULTS, EPOCH, Oracle, P
 from tickercast.domain.bars import BAR_COLUMNS, Bars, Reading
 from tickercast.domain.calendar import sessions_between
 from tickercast.domain.distribution import student5
-from tickercast.domain.evaluation import rolling_losses, summary
+from tickercast.domain.files.price_files import read_prices, to_csv
 from tickercast.domain.forecast import QUANTILES
-from tickercast.domain.price_files import read_prices, to_csv
+from tickercast.domain.measures.evaluation import rolling_losses, summary
 from tickercast.errors import CalendarError, NoRecentBars, UsageError
 from tickercast.models.baselines import EwmaT
 

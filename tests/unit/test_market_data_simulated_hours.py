@@ -10,7 +10,7 @@ from tickercast.backends.market_data.simulated_hours import EPOCH, SimulatedHour
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.hours import gaps
+from tickercast.domain.hourly.hours import gaps
 from tickercast.errors import NoRecentBars, UsageError
 
 NOW = datetime(2020, 3, 1, 12, 30, tzinfo=UTC)

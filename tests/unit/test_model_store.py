@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tickercast.config import resource
-from tickercast.domain.drift import COLUMNS, MARGINS, Reference, reference_json
+from tickercast.domain.cards.model_card import CHAMPION, Bundle, ModelCard, Pointer, ServedModel
 from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.model_card import CHAMPION, Bundle, ModelCard, Pointer, ServedModel
+from tickercast.domain.measures.drift import COLUMNS, MARGINS, Reference, reference_json
 from tickercast.errors import BundleError, ModelUnavailable, ObjectNotFound, PreconditionFailed, UsageError
 from tickercast.jobs.operations.provision import pending, publish_shipped
 from tickercast.model_store import ModelStore

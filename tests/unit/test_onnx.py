@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tickercast.domain import features
 from tickercast.domain.bars import Bars
+from tickercast.domain.cards.model_card import Bundle, Pointer, read_bundle
+from tickercast.domain.cards.model_page import describe
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import stored
-from tickercast.domain.model_card import Bundle, Pointer, read_bundle
-from tickercast.domain.model_page import describe
-from tickercast.domain.widths import Widths
+from tickercast.domain.learning import features
+from tickercast.domain.learning.widths import Widths
 from tickercast.errors import BundleError, TooFewSessions
 from tickercast.models.onnx import BATCH, OnnxModel
 

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 from tests.support.told import CUTOFF, RESULTS, outlook_of_two, overview_row, told, told_hours
 
-from tickercast.domain.calibration import Calibration
 from tickercast.domain.forecast import LEVELS, Forecast
-from tickercast.domain.width import Width
+from tickercast.domain.learning.width import Width
+from tickercast.domain.measures.calibration import Calibration
 from tickercast.reading.holdings import valued
 from tickercast.reading.track_record import ForecastDetails, TrackRecord
 from tickercast.show import answers, report, sentences

@@ -8,7 +8,7 @@ import pytest
 from tickercast.app import read_symbols
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.config import Settings
-from tickercast.domain.universe import read_members
+from tickercast.domain.trading.universe import read_members
 from tickercast.errors import UsageError
 from tickercast.reading.holdings import read_holdings
 

@@ -14,12 +14,12 @@ from tests.support.hourly import Memory, make_hours
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.config import resource
 from tickercast.domain.bars import Bars
+from tickercast.domain.cards.model_card import HOURLY_KIND, Bundle, Pointer
+from tickercast.domain.cards.model_page import describe
 from tickercast.domain.forecast import Role, RollingPredictor
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.hour_features import Floats, Rows
-from tickercast.domain.model_card import HOURLY_KIND, Bundle, Pointer
-from tickercast.domain.model_page import describe
-from tickercast.domain.promotion import decide_network
+from tickercast.domain.hourly.hour_features import Floats, Rows
+from tickercast.domain.measures.promotion import decide_network
 from tickercast.errors import TooFewSessions
 from tickercast.jobs.training.train_hourly import HourlyTraining, train_hourly
 from tickercast.model_store import ModelStore

@@ -16,7 +16,7 @@ from tickercast import cli, engines
 from tickercast.cli import app
 from tickercast.cli import models as commands
 from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.recipe import Epoch, Recipe, read_recipe, recipe_json
+from tickercast.domain.learning.recipe import Epoch, Recipe, read_recipe, recipe_json
 from tickercast.errors import TooFewSessions, UnknownSymbol, UsageError
 from tickercast.jobs.training.tune import tune
 from tickercast.ports import RunRecord, StudyResult, Trial

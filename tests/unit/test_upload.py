@@ -12,11 +12,11 @@ from tests.support.hourly import make_hours
 from tickercast.backends.market_data.folder import Folder
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.files.hour_files import hours_csv, hours_parquet
+from tickercast.domain.files.price_files import read_prices, to_csv, to_parquet
 from tickercast.domain.findings import Finding, sentence
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.hour_files import hours_csv, hours_parquet
-from tickercast.domain.market import FetchedBars
-from tickercast.domain.price_files import read_prices, to_csv, to_parquet
+from tickercast.domain.learning.market import FetchedBars
 from tickercast.errors import UnknownSymbol, UsageError
 from tickercast.jobs.requests.send_file import send_file
 from tickercast.jobs.requests.upload import BATCH, batches, upload

@@ -139,7 +139,7 @@ class Hourly(Trading):
             on_failure: called with each symbol that the source could not give, and why.
             on_findings: called with what was left out of bars or changed when they were read, by symbol.
         """
-        from tickercast.domain.boosting import USUAL, Boosting
+        from tickercast.domain.learning.boosting import USUAL, Boosting
         from tickercast.jobs.training.seed import seed
         from tickercast.jobs.training.train_direction import train_direction
 
@@ -174,8 +174,8 @@ class Hourly(Trading):
             symbols: the symbols to learn from; empty: all that the source holds.
             source: `binance`, or a file or folder of hourly bars.
         """
-        from tickercast.domain.boosting import Boosting
-        from tickercast.domain.direction import RetrainBelow
+        from tickercast.domain.learning.boosting import Boosting
+        from tickercast.domain.measures.direction import RetrainBelow
         from tickercast.jobs.operations.provision import publish_shipped
         from tickercast.jobs.training.refit_direction import refit_direction
         from tickercast.models.direction import DirectionModel

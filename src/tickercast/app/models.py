@@ -11,11 +11,7 @@ from tickercast import engines
 from tickercast.app.ports import Ports, nothing
 from tickercast.app.telling import Telling
 from tickercast.domain.calendar import parse_day
-from tickercast.domain.evaluation import labelled
-from tickercast.domain.findings import Findings
-from tickercast.domain.forecast import Predictor
-from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.domain.model_card import (
+from tickercast.domain.cards.model_card import (
     CHALLENGER_ALIAS,
     MODEL,
     Bundle,
@@ -23,7 +19,11 @@ from tickercast.domain.model_card import (
     PublishedVersion,
     RegisteredVersion,
 )
-from tickercast.domain.recipe import Recipe
+from tickercast.domain.findings import Findings
+from tickercast.domain.forecast import Predictor
+from tickercast.domain.frequency import DAILY, Frequency
+from tickercast.domain.learning.recipe import Recipe
+from tickercast.domain.measures.evaluation import labelled
 from tickercast.domain.symbols import one_or_more
 from tickercast.errors import Permanent, UsageError
 from tickercast.jobs.operations.provision import check_published, publish_shipped
@@ -33,8 +33,8 @@ from tickercast.ports import MarketData, StudyResult
 if TYPE_CHECKING:
     from tickercast.domain.bars import Bars
     from tickercast.domain.events import ResultsDays
-    from tickercast.domain.market import Market
-    from tickercast.domain.promotion import Decision
+    from tickercast.domain.learning.market import Market
+    from tickercast.domain.measures.promotion import Decision
     from tickercast.jobs.training.evaluate import Baselines
     from tickercast.jobs.training.train import Fit
 
@@ -198,7 +198,7 @@ class Models(Ports):
             on_findings: called with what was left out of bars or changed when they were read, by symbol.
 
         Returns:
-            The losses of each model, and these models, the judged one first; see `domain.evaluation.labelled`.
+            The losses of each model, and these models, the judged one first; see `domain.measures.evaluation.labelled`.
         """
         from tickercast.jobs.training.evaluate import evaluate
 

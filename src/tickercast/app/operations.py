@@ -16,13 +16,13 @@ from tickercast.app.ports import nothing
 from tickercast.app.symbols import WatchlistFile, read_symbols
 from tickercast.app.trading import Trading
 from tickercast.domain.calendar import check_every, ending_calendars, parse_day
-from tickercast.domain.direction import RetrainBelow
+from tickercast.domain.cards.model_card import CHAMPION, MODEL
 from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
-from tickercast.domain.model_card import CHAMPION, MODEL
-from tickercast.domain.risk import parse_limits
+from tickercast.domain.measures.direction import RetrainBelow
 from tickercast.domain.symbols import one_or_more, parse_symbol
-from tickercast.domain.universe import parse_choice
+from tickercast.domain.trading.risk import parse_limits
+from tickercast.domain.trading.universe import parse_choice
 from tickercast.errors import TickercastError, UsageError
 from tickercast.jobs.operations.alerts import CALENDAR_NOTICE
 from tickercast.jobs.operations.doctor import Check, Probe, check_engines
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tickercast.domain.alerts import Alert
-    from tickercast.domain.calibration import Calibration
+    from tickercast.domain.measures.calibration import Calibration
     from tickercast.jobs.daily.run_day import Day
     from tickercast.jobs.operations.alerts import SentAlerts
     from tickercast.jobs.operations.digest import Digest, SentDigest

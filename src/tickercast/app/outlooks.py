@@ -9,8 +9,8 @@ from tickercast.app.ports import Ports, nothing
 from tickercast.app.symbols import read_text
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast
+from tickercast.domain.learning.width import Width, width_of
 from tickercast.domain.symbols import one_or_more, parse_symbol
-from tickercast.domain.width import Width, width_of
 from tickercast.errors import UsageError
 from tickercast.jobs.operations.score_portfolio import EARLIEST, score_portfolio
 from tickercast.reading.holdings import Holdings, PortfolioOutlook, read_holdings, valued
@@ -22,7 +22,7 @@ class Outlooks(Ports):
     """Odds, paths and portfolios."""
 
     def paths(self, symbols: str | Sequence[str], as_of: date | str | None = None) -> Outlook:
-        """Joint paths of the stored forecasts of several symbols; see `domain.paths`.
+        """Joint paths of the stored forecasts of several symbols; see `domain.outlook.paths`.
 
         Args:
             symbols: one or several; each needs a stored forecast.
@@ -37,7 +37,7 @@ class Outlooks(Ports):
         return outlook(wanted, parse_day(as_of) if as_of else None, warehouse=self.tables)
 
     def odds(self, symbol: str, as_of: date | str | None = None) -> SymbolOdds:
-        """The chances of a symbol's prices, from its stored forecast; see `domain.odds`.
+        """The chances of a symbol's prices, from its stored forecast; see `domain.outlook.odds`.
 
         Raises:
             UsageError, TooFewSessions, Transient: as `paths`.
@@ -45,7 +45,7 @@ class Outlooks(Ports):
         return odds_of(self.paths(symbol, as_of))
 
     def portfolio(self, file: str | Path, as_of: date | str | None = None) -> PortfolioOutlook:
-        """The distribution of a portfolio's value; see `domain.portfolio`.
+        """The distribution of a portfolio's value; see `domain.outlook.portfolio`.
 
         Args:
             file: `symbol,shares[,fx]`; see `reading.holdings`.
@@ -113,7 +113,7 @@ class Outlooks(Ports):
         return [(name, read_holdings(read_text(file, "holdings", self.settings), name)) for file, name in named]
 
     def why(self, made: Forecast) -> Width:
-        """Why the 80% interval of a daily forecast's last step is as wide as it is; see `domain.width`.
+        """Why the 80% interval of a daily forecast's last step is as wide as it is; see `domain.learning.width`.
 
         Raises:
             UsageError: the forecast is of hours.

@@ -11,11 +11,11 @@ from tickercast import config, engines
 from tickercast.app.symbols import read_symbols, read_text
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
-from tickercast.domain.direction import DIRECTION
+from tickercast.domain.cards.model_card import DIRECTION as DIRECTION_POINTER
+from tickercast.domain.cards.model_card import Bundle
 from tickercast.domain.forecast import Predictor, RollingPredictor, Served
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
-from tickercast.domain.model_card import DIRECTION as DIRECTION_POINTER
-from tickercast.domain.model_card import Bundle
+from tickercast.domain.measures.direction import DIRECTION
 from tickercast.domain.symbols import one_or_more, parse_symbol
 from tickercast.domain.watchlist import symbols_in
 from tickercast.errors import UsageError

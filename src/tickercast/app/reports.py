@@ -10,8 +10,8 @@ from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast, Role
 from tickercast.domain.frequency import DAILY, HOURLY
 from tickercast.domain.freshness import freshness_of
+from tickercast.domain.learning.width import Width
 from tickercast.domain.symbols import one_or_more, parse_symbol
-from tickercast.domain.width import Width
 from tickercast.errors import TooFewSessions, UsageError
 from tickercast.reading.calibration import calibrations
 from tickercast.reading.forecasts import champion_forecasts

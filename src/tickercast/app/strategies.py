@@ -14,14 +14,14 @@ from tickercast.app.ports import Ports, nothing
 from tickercast.app.symbols import read_text
 from tickercast.config import silence_telemetry
 from tickercast.domain.bars import BAR_COLUMNS, Bars, Reading
-from tickercast.domain.direction_inputs import LEAST
 from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.domain.signals import Panel, panel
-from tickercast.domain.strategy import DIRECTION, FORECAST, PROPHET, Targets, Variant, parse, variant
-from tickercast.domain.strategy_backtest import Backtest, Costs, backtest
+from tickercast.domain.hourly.direction_inputs import LEAST
 from tickercast.domain.symbols import one_or_more
 from tickercast.domain.text import shown
-from tickercast.domain.universe import Choice, Members, Universe, parse_choice, read_members
+from tickercast.domain.trading.signals import Panel, panel
+from tickercast.domain.trading.strategy import DIRECTION, FORECAST, PROPHET, Targets, Variant, parse, variant
+from tickercast.domain.trading.strategy_backtest import Backtest, Costs, backtest
+from tickercast.domain.trading.universe import Choice, Members, Universe, parse_choice, read_members
 from tickercast.errors import UsageError
 from tickercast.jobs.daily.choose_universe import RANKED_BY, choose_universe, span
 from tickercast.jobs.training.walk_signals import walk_signals
@@ -51,7 +51,7 @@ class Strategies(Ports):
         keep: str | Path = "",
         source: str = "",
     ) -> Universe:
-        """Choose a watchlist from members, and store it in `universes`; see `domain.universe`.
+        """Choose a watchlist from members, and store it in `universes`; see `domain.trading.universe`.
 
         Args:
             file: `symbol[,from,to]`, who was a member when.
@@ -108,7 +108,7 @@ class Strategies(Ports):
         return [one.symbol for one in held.holdings]
 
     def members(self, file: str | Path) -> Members:
-        """Read a file of members; see `domain.universe.read_members`."""
+        """Read a file of members; see `domain.trading.universe.read_members`."""
         return read_members(read_text(str(file), "members", self.settings), Path(file).name)
 
     def strategy_targets(
@@ -122,7 +122,7 @@ class Strategies(Ports):
         held: Mapping[str, float] | None = None,
         until: datetime | None = None,
     ) -> Targets:
-        """What variants want to hold after the newest stored bar; see `domain.strategy`.
+        """What variants want to hold after the newest stored bar; see `domain.trading.strategy`.
 
         A symbol whose own bar is still open by then, as a coin's while the stocks beside it have closed, is decided on
         its newest one.
@@ -172,7 +172,9 @@ class Strategies(Ports):
         tried: int = 0,
         on_progress: Callable[[int, int], None] = nothing,
     ) -> Backtest:
-        """Backtest variants side by side, from stored forecasts or walked forward; see `domain.strategy_backtest`.
+        """Backtest variants side by side, from stored forecasts or walked forward.
+
+        See `domain.trading.strategy_backtest`.
 
         Args:
             variants: the strategies with their parameters.

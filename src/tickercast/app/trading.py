@@ -12,15 +12,15 @@ import numpy as np
 from tickercast import engines
 from tickercast.app.strategies import Strategies, variants_of
 from tickercast.domain.asset_classes import INDEX, asset_class
-from tickercast.domain.currency import paid_in
-from tickercast.domain.direction import RetrainBelow
 from tickercast.domain.frequency import DAILY, FREQUENCIES, Frequency, frequency_of
-from tickercast.domain.risk import covers, parse_limits
-from tickercast.domain.strategy import Targets, Variant
+from tickercast.domain.measures.direction import RetrainBelow
 from tickercast.domain.symbols import one_or_more
 from tickercast.domain.text import shown
-from tickercast.domain.trading import BRACKET
-from tickercast.domain.universe import Members
+from tickercast.domain.trading.currency import paid_in
+from tickercast.domain.trading.plan import BRACKET
+from tickercast.domain.trading.risk import covers, parse_limits
+from tickercast.domain.trading.strategy import Targets, Variant
+from tickercast.domain.trading.universe import Members
 from tickercast.errors import UsageError
 from tickercast.reading.trading import TradingStatus, Venue, read_equity, read_status, read_venues
 
@@ -282,7 +282,7 @@ def _unpayable(foreign: Mapping[str, str]) -> UsageError:
 def account_name(variant: Variant, every: Frequency) -> str:
     """The account of a strategy where a URL names none.
 
-    >>> from tickercast.domain.strategy import parse
+    >>> from tickercast.domain.trading.strategy import parse
     >>> account_name(parse("direction:margin=0.02"), frequency_of("1h"))
     'direction-margin-0-02-1h'
     """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tickercast.domain.drift import AT_LEAST, DISTANCE, DriftFinding
+from tickercast.domain.measures.drift import AT_LEAST, DISTANCE, DriftFinding
 from tickercast.errors import EngineUnusable
 from tickercast.ports import DriftReport
 

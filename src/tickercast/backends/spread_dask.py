@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from tickercast.domain.evaluation import Floats, Origins, Spread
 from tickercast.domain.forecast import Predictor
+from tickercast.domain.measures.evaluation import Floats, Origins, Spread
 from tickercast.errors import EngineUnusable, UsageError
 
 _CONNECT_S = 10

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tickercast.domain.strategy_backtest import Result
+from tickercast.domain.trading.strategy_backtest import Result
 from tickercast.errors import EngineUnusable, UsageError
 
 _LOADING = re.compile(r'<link [^>]*>|<script.*?</script>| onload="[^"]*"', re.DOTALL)

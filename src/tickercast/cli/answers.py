@@ -55,7 +55,7 @@ def odds(
 
     To end beyond it, to close beyond it once, to touch it once.
     """
-    from tickercast.domain.odds import LEAST_CHANCE
+    from tickercast.domain.outlook.odds import LEAST_CHANCE
     from tickercast.show import answers
 
     if sum(each is not None for each in (level, between, chance)) != 1:

@@ -31,7 +31,7 @@ from tickercast.errors import UsageError
 
 if TYPE_CHECKING:
     from tickercast.domain.findings import Finding, Findings
-    from tickercast.domain.recipe import Recipe
+    from tickercast.domain.learning.recipe import Recipe
     from tickercast.ports import StudyResult
 
 app = typer.Typer(rich_markup_mode=None)
@@ -181,8 +181,8 @@ def _train_hourly(
     tickers: list[str], source: str, through: str, seeds: int, direction: bool, trials: int
 ) -> dict[str, bytes]:
     """Train the models of hourly bars, show what they are, and return the files of their bundles."""
+    from tickercast.domain.cards.model_card import pointer_object
     from tickercast.domain.frequency import HOURLY
-    from tickercast.domain.model_card import pointer_object
     from tickercast.model_store import described, pointer_json
     from tickercast.show.tables import card_table
 
@@ -245,7 +245,7 @@ def tune(
 
     An interrupted search is resumed.
     """
-    from tickercast.domain.recipe import recipe_json
+    from tickercast.domain.learning.recipe import recipe_json
     from tickercast.show.tables import study_line, study_table
 
     outputs.check_file("--out", out, makes_folder=True)
@@ -327,8 +327,8 @@ def backtest(
     ] = "",
 ) -> None:
     """Evaluate a model on past sessions, beside the baselines."""
-    from tickercast.domain.evaluation import by_group, evaluation_report, report_json
     from tickercast.domain.frequency import HOURLY
+    from tickercast.domain.measures.evaluation import by_group, evaluation_report, report_json
     from tickercast.models.catalogue import trained_through
     from tickercast.show import sentences, tables
 
@@ -507,7 +507,7 @@ def _through(through: str, source: str) -> date:
 
 
 def _recipe(path: str) -> "Recipe | None":
-    from tickercast.domain.recipe import read_recipe
+    from tickercast.domain.learning.recipe import read_recipe
 
     if not path:
         return None

@@ -23,7 +23,7 @@ from tickercast.cli.terminal import (
 from tickercast.errors import UsageError
 
 if TYPE_CHECKING:
-    from tickercast.domain.strategy import Variant
+    from tickercast.domain.trading.strategy import Variant
 
 app = typer.Typer(rich_markup_mode=None)
 strategy = typer.Typer(
@@ -74,7 +74,7 @@ def universe(
     It is written to a file that the daily run takes, and stored in the table `universes`. Nothing after the date is
     looked at.
     """
-    from tickercast.domain.universe import RULES
+    from tickercast.domain.trading.universe import RULES
     from tickercast.show import strategies as show
 
     if by not in RULES:
@@ -192,7 +192,7 @@ def backtest(
 
     They decide on a close, and fill at the next open. A sentence says of each whether there is an edge after costs.
     """
-    from tickercast.domain.strategy_backtest import Costs
+    from tickercast.domain.trading.strategy_backtest import Costs
     from tickercast.show import strategies as show
 
     begins, ends = day_of(first), day_of(last)

@@ -13,9 +13,9 @@ from tickercast.dashboard.palette import Palette, faded
 from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import LEVELS
 from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.domain.odds import Ways
+from tickercast.domain.learning.width import Width
+from tickercast.domain.outlook.odds import Ways
 from tickercast.domain.text import decimals, price
-from tickercast.domain.width import Width
 from tickercast.show import sentences
 
 OVERLAYS = {

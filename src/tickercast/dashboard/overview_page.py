@@ -8,8 +8,8 @@ import streamlit as st
 
 from tickercast import plain
 from tickercast.dashboard import address, state
-from tickercast.domain.calibration import NARROW, TOO_EARLY, WIDE, Calibration
 from tickercast.domain.frequency import DAILY
+from tickercast.domain.measures.calibration import NARROW, TOO_EARLY, WIDE, Calibration
 from tickercast.domain.text import price
 from tickercast.plain import markdown
 from tickercast.reading.overview import Row, frame, left_out, newest_session

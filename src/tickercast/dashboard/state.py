@@ -18,9 +18,9 @@ from tickercast.domain.alerts import Alert
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import DAILY, HOURLY, frequency_of
 from tickercast.domain.freshness import Freshness
-from tickercast.domain.strategy import Targets
-from tickercast.domain.strategy_backtest import Backtest, Costs
-from tickercast.domain.width import Width
+from tickercast.domain.learning.width import Width
+from tickercast.domain.trading.strategy import Targets
+from tickercast.domain.trading.strategy_backtest import Backtest, Costs
 from tickercast.errors import TickercastError
 from tickercast.plain import markdown
 from tickercast.ports import Warehouse

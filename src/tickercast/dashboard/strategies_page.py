@@ -8,9 +8,9 @@ import streamlit as st
 from tickercast.dashboard import address, banner, state
 from tickercast.dashboard.strategy_figures import drawdown_figure, equity_figure, positions_figure
 from tickercast.domain.frequency import HOURLY, stamp
-from tickercast.domain.strategy import STRATEGIES
-from tickercast.domain.strategy_backtest import Backtest
 from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.trading.strategy import STRATEGIES
+from tickercast.domain.trading.strategy_backtest import Backtest
 from tickercast.plain import markdown
 from tickercast.show import strategies as show_strategies
 from tickercast.show import trading as show_trading

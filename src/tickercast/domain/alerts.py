@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
-from tickercast.domain.calibration import NARROW, Calibration
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.freshness import STALE_HOURS
-from tickercast.domain.promotion import COVERAGE_80, MIN_ORIGINS
+from tickercast.domain.measures.calibration import NARROW, Calibration
+from tickercast.domain.measures.promotion import COVERAGE_80, MIN_ORIGINS
 from tickercast.domain.text import price
 
 Severity = Literal["info", "success", "warning", "failure"]

@@ -1,4 +1,4 @@
-"""The bars of one symbol, as columns: daily ones, or hourly ones (see `domain.hours`).
+"""The bars of one symbol, as columns: daily ones, or hourly ones (see `domain.hourly.hours`).
 
 >>> days = np.array(["2023-07-20", "2023-07-21"], "datetime64[D]")
 >>> bars = Bars("MSFT", {"session_date": days, "close": np.array([11.0, 12.0])})

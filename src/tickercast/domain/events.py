@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain.calendar import calendar_name, session_closes, session_days, time_zone
-from tickercast.domain.features import HORIZON
+from tickercast.domain.learning.features import HORIZON
 
 Days = NDArray[np.datetime64]
 Mask = NDArray[np.bool_]

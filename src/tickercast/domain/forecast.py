@@ -27,7 +27,7 @@ from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.errors import UsageError
 
 if TYPE_CHECKING:
-    from tickercast.domain.widths import Widths
+    from tickercast.domain.learning.widths import Widths
 
 RANDOM_WALK = "random-walk"
 """The name of the model that every other one is measured against."""
@@ -131,7 +131,7 @@ class InformedPredictor(RollingPredictor, Protocol):
 
     @property
     def adapts(self) -> bool:
-        """Whether its intervals follow what earlier ones held; see `domain.widths`."""
+        """Whether its intervals follow what earlier ones held; see `domain.learning.widths`."""
 
     def informed(self, results: Mapping[str, ResultsDays], widths: "Widths | None" = None) -> "InformedPredictor":
         """The same model with results days by symbol, and with factors around the median.

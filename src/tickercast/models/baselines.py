@@ -11,11 +11,11 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain import features
 from tickercast.domain.bars import Bars, tails
 from tickercast.domain.distribution import student5
 from tickercast.domain.forecast import BASELINE_VERSION, QUANTILES, RANDOM_WALK
 from tickercast.domain.frequency import DAILY
+from tickercast.domain.learning import features
 from tickercast.errors import TooFewSessions
 
 Floats = NDArray[np.float64]

@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 
 from tickercast import config
 from tickercast.domain.bars import Bars
-from tickercast.domain.direction import DIRECTION
+from tickercast.domain.cards.model_card import (
+    HAR_SEASON,
+    HOURLY_KIND,
+    Bundle,
+    ModelCard,
+    Pointer,
+    learned_through,
+    read_bundle,
+)
 from tickercast.domain.forecast import (
     BASELINE_VERSION,
     RANDOM_WALK,
@@ -27,21 +35,13 @@ from tickercast.domain.forecast import (
     informed,
 )
 from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.domain.model_card import (
-    HAR_SEASON,
-    HOURLY_KIND,
-    Bundle,
-    ModelCard,
-    Pointer,
-    learned_through,
-    read_bundle,
-)
+from tickercast.domain.measures.direction import DIRECTION
 from tickercast.errors import BundleError, UsageError
 from tickercast.model_store import ModelStore
 from tickercast.models.baselines import EwmaFhs, EwmaT, HistoricalSimulation, RandomWalk
 
 if TYPE_CHECKING:
-    from tickercast.domain.hour_tables import HourTables
+    from tickercast.domain.hourly.hour_tables import HourTables
     from tickercast.models.direction import DirectionModel
     from tickercast.models.hourly.predictors import MonthlyTables
 

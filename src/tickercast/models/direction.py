@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.direction_inputs import INPUTS, LEAST, inputs_at
-from tickercast.domain.model_card import DIRECTION_KIND, Bundle
+from tickercast.domain.cards.model_card import DIRECTION_KIND, Bundle
+from tickercast.domain.hourly.direction_inputs import INPUTS, LEAST, inputs_at
 from tickercast.errors import BundleError, TooFewSessions
 from tickercast.models.onnx import open_session
 

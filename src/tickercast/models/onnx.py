@@ -9,14 +9,19 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from tickercast.domain import features
 from tickercast.domain.asset_classes import asset_class
 from tickercast.domain.bars import Bars
+from tickercast.domain.cards.model_card import Bundle, ModelCard
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import QUANTILES
-from tickercast.domain.model_card import Bundle, ModelCard
-from tickercast.domain.results_features import LIFT, RESULTS_FEATURES, latest_results_features, results_features
-from tickercast.domain.widths import Widths, stretched
+from tickercast.domain.learning import features
+from tickercast.domain.learning.results_features import (
+    LIFT,
+    RESULTS_FEATURES,
+    latest_results_features,
+    results_features,
+)
+from tickercast.domain.learning.widths import Widths, stretched
 from tickercast.errors import BundleError, EngineUnusable
 
 BATCH = 64
@@ -86,7 +91,7 @@ class NetworkModel(ABC):
 
     @property
     def adapts(self) -> bool:
-        """Whether its intervals follow what earlier ones held; see `domain.widths`."""
+        """Whether its intervals follow what earlier ones held; see `domain.learning.widths`."""
         return self.card.adapts
 
     @property
@@ -146,9 +151,9 @@ class NetworkModel(ABC):
 class OnnxModel(NetworkModel):
     """A bundle that is ready to predict.
 
-    >>> from pathlib import Path
-    >>> from tickercast.domain.model_card import read_bundle
-    >>> shipped = Path(features.__file__).parents[1] / "shipped/models/tickercast-lstm/1"
+    >>> from importlib.resources import files
+    >>> from tickercast.domain.cards.model_card import read_bundle
+    >>> shipped = files("tickercast") / "shipped/models/tickercast-lstm/1"
     >>> model = OnnxModel(read_bundle((shipped / "model.json").read_bytes(), (shipped / "model.onnx").read_bytes))
     >>> model.name, model.version, model.min_sessions
     ('tickercast-lstm', '1', 91)

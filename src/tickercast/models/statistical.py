@@ -32,9 +32,9 @@ from numpy.typing import NDArray
 
 from tickercast.domain import calendar
 from tickercast.domain.bars import Bars
-from tickercast.domain.features import check_length
 from tickercast.domain.forecast import BASELINE_VERSION, QUANTILES
 from tickercast.domain.frequency import DAILY
+from tickercast.domain.learning.features import check_length
 from tickercast.errors import Permanent, UsageError
 from tickercast.models.baselines import log_returns
 

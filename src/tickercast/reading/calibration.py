@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tickercast.domain.calibration import Calibration
 from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import DAILY, Frequency
+from tickercast.domain.measures.calibration import Calibration
 from tickercast.ports import Warehouse
 
 _COLUMNS = ("symbol", "n", "coverage_80", "coverage_80_lo", "coverage_80_hi", "blocks")

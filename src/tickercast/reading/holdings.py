@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain.currency import base_of, currency_of, units_of
 from tickercast.domain.symbols import parse_symbol
 from tickercast.domain.text import shown
 from tickercast.domain.titled_csv import titled_lines
+from tickercast.domain.trading.currency import base_of, currency_of, units_of
 from tickercast.errors import UsageError
 from tickercast.reading.outlook import Outlook
 

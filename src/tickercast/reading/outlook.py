@@ -12,8 +12,8 @@ from tickercast.domain.bars import BAR_COLUMNS, Bars
 from tickercast.domain.calendar import sessions_between
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.odds import Odds
-from tickercast.domain.paths import Paths, Residuals, past, paths, residuals, seed_of, steps_by, valuation_dates
+from tickercast.domain.outlook.odds import Odds
+from tickercast.domain.outlook.paths import Paths, Residuals, past, paths, residuals, seed_of, steps_by, valuation_dates
 from tickercast.errors import TooFewSessions, UsageError
 from tickercast.ports import Between, Warehouse
 from tickercast.reading.forecasts import COLUMNS, forecasts_of, with_remarks

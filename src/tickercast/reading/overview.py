@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tickercast.domain.distribution import probability
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.freshness import State, freshness
-from tickercast.domain.width import usual_widths
+from tickercast.domain.learning.width import usual_widths
 from tickercast.errors import UsageError
 from tickercast.ports import Warehouse
 from tickercast.reading.queries import ask

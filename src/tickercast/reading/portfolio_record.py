@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.paths import Residuals, residuals, steps_by, valuation_dates
-from tickercast.domain.portfolio import risk
-from tickercast.domain.risk_record import Record, record
+from tickercast.domain.outlook.paths import Residuals, residuals, steps_by, valuation_dates
+from tickercast.domain.outlook.portfolio import risk
+from tickercast.domain.outlook.risk_record import Record, record
 from tickercast.errors import TooFewSessions
 from tickercast.ports import Between, Warehouse
 from tickercast.reading.forecasts import COLUMNS, forecasts_of

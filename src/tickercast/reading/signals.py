@@ -10,8 +10,8 @@ import pandas as pd
 from tickercast.domain.bars import BAR_COLUMNS, Bars, Extent
 from tickercast.domain.forecast import Origin
 from tickercast.domain.frequency import Frequency
-from tickercast.domain.signals import Panel, Signals, before, panel
-from tickercast.domain.universe import Members
+from tickercast.domain.trading.signals import Panel, Signals, before, panel
+from tickercast.domain.trading.universe import Members
 from tickercast.errors import UsageError
 from tickercast.ports import Between, Warehouse
 

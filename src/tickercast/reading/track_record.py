@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from tickercast.domain.cards.model_card import ModelCard
 from tickercast.domain.forecast import Forecast, Role
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.model_card import ModelCard
 from tickercast.model_store import ModelStore
 from tickercast.ports import Between, Warehouse
 

@@ -12,9 +12,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tickercast.disk import reason
-from tickercast.domain.odds import Ways
-from tickercast.domain.paths import ENOUGH, levels_of
-from tickercast.domain.portfolio import correlation, risk, shares
+from tickercast.domain.outlook.odds import Ways
+from tickercast.domain.outlook.paths import ENOUGH, levels_of
+from tickercast.domain.outlook.portfolio import correlation, risk, shares
 from tickercast.domain.text import price
 from tickercast.errors import UsageError
 from tickercast.plain import first_of

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from tickercast.domain.frequency import Frequency, stamp
-from tickercast.domain.market import Market
-from tickercast.domain.promotion import in_words
+from tickercast.domain.learning.market import Market
+from tickercast.domain.measures.promotion import in_words
 from tickercast.jobs.champion.decisions import Decided
 from tickercast.jobs.daily.retrain import Contest
 from tickercast.jobs.operations.drift import DriftCheck

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from tickercast.domain.calibration import TOO_EARLY, Calibration
+from tickercast.domain.measures.calibration import TOO_EARLY, Calibration
 from tickercast.show.fitting import Table
 from tickercast.show.sentences import symbols
 

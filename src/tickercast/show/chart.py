@@ -282,7 +282,7 @@ def evaluation_png(report: Mapping[str, Any], baselines: Mapping[str, Mapping[st
     """Draw the reliability diagram, and the loss by step relative to each baseline.
 
     Args:
-        report: the report on the evaluated model; see `domain.evaluation.evaluation_report`.
+        report: the report on the evaluated model; see `domain.measures.evaluation.evaluation_report`.
         baselines: the measures of each baseline by step.
     """
     import matplotlib

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from tickercast.domain.market import Market
-from tickercast.domain.model_card import Bundle
-from tickercast.domain.universe import Universe
-from tickercast.domain.widths import Widths
+from tickercast.domain.cards.model_card import Bundle
+from tickercast.domain.learning.market import Market
+from tickercast.domain.learning.widths import Widths
+from tickercast.domain.trading.universe import Universe
 from tickercast.errors import AlertUnavailable
 from tickercast.jobs.champion.decisions import Decided
 from tickercast.jobs.champion.scores import Scores

@@ -8,8 +8,8 @@ from datetime import date
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from tickercast.domain.calibration import Calibration
 from tickercast.domain.freshness import State
+from tickercast.domain.measures.calibration import Calibration
 from tickercast.domain.text import price
 from tickercast.plain import first_of
 from tickercast.reading.overview import KEPT_FOR, Row

@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from tickercast.domain.calibration import Calibration
+from tickercast.domain.cards.model_card import ModelCard
+from tickercast.domain.cards.model_page import measures, weaknesses, what
 from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import Frequency, stamp
-from tickercast.domain.model_card import ModelCard
-from tickercast.domain.model_page import measures, weaknesses, what
+from tickercast.domain.learning.width import Width
+from tickercast.domain.measures.calibration import Calibration
 from tickercast.domain.text import price
-from tickercast.domain.width import Width
 from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.overview import Row
 from tickercast.reading.track_record import ForecastDetails

@@ -11,8 +11,8 @@ from tickercast.domain.events import ResultsDay
 from tickercast.domain.findings import Findings, sentence
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import DAILY, Frequency, stamp
+from tickercast.domain.learning.width import Width
 from tickercast.domain.text import price
-from tickercast.domain.width import Width
 from tickercast.reading.track_record import BLOCKS, TOO_EARLY, TrackRecord
 
 SEEN = "The model was trained on dates up to {}: its forecasts of those dates show how it works, not how good it is."
@@ -326,7 +326,7 @@ def evaluated(report: Mapping[str, Any]) -> str:
     """What an evaluation is about: the model and its version, and how many origins of how many symbols when.
 
     Args:
-        report: from `domain.evaluation.evaluation_report`, with `versions` where they are known.
+        report: from `domain.measures.evaluation.evaluation_report`, with `versions` where they are known.
     """
     version = report.get("versions", {}).get(report["model"], "")
     return (

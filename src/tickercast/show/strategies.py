@@ -14,10 +14,10 @@ from rich.text import Text
 
 from tickercast.domain.findings import LEFT_OUT
 from tickercast.domain.frequency import stamp
-from tickercast.domain.strategy import STRATEGIES, Targets
-from tickercast.domain.strategy_backtest import LEAST_BLOCKS, Backtest, Result, block_of
 from tickercast.domain.text import rounded
-from tickercast.domain.universe import SURVIVORS, Universe
+from tickercast.domain.trading.strategy import STRATEGIES, Targets
+from tickercast.domain.trading.strategy_backtest import LEAST_BLOCKS, Backtest, Result, block_of
+from tickercast.domain.trading.universe import SURVIVORS, Universe
 from tickercast.plain import first_of
 from tickercast.show import chart
 from tickercast.show.sentences import NOT_ADVICE, SIMULATED, number, odd_bars, symbols
@@ -284,7 +284,7 @@ def _claims(found: Backtest) -> bool:
 
 def strategies_table() -> RenderableType:
     """The strategies that are built in."""
-    from tickercast.domain.strategy import parse
+    from tickercast.domain.trading.strategy import parse
 
     made = [parse(name) for name in STRATEGIES]
     cells = [

@@ -14,10 +14,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tickercast.domain.alerts import Alert
-from tickercast.domain.events import ResultsDay
-from tickercast.domain.forecast import LEVELS, QUANTILES, Forecast, Step
-from tickercast.domain.frequency import DAILY, Frequency, stamp
-from tickercast.domain.model_card import (
+from tickercast.domain.cards.model_card import (
     HOURLY_KIND,
     ModelCard,
     Pointer,
@@ -25,10 +22,13 @@ from tickercast.domain.model_card import (
     RegisteredVersion,
     learned_through,
 )
-from tickercast.domain.price_files import first_lines
+from tickercast.domain.events import ResultsDay
+from tickercast.domain.files.price_files import first_lines
+from tickercast.domain.forecast import LEVELS, QUANTILES, Forecast, Step
+from tickercast.domain.frequency import DAILY, Frequency, stamp
+from tickercast.domain.learning.width import Width
 from tickercast.domain.text import price, shown
 from tickercast.domain.tokens import State, Token
-from tickercast.domain.width import Width
 from tickercast.jobs.operations.doctor import Check
 from tickercast.plain import first_of
 from tickercast.ports import StudyResult

@@ -21,8 +21,8 @@ from tickercast.domain.alerts import (
     message,
     open_alerts,
 )
-from tickercast.domain.calibration import Calibration
 from tickercast.domain.frequency import HOURLY
+from tickercast.domain.measures.calibration import Calibration
 
 DAY = date(2023, 7, 21)
 DRIFT = Drift("input", DAY, n=10, n_drifted=5, furthest="sigma_20", score=0.3, threshold=0.1, report="drift/x.html")

@@ -11,7 +11,7 @@ from tests.support.hourly import make_hours
 
 from tickercast.domain.bar_checks import check_bars
 from tickercast.domain.bars import BAR_COLUMNS, Bars, bars_of, below_each_other, tails
-from tickercast.domain.price_files import read_prices, to_parquet
+from tickercast.domain.files.price_files import read_prices, to_parquet
 from tickercast.errors import InvalidBars
 
 MakeBars = Callable[..., Bars]

@@ -28,7 +28,7 @@ from tickercast.domain.calendar import (
     session_opens,
     sessions_between,
 )
-from tickercast.domain.price_files import read_prices, to_csv
+from tickercast.domain.files.price_files import read_prices, to_csv
 from tickercast.domain.quality import findings
 from tickercast.errors import CalendarError, UsageError
 

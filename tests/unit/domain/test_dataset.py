@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.dataset import dataset
+from tickercast.domain.learning.dataset import dataset
 from tickercast.errors import TooFewSessions
 
 LAST = date(2023, 7, 21)

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from tests.support.hourly import make_hours
 
-from tickercast.domain.boosting import monthly_folds
-from tickercast.domain.direction import (
+from tickercast.domain.hourly.direction_inputs import INPUTS, money_flow, questions, relative_strength
+from tickercast.domain.hourly.hours import grid
+from tickercast.domain.learning.boosting import monthly_folds
+from tickercast.domain.measures.direction import (
     RetrainBelow,
     accuracy_interval,
     break_even,
@@ -17,8 +19,6 @@ from tickercast.domain.direction import (
     scores,
     verdict,
 )
-from tickercast.domain.direction_inputs import INPUTS, money_flow, questions, relative_strength
-from tickercast.domain.hours import grid
 from tickercast.errors import UsageError
 
 HOURS = np.datetime64("2023-07-22T01", "h") + np.arange(24 * 50)

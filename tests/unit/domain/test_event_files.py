@@ -2,7 +2,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from tickercast.domain.event_files import read_events, write_events
+from tickercast.domain.files.event_files import read_events, write_events
 from tickercast.errors import InvalidBars
 
 WRITTEN = datetime(2023, 7, 22, 12, tzinfo=UTC)

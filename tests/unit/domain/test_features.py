@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tickercast.domain import features
 from tickercast.domain.bars import Bars
+from tickercast.domain.learning import features
 from tickercast.errors import TooFewSessions
 
 

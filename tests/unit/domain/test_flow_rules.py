@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.promotion import PROBATION, Condition, Realised, review, standstill, training
+from tickercast.domain.measures.promotion import PROBATION, Condition, Realised, review, standstill, training
+from tickercast.domain.measures.realised import ratio, realised
 from tickercast.domain.quality import OF_DAYS, findings, rebased
-from tickercast.domain.realised import ratio, realised
 
 WORSE, NO_WORSE = Realised(8, 40, (1.3, 1.1, 1.5)), Realised(8, 400, (1.1, 0.9, 1.3))
 NOW = datetime(2023, 6, 21, tzinfo=UTC)

@@ -10,9 +10,9 @@ import pytest
 from tests.support.hourly import assert_same, make_hours, table, without
 
 from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.files.hour_files import hours_csv, hours_parquet, in_order
+from tickercast.domain.files.price_files import Window, read_prices
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.hour_files import hours_csv, hours_parquet, in_order
-from tickercast.domain.price_files import Window, read_prices
 from tickercast.errors import InvalidBars, NoRecentBars
 
 BARS = make_hours(hours=240)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from tests.support.hourly import make_hours, without
 
-from tickercast.domain import hour_features
 from tickercast.domain.bars import Bars
-from tickercast.domain.evaluation import losses, rolling_origins
+from tickercast.domain.files.price_files import read_prices
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.hours import (
+from tickercast.domain.hourly import hour_features
+from tickercast.domain.hourly.hours import (
     PRICES,
     WANTED,
     cells,
@@ -24,7 +24,7 @@ from tickercast.domain.hours import (
     oddities,
     short_history,
 )
-from tickercast.domain.price_files import read_prices
+from tickercast.domain.measures.evaluation import losses, rolling_origins
 from tickercast.errors import InvalidBars, TooFewSessions
 
 FLAT = np.ones(168)

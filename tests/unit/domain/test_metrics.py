@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tickercast.domain.metrics import covered, pinball, winkler
+from tickercast.domain.measures.metrics import covered, pinball, winkler
 
 LEVELS = np.array([0.1, 0.5, 0.9])
 

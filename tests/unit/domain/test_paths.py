@@ -9,9 +9,19 @@ from scipy import stats
 from tickercast.domain.bars import Bars
 from tickercast.domain.distribution import probability, quantile, student5
 from tickercast.domain.forecast import QUANTILES
-from tickercast.domain.odds import Odds
-from tickercast.domain.paths import COUNT, FEWEST, Past, past, paths, residuals, seed_of, steps_by, valuation_dates
-from tickercast.domain.portfolio import christoffersen, correlation, kupiec, risk, shares
+from tickercast.domain.outlook.odds import Odds
+from tickercast.domain.outlook.paths import (
+    COUNT,
+    FEWEST,
+    Past,
+    past,
+    paths,
+    residuals,
+    seed_of,
+    steps_by,
+    valuation_dates,
+)
+from tickercast.domain.outlook.portfolio import christoffersen, correlation, kupiec, risk, shares
 from tickercast.errors import TooFewSessions
 
 LEVELS = np.array(QUANTILES)

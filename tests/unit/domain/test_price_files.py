@@ -14,8 +14,8 @@ from hypothesis.extra import numpy as nst
 
 from tickercast.domain.bars import BAR_COLUMNS, Bars
 from tickercast.domain.calendar import sessions_between
+from tickercast.domain.files.price_files import Window, read_prices, to_csv
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
-from tickercast.domain.price_files import Window, read_prices, to_csv
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import InvalidBars, NoRecentBars, UsageError
 

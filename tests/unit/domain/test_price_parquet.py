@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tickercast.domain import price_limits
 from tickercast.domain.bars import Bars
+from tickercast.domain.files import price_limits
+from tickercast.domain.files.price_files import first_lines, read_prices, to_csv, to_parquet
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.price_files import first_lines, read_prices, to_csv, to_parquet
 from tickercast.errors import InvalidBars
 
 MakeBars = Callable[..., Bars]

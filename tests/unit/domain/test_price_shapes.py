@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tickercast.domain import price_rows
 from tickercast.domain.bars import Reading
 from tickercast.domain.calendar import holidays_known_until, session_days
+from tickercast.domain.files import price_rows
+from tickercast.domain.files.price_files import WHOLE, Window, read_frame, read_prices
+from tickercast.domain.files.refusals import refusals
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
-from tickercast.domain.price_files import WHOLE, Window, read_frame, read_prices
-from tickercast.domain.refusals import refusals
 from tickercast.errors import CalendarError, InvalidBars
 
 DAYS = session_days("MSFT", np.datetime64("2023-03-01"), np.datetime64("2023-07-21"))

@@ -9,8 +9,8 @@ import pytest
 
 from tickercast.domain.bars import BAR_COLUMNS, Bars, Reading
 from tickercast.domain.calendar import session_days
-from tickercast.domain.price_files import Window, read_frame
-from tickercast.domain.price_splits import later_splits, misfits, splits
+from tickercast.domain.files.price_files import Window, read_frame
+from tickercast.domain.files.price_splits import later_splits, misfits, splits
 from tickercast.errors import InvalidBars
 
 DAYS = session_days("MSFT", np.datetime64("2018-01-02"), np.datetime64("2023-07-21"))

@@ -7,10 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tickercast.domain import features
 from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDays
-from tickercast.domain.results_features import RESULTS_FEATURES, TAIL, latest_results_features, results_features
+from tickercast.domain.learning import features
+from tickercast.domain.learning.results_features import (
+    RESULTS_FEATURES,
+    TAIL,
+    latest_results_features,
+    results_features,
+)
 
 MakeBars = Callable[..., Bars]
 BY_STEP = slice(0, features.HORIZON)

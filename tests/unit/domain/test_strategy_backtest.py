@@ -11,9 +11,9 @@ import pytest
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.findings import Finding
-from tickercast.domain.signals import FIELDS, Known, Panel, Signals, panel
-from tickercast.domain.strategy import STRATEGIES, Decision, Variant, _close_before, parse, variant
-from tickercast.domain.strategy_backtest import (
+from tickercast.domain.trading.signals import FIELDS, Known, Panel, Signals, panel
+from tickercast.domain.trading.strategy import STRATEGIES, Decision, Variant, _close_before, parse, variant
+from tickercast.domain.trading.strategy_backtest import (
     Backtest,
     Costs,
     Result,
@@ -25,7 +25,7 @@ from tickercast.domain.strategy_backtest import (
     sharpe_interval,
     simulate,
 )
-from tickercast.domain.universe import Members, read_members
+from tickercast.domain.trading.universe import Members, read_members
 from tickercast.errors import UsageError
 from tickercast.show.strategies import notes
 

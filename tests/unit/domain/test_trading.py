@@ -9,11 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tickercast.domain.orders import Bracket, Rules, Side, Status, exit_id
-from tickercast.domain.paper import Exchange, Part, Sent, Series, Terms
-from tickercast.domain.risk import Action, Cause, Limits, TradingEvent, allowed, clipped, halted, parse_limits, stopped
-from tickercast.domain.strategy_backtest import Costs
-from tickercast.domain.trading import ENTRY, EXIT, Plan, Want, fitted, plan
+from tickercast.domain.trading.orders import Bracket, Rules, Side, Status, exit_id
+from tickercast.domain.trading.paper import Exchange, Part, Sent, Series, Terms
+from tickercast.domain.trading.plan import ENTRY, EXIT, Plan, Want, fitted, plan
+from tickercast.domain.trading.risk import (
+    Action,
+    Cause,
+    Limits,
+    TradingEvent,
+    allowed,
+    clipped,
+    halted,
+    parse_limits,
+    stopped,
+)
+from tickercast.domain.trading.strategy_backtest import Costs
 from tickercast.errors import UsageError
 
 RULES = {"A": Rules("A"), "B": Rules("B", lot=Decimal("0.001"), least_value=Decimal(10), most_quantity=Decimal(5))}

@@ -7,7 +7,7 @@ import pytest
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import QUANTILES
-from tickercast.domain.widths import (
+from tickercast.domain.learning.widths import (
     EVERY,
     OWN_SESSIONS,
     ClassFactors,

@@ -37,7 +37,7 @@ from tickercast.backends.brokers.venue import (
     words,
 )
 from tickercast.domain.asset_classes import CRYPTO, asset_class
-from tickercast.domain.orders import (
+from tickercast.domain.trading.orders import (
     ZERO,
     Account,
     Bracket,

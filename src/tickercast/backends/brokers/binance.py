@@ -43,7 +43,18 @@ from tickercast.backends.brokers.venue import (
     unknown,
     words,
 )
-from tickercast.domain.orders import ZERO, Account, Clock, Fill, Order, OrderReport, Position, Rules, Side, Status
+from tickercast.domain.trading.orders import (
+    ZERO,
+    Account,
+    Clock,
+    Fill,
+    Order,
+    OrderReport,
+    Position,
+    Rules,
+    Side,
+    Status,
+)
 from tickercast.errors import (
     EngineUnusable,
     OrderRefused,

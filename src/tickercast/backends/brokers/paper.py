@@ -20,7 +20,7 @@ import pandas as pd
 from tickercast.domain.calendar import session_opens
 from tickercast.domain.closes import with_closes
 from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.domain.orders import (
+from tickercast.domain.trading.orders import (
     Account,
     Clock,
     Fill,
@@ -32,7 +32,7 @@ from tickercast.domain.orders import (
     Status,
     exit_id,
 )
-from tickercast.domain.paper import (
+from tickercast.domain.trading.paper import (
     BASES,
     REACH,
     Bases,
@@ -45,7 +45,7 @@ from tickercast.domain.paper import (
     bases,
     lasting,
 )
-from tickercast.domain.signals import bars_a_year, before, traded_value
+from tickercast.domain.trading.signals import bars_a_year, before, traded_value
 from tickercast.errors import OrderRefused, UsageError
 from tickercast.ports import Between, Warehouse
 

@@ -22,8 +22,8 @@ import requests
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 
-from tickercast.domain.orders import Status
 from tickercast.domain.text import shown
+from tickercast.domain.trading.orders import Status
 from tickercast.errors import BrokerUnavailable, StatusUnknown, TickercastError, UsageError
 
 TIMEOUT_S = (4.0, 10.0)

@@ -15,8 +15,8 @@ import numpy as np
 import requests
 
 from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.hour_features import Floats
-from tickercast.domain.hours import PRICES, finished, hourly_bars
+from tickercast.domain.hourly.hour_features import Floats
+from tickercast.domain.hourly.hours import PRICES, finished, hourly_bars
 from tickercast.domain.text import shown
 from tickercast.errors import InvalidBars, NoRecentBars, Permanent, SourceUnavailable, UnknownSymbol, UsageError
 

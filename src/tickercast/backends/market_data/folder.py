@@ -11,8 +11,15 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.files.price_files import (
+    ENDINGS,
+    OTHER_ENDINGS,
+    Window,
+    first_symbol,
+    name_without_ending,
+    read_prices,
+)
 from tickercast.domain.findings import Finding
-from tickercast.domain.price_files import ENDINGS, OTHER_ENDINGS, Window, first_symbol, name_without_ending, read_prices
 from tickercast.domain.spelling import agree
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import InvalidBars, Permanent, UnknownSymbol, UsageError

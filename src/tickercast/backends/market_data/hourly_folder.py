@@ -1,4 +1,4 @@
-"""Hourly bars in files: a folder of Parquet and CSV files, or one such file; see `domain.price_files`.
+"""Hourly bars in files: a folder of Parquet and CSV files, or one such file; see `domain.files.price_files`.
 
 A symbol may lie in several files; of an hour that two have, the later one's bar counts, by their names.
 """
@@ -10,11 +10,11 @@ from functools import cached_property
 from pathlib import Path
 
 from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.files.hour_files import in_order
+from tickercast.domain.files.price_files import first_symbol, name_without_ending, read_prices
 from tickercast.domain.findings import Finding
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.hour_files import in_order
-from tickercast.domain.hours import finished
-from tickercast.domain.price_files import first_symbol, name_without_ending, read_prices
+from tickercast.domain.hourly.hours import finished
 from tickercast.domain.spelling import owner_of
 from tickercast.domain.text import one_line
 from tickercast.errors import InvalidBars, NoRecentBars, Permanent, UnknownSymbol, UsageError

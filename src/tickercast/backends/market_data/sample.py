@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain.bars import BAR_COLUMNS, Bars, Reading
-from tickercast.domain.price_splits import later_splits, splits
+from tickercast.domain.files.price_splits import later_splits, splits
 from tickercast.errors import Permanent, UnknownSymbol
 
 SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")

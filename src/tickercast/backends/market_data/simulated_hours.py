@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.hours import PRICES, cells, finished, hourly_bars
+from tickercast.domain.hourly.hours import PRICES, cells, finished, hourly_bars
 from tickercast.errors import NoRecentBars, Permanent, UsageError
 
 EPOCH = date(2020, 1, 6)

@@ -25,8 +25,8 @@ import pandas as pd
 
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.calendar import time_zone
+from tickercast.domain.files.price_files import Window, read_frame
 from tickercast.domain.findings import Finding
-from tickercast.domain.price_files import Window, read_frame
 from tickercast.errors import (
     CalendarError,
     InvalidBars,

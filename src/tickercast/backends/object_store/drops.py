@@ -8,7 +8,7 @@ from pathlib import Path
 from tickercast import disk
 from tickercast.backends.object_store.local import GENERATIONS, check_root, refusal_of_link
 from tickercast.domain import objects
-from tickercast.domain.price_files import ENDINGS
+from tickercast.domain.files.price_files import ENDINGS
 from tickercast.errors import StoreUnavailable, UsageError
 
 _OWN = frozenset({"models", "quarantine", "reports", "access", "locks"})

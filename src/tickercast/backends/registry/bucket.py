@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tickercast.backends.registry.mlflow import MlflowRegistry
-from tickercast.domain.model_card import Bundle, RegisteredVersion
+from tickercast.domain.cards.model_card import Bundle, RegisteredVersion
 from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
 from tickercast.ports import ObjectStore, RunRecord, StudyLog
 

@@ -21,9 +21,7 @@ from filelock import FileLock, Timeout
 
 from tickercast import config, logs
 from tickercast.backends.registry import mlflow_errors, provenance
-from tickercast.domain.dataset import Dataset
-from tickercast.domain.frequency import DAILY, HOURLY
-from tickercast.domain.model_card import (
+from tickercast.domain.cards.model_card import (
     CHALLENGER_ALIAS,
     DIRECTION_KIND,
     Bundle,
@@ -32,7 +30,9 @@ from tickercast.domain.model_card import (
     graph_shapes,
     read_bundle,
 )
-from tickercast.domain.model_page import describe, verdict
+from tickercast.domain.cards.model_page import describe, verdict
+from tickercast.domain.frequency import DAILY, HOURLY
+from tickercast.domain.learning.dataset import Dataset
 from tickercast.errors import BundleError, StoreUnavailable, UsageError
 from tickercast.ports import RunRecord, StudyLog
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from filelock import FileLock, Timeout
 
 from tickercast import disk
-from tickercast.domain.recipe import Epoch
+from tickercast.domain.learning.recipe import Epoch
 from tickercast.errors import StoreUnavailable, UsageError
 from tickercast.ports import Attempt, Pruned, RecipeT, Trial
 

@@ -1,4 +1,4 @@
-"""Results days from a person's own CSV file; see `domain.event_files`."""
+"""Results days from a person's own CSV file; see `domain.files.event_files`."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tickercast.domain.event_files import read_events
+from tickercast.domain.files.event_files import read_events
 from tickercast.errors import NoResults, Permanent, UsageError
 from tickercast.ports import ResultsReading
 
@@ -31,7 +31,7 @@ class ResultsFile:
         return str(self._path)
 
     def all_rows(self) -> pa.Table:
-        """Read the rows of all symbols; columns as `domain.event_files.SCHEMA` has them.
+        """Read the rows of all symbols; columns as `domain.files.event_files.SCHEMA` has them.
 
         Raises:
             UsageError: the file cannot be read.

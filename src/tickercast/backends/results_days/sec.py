@@ -21,8 +21,8 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import requests
 
-from tickercast.domain.event_files import SCHEMA
 from tickercast.domain.events import RESULTS, UNKNOWN, session_of
+from tickercast.domain.files.event_files import SCHEMA
 from tickercast.domain.text import shown
 from tickercast.errors import NoResults, Permanent, RateLimited, SourceUnavailable, UnknownSymbol, UsageError
 from tickercast.ports import ResultsReading

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from tickercast.backends.market_data.yahoo import Client, NoAnswer, quiet_yfinance, time_zones
-from tickercast.domain.event_files import SCHEMA
 from tickercast.domain.events import RESULTS, UNKNOWN, session_of
+from tickercast.domain.files.event_files import SCHEMA
 from tickercast.errors import NoResults, Permanent, RateLimited, SourceUnavailable
 from tickercast.ports import ResultsReading
 

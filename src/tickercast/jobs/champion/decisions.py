@@ -12,9 +12,9 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from tickercast.domain.cards.model_card import CHAMPION_ALIAS, Pointer
 from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.domain.model_card import CHAMPION_ALIAS, Pointer
-from tickercast.domain.promotion import Interval
+from tickercast.domain.measures.promotion import Interval
 from tickercast.errors import ObjectNotFound, PreconditionFailed
 from tickercast.model_store import ModelStore
 from tickercast.ports import ModelRegistry, Warehouse

@@ -5,9 +5,9 @@ from datetime import date, datetime
 import pandas as pd
 
 from tickercast.domain.calendar import sessions_between
-from tickercast.domain.market import Market
-from tickercast.domain.model_card import Pointer
-from tickercast.domain.promotion import review
+from tickercast.domain.cards.model_card import Pointer
+from tickercast.domain.learning.market import Market
+from tickercast.domain.measures.promotion import review
 from tickercast.jobs.champion.decisions import (
     Decided,
     carry_out,
@@ -30,7 +30,7 @@ def review_probation(
     warehouse: Warehouse,
     now: datetime,
 ) -> Decided | str:
-    """Roll a champion on probation back, confirm it, or wait, by the rule of `domain.promotion`.
+    """Roll a champion on probation back, confirm it, or wait, by the rule of `domain.measures.promotion`.
 
     Returns:
         The decision, or why there was none.

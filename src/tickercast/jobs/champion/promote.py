@@ -6,11 +6,11 @@ from datetime import date
 
 import pandas as pd
 
-from tickercast.domain.evaluation import loss_ratio, summary
+from tickercast.domain.cards.model_card import CHAMPION_ALIAS, Bundle, Pointer
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import RANDOM_WALK, Predictor
-from tickercast.domain.model_card import CHAMPION_ALIAS, Bundle, Pointer
-from tickercast.domain.promotion import Decision, Evidence, decide
+from tickercast.domain.measures.evaluation import loss_ratio, summary
+from tickercast.domain.measures.promotion import Decision, Evidence, decide
 from tickercast.errors import ModelUnavailable, Permanent, UsageError
 from tickercast.jobs.training.evaluate import Baselines, evaluate
 from tickercast.model_store import ModelStore
@@ -33,7 +33,7 @@ def promote(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
 ) -> Decision:
-    """Compare both on the same origins, decide by `domain.promotion`, and serve the challenger if it won.
+    """Compare both on the same origins, decide by `domain.measures.promotion`, and serve the challenger if it won.
 
     A champion that is shown to be worse than a baseline makes place for that, and a challenger is compared with a
     baseline that is served already.

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from datetime import date
 
+from tickercast.domain.cards.model_card import Bundle
 from tickercast.domain.forecast import InformedPredictor, Predictor
-from tickercast.domain.market import Market
-from tickercast.domain.model_card import Bundle
-from tickercast.domain.widths import Widths, measure_widths
+from tickercast.domain.learning.market import Market
+from tickercast.domain.learning.widths import Widths, measure_widths
 from tickercast.model_store import ModelStore
 from tickercast.ports import Warehouse
 from tickercast.reading.events import results_days

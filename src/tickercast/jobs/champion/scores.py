@@ -8,9 +8,9 @@ import pandas as pd
 
 from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.market import Market
-from tickercast.domain.promotion import Condition, Realised
-from tickercast.domain.realised import realised
+from tickercast.domain.learning.market import Market
+from tickercast.domain.measures.promotion import Condition, Realised
+from tickercast.domain.measures.realised import realised
 from tickercast.domain.symbols import sample_symbols
 from tickercast.model_store import ModelStore
 from tickercast.ports import Warehouse

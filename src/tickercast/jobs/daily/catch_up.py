@@ -9,7 +9,7 @@ import pandas as pd
 from tickercast.domain import objects
 from tickercast.domain.bars import LOOKBACK, Bars
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.market import Market
+from tickercast.domain.learning.market import Market
 from tickercast.errors import FunctionUnavailable, UsageError
 from tickercast.jobs.requests.results import NO_PATIENCE, Answers, Patience, read_answers
 from tickercast.jobs.requests.upload import Upload, batches, upload

@@ -10,8 +10,8 @@ import pandas as pd
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.calendar import is_over, sessions_between
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.signals import traded_value
-from tickercast.domain.universe import Members, Universe, ranked, rule_of, scores
+from tickercast.domain.trading.signals import traded_value
+from tickercast.domain.trading.universe import Members, Universe, ranked, rule_of, scores
 from tickercast.errors import CalendarError, Permanent, UsageError
 from tickercast.ports import Warehouse
 from tickercast.reading.queries import ask
@@ -46,7 +46,7 @@ def choose_universe(
         members: who was a member when.
         as_of: the last date whose bars may be used.
         reading: the bars of members and of what is held; later ones are left out.
-        by: one of `domain.universe.RULES`.
+        by: one of `domain.trading.universe.RULES`.
         over: the sessions that are looked at.
         top: how many are taken.
         held: symbols that stay, whatever their rank.

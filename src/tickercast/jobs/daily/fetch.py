@@ -8,7 +8,7 @@ import pandas as pd
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.calendar import is_over
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.market import FetchedBars, Market
+from tickercast.domain.learning.market import FetchedBars, Market
 from tickercast.domain.quality import RECENT, findings, rebasing
 from tickercast.errors import NoRecentBars, Permanent
 from tickercast.ports import MarketData, Warehouse

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pandas as pd
 
 from tickercast.domain import objects
+from tickercast.domain.cards.model_card import Pointer
 from tickercast.domain.forecast import BASELINE_VERSION, Role
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.market import Market
-from tickercast.domain.model_card import Pointer
+from tickercast.domain.learning.market import Market
 from tickercast.jobs.requests.upload import Upload
 from tickercast.ports import ObjectStore, Warehouse
 

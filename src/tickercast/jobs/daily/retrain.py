@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
-from tickercast.domain.evaluation import by_group, evaluation_report, loss_ratio, report_json, summary
+from tickercast.domain.cards.model_card import MODEL, Bundle
 from tickercast.domain.forecast import RANDOM_WALK, Predictor
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.market import Market
-from tickercast.domain.model_card import MODEL, Bundle
-from tickercast.domain.promotion import MIN_ORIGINS, Condition, Interval, decide, standstill, training
-from tickercast.domain.recipe import Recipe
+from tickercast.domain.learning.market import Market
+from tickercast.domain.learning.recipe import Recipe
+from tickercast.domain.measures.evaluation import by_group, evaluation_report, loss_ratio, report_json, summary
+from tickercast.domain.measures.promotion import MIN_ORIGINS, Condition, Interval, decide, standstill, training
 from tickercast.errors import NoRecentBars, Permanent, PreconditionFailed
 from tickercast.jobs.champion.decisions import Decided, carry_out, decided_later, ratio_figures, recorded_decision
 from tickercast.jobs.champion.probation import sessions_since_rollback
@@ -215,7 +215,7 @@ def decide_promotion(
     warehouse: Warehouse,
     now: datetime,
 ) -> Decided:
-    """Decide by `domain.promotion`, serve the challenger if it won, or a baseline, and record the decision.
+    """Decide by `domain.measures.promotion`, serve the challenger if it won, or a baseline, and record the decision.
 
     Args:
         market: the bars.

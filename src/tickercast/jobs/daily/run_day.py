@@ -15,13 +15,13 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from tickercast.domain.asset_classes import is_stock
 from tickercast.domain.bars import Bars
+from tickercast.domain.cards.model_card import Bundle
 from tickercast.domain.forecast import Predictor, RollingPredictor
 from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.domain.market import Market
-from tickercast.domain.model_card import Bundle
-from tickercast.domain.recipe import Recipe
-from tickercast.domain.strategy import Variant
-from tickercast.domain.universe import Members, Universe, always
+from tickercast.domain.learning.market import Market
+from tickercast.domain.learning.recipe import Recipe
+from tickercast.domain.trading.strategy import Variant
+from tickercast.domain.trading.universe import Members, Universe, always
 from tickercast.errors import (
     AlertUnavailable,
     EngineUnusable,

@@ -11,11 +11,11 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.drift import OF_HOURS, reference_json
+from tickercast.domain.cards.model_card import HOURLY_KIND, Bundle, Pointer, ServedModel, learned_through
 from tickercast.domain.forecast import Role, RollingPredictor
-from tickercast.domain.hour_tables import HourTables
-from tickercast.domain.model_card import HOURLY_KIND, Bundle, Pointer, ServedModel, learned_through
-from tickercast.domain.reference import make_reference, observe_hours
+from tickercast.domain.hourly.hour_tables import HourTables
+from tickercast.domain.measures.drift import OF_HOURS, reference_json
+from tickercast.domain.measures.reference import make_reference, observe_hours
 from tickercast.errors import PreconditionFailed, TooFewSessions
 from tickercast.jobs.training.train import training_bars
 from tickercast.model_store import ModelStore

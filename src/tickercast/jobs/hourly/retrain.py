@@ -6,7 +6,7 @@ Whether the LSTM becomes the champion is decided by `review`, on the half-year t
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 
-from tickercast.domain.model_card import HOURLY_KIND, learned_through
+from tickercast.domain.cards.model_card import HOURLY_KIND, learned_through
 from tickercast.jobs.hourly.refresh import next_version, renewed, repointed
 from tickercast.jobs.hourly.review import month_before
 from tickercast.jobs.training.train_hourly import HALF_YEAR, HourlyTraining

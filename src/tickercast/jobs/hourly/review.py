@@ -12,11 +12,11 @@ from datetime import UTC, date, datetime, timedelta
 import pandas as pd
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.evaluation import loss_ratio, rolling_losses, summary
+from tickercast.domain.cards.model_card import HAR_SEASON, HOURLY_NETWORK, Bundle, ModelCard, Pointer, learned_through
 from tickercast.domain.forecast import RANDOM_WALK, Predictor, Role
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.model_card import HAR_SEASON, HOURLY_NETWORK, Bundle, ModelCard, Pointer, learned_through
-from tickercast.domain.promotion import (
+from tickercast.domain.measures.evaluation import loss_ratio, rolling_losses, summary
+from tickercast.domain.measures.promotion import (
     Decision,
     Evidence,
     Interval,

@@ -13,11 +13,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import ParamSpec, Protocol, TypeVar
 
 from tickercast import logs
+from tickercast.domain.cards.model_card import Bundle
 from tickercast.domain.forecast import RollingPredictor
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
-from tickercast.domain.model_card import Bundle
-from tickercast.domain.strategy import Variant
-from tickercast.domain.universe import Members, always
+from tickercast.domain.trading.strategy import Variant
+from tickercast.domain.trading.universe import Members, always
 from tickercast.errors import Permanent, PreconditionFailed, TickercastError, Transient
 from tickercast.jobs.champion.decisions import HOURLY_RECORD, Decided, recorded_decision
 from tickercast.jobs.daily.lease import LeaseHeld, lease

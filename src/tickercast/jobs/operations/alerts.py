@@ -34,8 +34,8 @@ from tickercast.domain.alerts import (
 from tickercast.domain.calendar import ending_calendars, newest_closed
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
 from tickercast.domain.freshness import GRACE, freshness
-from tickercast.domain.risk import Action, halted
 from tickercast.domain.symbols import sample_symbols
+from tickercast.domain.trading.risk import Action, halted
 from tickercast.errors import (
     AlertUnavailable,
     BundleError,

@@ -16,7 +16,11 @@ import pandas as pd
 from tickercast.domain import objects
 from tickercast.domain.asset_classes import is_stock
 from tickercast.domain.bars import BAR_COLUMNS, Bars
-from tickercast.domain.drift import (
+from tickercast.domain.cards.model_card import Bundle, ModelCard
+from tickercast.domain.forecast import Role, RollingPredictor
+from tickercast.domain.frequency import Frequency
+from tickercast.domain.hourly.hours import PRICES, WANTED, hourly_bars
+from tickercast.domain.measures.drift import (
     COVERAGE,
     LOSS,
     NOMINAL,
@@ -30,11 +34,7 @@ from tickercast.domain.drift import (
     reasons,
     watched,
 )
-from tickercast.domain.forecast import Role, RollingPredictor
-from tickercast.domain.frequency import Frequency
-from tickercast.domain.hours import PRICES, WANTED, hourly_bars
-from tickercast.domain.model_card import Bundle, ModelCard
-from tickercast.domain.reference import Observed, observe, observe_hours
+from tickercast.domain.measures.reference import Observed, observe, observe_hours
 from tickercast.domain.symbols import sample_symbols
 from tickercast.errors import Permanent, PreconditionFailed, TooFewSessions, UsageError
 from tickercast.model_store import ModelStore

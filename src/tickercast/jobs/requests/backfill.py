@@ -15,7 +15,7 @@ from tickercast.domain import objects
 from tickercast.domain.calendar import check_range, newest_closed, sessions_between
 from tickercast.domain.forecast import Origin, Role
 from tickercast.domain.frequency import DAILY, Frequency, stamp
-from tickercast.domain.market import FetchedBars
+from tickercast.domain.learning.market import FetchedBars
 from tickercast.errors import CalendarError, Permanent
 from tickercast.jobs.requests.results import NO_PATIENCE, Patience, wait_for_ledger
 from tickercast.jobs.requests.upload import Upload, batches, upload

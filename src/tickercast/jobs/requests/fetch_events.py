@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from tickercast.domain import objects
-from tickercast.domain.event_files import write_events
+from tickercast.domain.files.event_files import write_events
 from tickercast.errors import Permanent
 from tickercast.ports import ObjectStore, ResultsSource
 

@@ -13,8 +13,8 @@ from datetime import datetime
 
 from tickercast.domain import objects
 from tickercast.domain.bars import Reading
+from tickercast.domain.files.price_files import Window, read_prices
 from tickercast.domain.forecast import Origin
-from tickercast.domain.price_files import Window, read_prices
 from tickercast.errors import InvalidBars, PreconditionFailed, UsageError
 from tickercast.jobs.requests.quarantine import drop
 from tickercast.jobs.requests.send_file import write_batch

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from tickercast.domain import objects
+from tickercast.domain.files.price_files import check_one_symbol, first_symbol, last_symbol, name_without_ending
 from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.domain.price_files import check_one_symbol, first_symbol, last_symbol, name_without_ending
 from tickercast.domain.spelling import agree, is_word, owner_of
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import InvalidBars, PreconditionFailed, UsageError

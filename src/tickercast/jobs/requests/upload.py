@@ -7,10 +7,10 @@ from datetime import date, datetime, timedelta
 from tickercast.domain import objects
 from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import is_over
+from tickercast.domain.files.price_files import to_csv, to_parquet
 from tickercast.domain.findings import LEFT_OUT, Finding, Findings
 from tickercast.domain.forecast import Origin
 from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.domain.price_files import to_csv, to_parquet
 from tickercast.errors import Permanent
 from tickercast.jobs.requests.send_file import write_batch
 from tickercast.ports import MarketData, ObjectStore
@@ -129,7 +129,7 @@ def _write(
 def _csv(series: Sequence[Bars], findings: Findings, frequency: Frequency) -> bytes:
     if frequency.is_daily:
         return to_csv(series, findings)
-    from tickercast.domain.hour_files import hours_csv
+    from tickercast.domain.files.hour_files import hours_csv
 
     return hours_csv(series, findings)
 
@@ -138,6 +138,6 @@ def parquet_of(series: Sequence[Bars], findings: Findings, frequency: Frequency)
     """Bars, and what is odd about them, as a file in Parquet."""
     if frequency.is_daily:
         return to_parquet(series, findings)
-    from tickercast.domain.hour_files import hours_parquet
+    from tickercast.domain.files.hour_files import hours_parquet
 
     return hours_parquet(series, findings)

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain.bars import LOOKBACK, Bars
+from tickercast.domain.cards.model_card import class_findings
+from tickercast.domain.files.price_files import Window, read_prices
 from tickercast.domain.findings import Finding, sentence
 from tickercast.domain.forecast import Forecast, Prediction, Predictor, Served, informed
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.model_card import class_findings
-from tickercast.domain.price_files import Window, read_prices
 from tickercast.domain.quality import findings_of
 from tickercast.errors import TooFewSessions
 from tickercast.jobs.serving.known_results import known_results

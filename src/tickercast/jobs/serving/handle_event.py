@@ -18,13 +18,13 @@ import pyarrow as pa
 from tickercast import config, traffic
 from tickercast.domain import objects
 from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.event_files import read_events
+from tickercast.domain.cards.model_card import class_findings
 from tickercast.domain.events import ResultsDay, ResultsDays
+from tickercast.domain.files.event_files import read_events
+from tickercast.domain.files.price_files import Window, read_prices
 from tickercast.domain.findings import Finding, sentence
 from tickercast.domain.forecast import Origin, Prediction, Role, Served, informed, rows
 from tickercast.domain.frequency import DAILY, Frequency, stamp
-from tickercast.domain.model_card import class_findings
-from tickercast.domain.price_files import Window, read_prices
 from tickercast.domain.quality import findings_of
 from tickercast.domain.text import shown
 from tickercast.errors import (
@@ -317,7 +317,7 @@ def _oddities(series: Sequence[Bars], described: objects.PriceObject, now: datet
     as_of = described.as_of
     if not isinstance(as_of, datetime):
         return findings_of(series, as_of, now=now)
-    from tickercast.domain.hours import oddities
+    from tickercast.domain.hourly.hours import oddities
 
     return [oddities(bars, min(as_of, now.astimezone(UTC).replace(tzinfo=None))) for bars in series]
 

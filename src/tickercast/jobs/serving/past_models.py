@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
+from tickercast.domain.cards.model_card import Bundle, ModelCard, trained_before
 from tickercast.domain.forecast import Predictor, Role, Served, informed
-from tickercast.domain.model_card import Bundle, ModelCard, trained_before
-from tickercast.domain.widths import Widths
+from tickercast.domain.learning.widths import Widths
 from tickercast.model_store import ModelStore
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain.forecast import LEVELS, RANDOM_WALK, rounded
 from tickercast.domain.frequency import Frequency
-from tickercast.domain.scores import BLOCK_DAYS, SUMS, addends, errors
+from tickercast.domain.measures.scores import BLOCK_DAYS, SUMS, addends, errors
 from tickercast.domain.stored_bars import MOST, TOLERANCE, Ints, Mask, places
 from tickercast.jobs.serving.store_bars import News
 from tickercast.jobs.serving.stored_rows import File, Rows, Stored

@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from tickercast.domain.event_files import COLUMNS, SCHEMA
 from tickercast.domain.events import SAME_RESULTS
+from tickercast.domain.files.event_files import COLUMNS, SCHEMA
 from tickercast.jobs.serving.stored_rows import File
 from tickercast.ports import Between, Warehouse
 

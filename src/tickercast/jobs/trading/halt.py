@@ -9,8 +9,8 @@ from decimal import Decimal
 import pandas as pd
 
 from tickercast.domain.frequency import Frequency, frequency_of
-from tickercast.domain.orders import ZERO, Status
-from tickercast.domain.risk import Action, Cause, TradingEvent
+from tickercast.domain.trading.orders import ZERO, Status
+from tickercast.domain.trading.risk import Action, Cause, TradingEvent
 from tickercast.errors import TickercastError
 from tickercast.jobs.trading.trade import Reconciliation, account_of, alone, record_event
 from tickercast.ports import Broker, ObjectStore, Warehouse

@@ -19,9 +19,21 @@ import pandas as pd
 
 from tickercast.domain.closes import with_closes
 from tickercast.domain.frequency import Frequency, stamp
-from tickercast.domain.orders import ZERO, Account, Bracket, Order, OrderReport, Rules, Side, Status, client_id, exit_id
-from tickercast.domain.paper import REACH, bases
-from tickercast.domain.risk import (
+from tickercast.domain.trading.orders import (
+    ZERO,
+    Account,
+    Bracket,
+    Order,
+    OrderReport,
+    Rules,
+    Side,
+    Status,
+    client_id,
+    exit_id,
+)
+from tickercast.domain.trading.paper import REACH, bases
+from tickercast.domain.trading.plan import ENTRY, EXIT, Plan, Planned, Want, fitted, plan
+from tickercast.domain.trading.risk import (
     Action,
     Cause,
     Limits,
@@ -32,8 +44,7 @@ from tickercast.domain.risk import (
     resumed_at,
     stopped,
 )
-from tickercast.domain.strategy import Targets, Variant
-from tickercast.domain.trading import ENTRY, EXIT, Plan, Planned, Want, fitted, plan
+from tickercast.domain.trading.strategy import Targets, Variant
 from tickercast.errors import CalendarError, OrderRefused, StatusUnknown, UsageError
 from tickercast.jobs.daily.lease import lease
 from tickercast.plain import first_of

@@ -8,10 +8,10 @@ import pandas as pd
 
 from tickercast.domain.bars import Bars, series_of
 from tickercast.domain.calendar import check_every, check_range
-from tickercast.domain.evaluation import Spread, labelled, rolling_losses, rolling_origins, why_no_origin
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.frequency import DAILY
+from tickercast.domain.measures.evaluation import Spread, labelled, rolling_losses, rolling_origins, why_no_origin
 from tickercast.errors import NoRecentBars, Permanent, UsageError
 from tickercast.ports import MarketData
 
@@ -48,8 +48,8 @@ def evaluate(
         baselines: the models that they are compared with.
         every: sessions from one origin to the next.
         windows: how many origins to draw at random, the same for all models; None means all.
-        results: the results days by symbol; see `domain.evaluation.rolling_losses`.
-        spread: makes the forecasts elsewhere; see `domain.evaluation.rolling_losses`.
+        results: the results days by symbol; see `domain.measures.evaluation.rolling_losses`.
+        spread: makes the forecasts elsewhere; see `domain.measures.evaluation.rolling_losses`.
         on_progress: called with the forecasts made and their total.
         on_failure: called with each symbol that is left out, and why.
 

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars, series_of
 from tickercast.domain.calendar import check_range
-from tickercast.domain.evaluation import labelled, rolling_origins, why_no_origin
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Predictor, RollingPredictor, informed
 from tickercast.domain.frequency import HOURLY
+from tickercast.domain.measures.evaluation import labelled, rolling_origins, why_no_origin
 from tickercast.errors import NoRecentBars, Permanent
 from tickercast.ports import MarketData
 

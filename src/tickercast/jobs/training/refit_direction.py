@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tickercast.domain import bootstrap
-from tickercast.domain.boosting import PURGE, Boosting
-from tickercast.domain.dataset import dataset
-from tickercast.domain.direction import DIRECTION, RetrainBelow, brier_difference, retrain_on_evidence
-from tickercast.domain.direction_inputs import LEAST, Questions, questions
-from tickercast.domain.model_card import CHAMPION_ALIAS, Bundle
+from tickercast.domain.cards.model_card import CHAMPION_ALIAS, Bundle
+from tickercast.domain.hourly.direction_inputs import LEAST, Questions, questions
+from tickercast.domain.learning.boosting import PURGE, Boosting
+from tickercast.domain.learning.dataset import dataset
+from tickercast.domain.measures import bootstrap
+from tickercast.domain.measures.direction import DIRECTION, RetrainBelow, brier_difference, retrain_on_evidence
 from tickercast.errors import UsageError
 from tickercast.jobs.training.seed import seed
 from tickercast.jobs.training.train import training_bars

@@ -1,6 +1,6 @@
 """Seed a registry: register what comes with the package, so that what is trained later has numbers of its own."""
 
-from tickercast.domain.model_card import CHAMPION_ALIAS
+from tickercast.domain.cards.model_card import CHAMPION_ALIAS
 from tickercast.model_store import ModelStore
 from tickercast.ports import ModelRegistry, RunRecord
 

@@ -11,15 +11,15 @@ import pandas as pd
 
 from tickercast.domain.asset_classes import asset_class, is_stock
 from tickercast.domain.bars import Bars
-from tickercast.domain.dataset import dataset
-from tickercast.domain.drift import reference_json
-from tickercast.domain.evaluation import by_group, evaluation_report, labelled, report_json, rolling_losses
+from tickercast.domain.cards.model_card import Bundle
+from tickercast.domain.cards.model_page import describe
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Predictor, RollingPredictor
-from tickercast.domain.model_card import Bundle
-from tickercast.domain.model_page import describe
-from tickercast.domain.recipe import Recipe, recipe_json
-from tickercast.domain.reference import learners, make_reference, observe
+from tickercast.domain.learning.dataset import dataset
+from tickercast.domain.learning.recipe import Recipe, recipe_json
+from tickercast.domain.measures.drift import reference_json
+from tickercast.domain.measures.evaluation import by_group, evaluation_report, labelled, report_json, rolling_losses
+from tickercast.domain.measures.reference import learners, make_reference, observe
 from tickercast.errors import Permanent, TooFewSessions, UsageError
 from tickercast.jobs.training.evaluate import Baselines
 from tickercast.ports import MarketData, ModelRegistry, RunRecord

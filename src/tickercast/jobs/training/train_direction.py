@@ -9,13 +9,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tickercast.domain.boosting import Boosting
-from tickercast.domain.dataset import Dataset, dataset
-from tickercast.domain.direction import summary
-from tickercast.domain.direction_inputs import Asked, Questions, questions
-from tickercast.domain.model_card import Bundle
-from tickercast.domain.model_page import describe
-from tickercast.domain.recipe import Epoch
+from tickercast.domain.cards.model_card import Bundle
+from tickercast.domain.cards.model_page import describe
+from tickercast.domain.hourly.direction_inputs import Asked, Questions, questions
+from tickercast.domain.learning.boosting import Boosting
+from tickercast.domain.learning.dataset import Dataset, dataset
+from tickercast.domain.learning.recipe import Epoch
+from tickercast.domain.measures.direction import summary
 from tickercast.errors import Permanent
 from tickercast.jobs.training.train import arguments, training_bars
 from tickercast.jobs.training.train_hourly import Network
@@ -76,7 +76,7 @@ class DirectionTraining:
     Attributes:
         bundle: the trees, with version and run id if they were registered.
         study: the search for their recipe; None if one was given.
-        report: everything about the forecasts of later months; see `domain.direction.summary`.
+        report: everything about the forecasts of later months; see `domain.measures.direction.summary`.
     """
 
     bundle: Bundle

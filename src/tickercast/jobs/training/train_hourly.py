@@ -8,13 +8,13 @@ from typing import Any, Protocol
 import pandas as pd
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.dataset import Dataset, dataset
-from tickercast.domain.evaluation import by_group, loss_ratio, rolling_losses, summary
+from tickercast.domain.cards.model_card import BASELINE, Bundle, Pointer, ServedModel
+from tickercast.domain.cards.model_page import describe
 from tickercast.domain.forecast import Role, RollingPredictor
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.model_card import BASELINE, Bundle, Pointer, ServedModel
-from tickercast.domain.model_page import describe
-from tickercast.domain.promotion import Decision, decide_network
+from tickercast.domain.learning.dataset import Dataset, dataset
+from tickercast.domain.measures.evaluation import by_group, loss_ratio, rolling_losses, summary
+from tickercast.domain.measures.promotion import Decision, decide_network
 from tickercast.errors import Permanent, TooFewSessions
 from tickercast.jobs.training.train import arguments, training_bars
 from tickercast.ports import MarketData, ModelRegistry, RunRecord

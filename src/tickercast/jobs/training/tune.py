@@ -10,8 +10,8 @@ from datetime import date
 from typing import Protocol
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.dataset import Dataset, dataset
-from tickercast.domain.recipe import Epoch, Recipe, recipe_json
+from tickercast.domain.learning.dataset import Dataset, dataset
+from tickercast.domain.learning.recipe import Epoch, Recipe, recipe_json
 from tickercast.errors import Permanent
 from tickercast.jobs.training.train import training_bars
 from tickercast.ports import MarketData, Pruned, RecipeSearch, RunRecord, StudyLog, StudyResult, StudyTracker

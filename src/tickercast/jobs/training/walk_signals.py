@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Predictor, RollingPredictor
 from tickercast.domain.frequency import Ends
-from tickercast.domain.signals import FIELDS, Floats, Signals, last_steps
+from tickercast.domain.trading.signals import FIELDS, Floats, Signals, last_steps
 
 Rows = NDArray[np.intp]
 

@@ -11,11 +11,11 @@ import onnx
 import xgboost
 from numpy.typing import NDArray
 
-from tickercast.domain.boosting import Boosting, Fold, monthly_folds
-from tickercast.domain.direction import COIN, DIRECTION
-from tickercast.domain.direction_inputs import INPUTS, LEAST, Asked, Questions
-from tickercast.domain.model_card import DIRECTION_KIND, Bundle, ModelCard
-from tickercast.domain.recipe import Epoch
+from tickercast.domain.cards.model_card import DIRECTION_KIND, Bundle, ModelCard
+from tickercast.domain.hourly.direction_inputs import INPUTS, LEAST, Asked, Questions
+from tickercast.domain.learning.boosting import Boosting, Fold, monthly_folds
+from tickercast.domain.learning.recipe import Epoch
+from tickercast.domain.measures.direction import COIN, DIRECTION
 from tickercast.errors import BundleError, TooFewSessions
 from tickercast.models.direction import INPUT, DirectionModel
 

@@ -11,13 +11,13 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from tickercast.domain import hour_features, hours
 from tickercast.domain.bars import Bars
+from tickercast.domain.cards.model_card import Bundle, ModelCard, graph_shapes
 from tickercast.domain.forecast import QUANTILES
-from tickercast.domain.hour_features import Floats, Panel, Rows
-from tickercast.domain.hour_tables import HourTables
-from tickercast.domain.hours import HORIZON
-from tickercast.domain.model_card import Bundle, ModelCard, graph_shapes
+from tickercast.domain.hourly import hour_features, hours
+from tickercast.domain.hourly.hour_features import Floats, Panel, Rows
+from tickercast.domain.hourly.hour_tables import HourTables
+from tickercast.domain.hourly.hours import HORIZON
 from tickercast.errors import BundleError
 from tickercast.models.hourly.predictors import HourlyPredictor, simple_cone
 from tickercast.models.hourly.volatility import Volatility

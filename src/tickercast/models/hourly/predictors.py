@@ -12,14 +12,14 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain import hour_features, hours
 from tickercast.domain.bars import Bars
+from tickercast.domain.cards.model_card import HAR_SEASON, NO_NETWORK, Bundle, ModelCard
 from tickercast.domain.distribution import student5
 from tickercast.domain.forecast import QUANTILES, RANDOM_WALK, RollingPredictor
-from tickercast.domain.hour_features import Floats, Panel, Rows
-from tickercast.domain.hour_tables import HourTables
-from tickercast.domain.hours import HORIZON
-from tickercast.domain.model_card import HAR_SEASON, NO_NETWORK, Bundle, ModelCard
+from tickercast.domain.hourly import hour_features, hours
+from tickercast.domain.hourly.hour_features import Floats, Panel, Rows
+from tickercast.domain.hourly.hour_tables import HourTables
+from tickercast.domain.hourly.hours import HORIZON
 from tickercast.errors import BundleError
 from tickercast.models.hourly.volatility import ROOTS, Volatility, fit, simple_sigma
 

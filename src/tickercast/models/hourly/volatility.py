@@ -7,12 +7,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain import hour_features
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import QUANTILES
-from tickercast.domain.hour_features import Floats, Panel, Rows
-from tickercast.domain.hour_tables import HourTables
-from tickercast.domain.hours import HORIZON, WANTED, WEEK, cells, grid, utc
+from tickercast.domain.hourly import hour_features
+from tickercast.domain.hourly.hour_features import Floats, Panel, Rows
+from tickercast.domain.hourly.hour_tables import HourTables
+from tickercast.domain.hourly.hours import HORIZON, WANTED, WEEK, cells, grid, utc
 from tickercast.errors import TooFewSessions
 
 YEAR = 365 * 24

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from tickercast.domain.asset_classes import WITHOUT_DRIFT, asset_class
 from tickercast.domain.bars import Bars
-from tickercast.domain.features import HORIZON
 from tickercast.domain.forecast import QUANTILES
-from tickercast.domain.metrics import pinball
+from tickercast.domain.learning.features import HORIZON
+from tickercast.domain.measures.metrics import pinball
 from tickercast.models.lstm.examples import NEEDED, Examples, batches, examples
 from tickercast.models.lstm.network import compiled
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain import features
 from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDays
-from tickercast.domain.features import HORIZON
-from tickercast.domain.recipe import Recipe
-from tickercast.domain.results_features import results_features
+from tickercast.domain.learning import features
+from tickercast.domain.learning.features import HORIZON
+from tickercast.domain.learning.recipe import Recipe
+from tickercast.domain.learning.results_features import results_features
 from tickercast.errors import TooFewSessions
 
 Floats32 = NDArray[np.float32]
@@ -33,7 +33,7 @@ class Examples:
         sigma: `(n,)`, σEWMA, RiskMetrics σ of a session's log-return.
         returns: `(n, HORIZON)`, the log-returns that followed, in units of σEWMA·√step.
         volatility: `(n, HORIZON)`, log of the range volatility up to each step over σEWMA.
-        weight: `(n,)`, σEWMA/σ60: turns the loss into the scaled pinball of `domain.metrics`.
+        weight: `(n,)`, σEWMA/σ60: turns the loss into the scaled pinball of `domain.measures.metrics`.
         day: `(n,)`, the number of the origin's session among those of all symbols, from the first origin on.
     """
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 import tf2onnx
 from numpy.typing import NDArray
 
-from tickercast.domain.model_card import Bundle, ModelCard
+from tickercast.domain.cards.model_card import Bundle, ModelCard
 from tickercast.errors import BundleError
 from tickercast.models.lstm.network import Tensor, compiled, signature
 from tickercast.models.onnx import OUTPUT, NetworkModel, OnnxModel

@@ -22,13 +22,13 @@ import tf2onnx
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from tickercast.domain import hours
 from tickercast.domain.bars import Bars
+from tickercast.domain.cards.model_card import HAR_SEASON, HOURLY_KIND, HOURLY_NETWORK, Bundle, ModelCard
 from tickercast.domain.forecast import QUANTILES, RollingPredictor
-from tickercast.domain.hour_tables import HourTables
-from tickercast.domain.hours import HORIZON, WANTED
-from tickercast.domain.model_card import HAR_SEASON, HOURLY_KIND, HOURLY_NETWORK, Bundle, ModelCard
-from tickercast.domain.recipe import Recipe
+from tickercast.domain.hourly import hours
+from tickercast.domain.hourly.hour_tables import HourTables
+from tickercast.domain.hourly.hours import HORIZON, WANTED
+from tickercast.domain.learning.recipe import Recipe
 from tickercast.errors import BundleError, TooFewSessions
 from tickercast.models.hourly.network import OUTPUT, STATIC_INPUTS, STEP_INPUTS, WINDOW, HourlyNetwork, OnnxHourly
 from tickercast.models.hourly.network import network_inputs as inputs_of

@@ -23,11 +23,11 @@ import tensorflow as tf
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from tickercast.domain import features
-from tickercast.domain.features import HORIZON
 from tickercast.domain.forecast import QUANTILES
-from tickercast.domain.recipe import Recipe
-from tickercast.domain.results_features import RESULTS_FEATURES
+from tickercast.domain.learning import features
+from tickercast.domain.learning.features import HORIZON
+from tickercast.domain.learning.recipe import Recipe
+from tickercast.domain.learning.results_features import RESULTS_FEATURES
 from tickercast.models.lstm.examples import Examples
 
 Floats32 = NDArray[np.float32]

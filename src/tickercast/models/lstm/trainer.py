@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tickercast.domain.features import HORIZON
 from tickercast.domain.forecast import QUANTILES
-from tickercast.domain.recipe import Recipe
+from tickercast.domain.learning.features import HORIZON
+from tickercast.domain.learning.recipe import Recipe
 from tickercast.models.lstm.examples import Examples, batches
 from tickercast.models.lstm.network import (
     Constants,

@@ -8,14 +8,14 @@ from datetime import date
 import numpy as np
 import tensorflow as tf
 
-from tickercast.domain import features
 from tickercast.domain.asset_classes import ETF, FOREIGN_STOCK, INDEX, STOCK, asset_class, is_stock
 from tickercast.domain.bars import Bars
+from tickercast.domain.cards.model_card import MODEL, ModelCard
 from tickercast.domain.events import ResultsDays
-from tickercast.domain.features import HORIZON
 from tickercast.domain.forecast import QUANTILES
-from tickercast.domain.model_card import MODEL, ModelCard
-from tickercast.domain.recipe import Epoch, Recipe
+from tickercast.domain.learning import features
+from tickercast.domain.learning.features import HORIZON
+from tickercast.domain.learning.recipe import Epoch, Recipe
 from tickercast.errors import TooFewSessions
 from tickercast.models.lstm.calibration import (
     ClassCalibration,

@@ -1,0 +1,1 @@
+"""The card of a model, and the pages made from it."""

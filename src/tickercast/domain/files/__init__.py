@@ -1,0 +1,1 @@
+"""Files of prices, hours and results days: from bytes to bars."""

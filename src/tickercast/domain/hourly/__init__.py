@@ -1,0 +1,1 @@
+"""Hours of coins: their grid, inputs and tables."""

@@ -1,0 +1,1 @@
+"""What models learn from: inputs, datasets, recipes and widths."""

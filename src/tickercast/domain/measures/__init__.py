@@ -1,0 +1,1 @@
+"""How good forecasts are: measures, intervals of measures, promotion and drift."""

@@ -1,0 +1,1 @@
+"""What stored forecasts say together: joint paths, odds and portfolios."""

@@ -1,0 +1,1 @@
+"""Strategies, their backtests, and trading them on paper."""

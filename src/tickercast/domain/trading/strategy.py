@@ -1,0 +1,333 @@
+"""Strategies: pure functions from what is known at a moment to target weights, each with its reason.
+
+A weight is a share of equity: 0.5 holds half of it, −0.5 is short by half. NaN leaves a position as it is. Long and
+short positions together are worth at most the equity: what is bought beside others is cut to the room that they leave.
+A variant is a strategy with its parameters; its hash names both, so that two results can be told apart.
+
+>>> parse("direction:margin=0.02").name, parse("direction").hash == parse("direction:margin=0").hash
+('direction:margin=0.02', True)
+>>> sorted(STRATEGIES)
+['always-flat', 'buy-and-hold', 'direction', 'interval-momentum', 'prophet-trend', 'volatility-target']
+"""
+
+import difflib
+import hashlib
+import inspect
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tickercast.domain.text import shown
+from tickercast.domain.trading.signals import Floats, Known, Panel
+from tickercast.errors import UsageError
+
+FORECAST, DIRECTION, PROPHET = "forecast", "direction", "prophet"
+"""What a strategy may read beside bars."""
+
+_HALF_80 = 1.2815515655446004
+"""Half the width of a Gaussian's 80% interval, in standard deviations."""
+
+_CLOSED = 30
+"""Moments at which others have bars and an exchange has none, at most, one after another."""
+
+_UNCOUNTED = "doubtful ones do not count"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a strategy wants at a moment, of n symbols.
+
+    Attributes:
+        weights: `(n,)`, shares of equity; NaN leaves a position as it is.
+        reason: says why, by the number of the symbol.
+    """
+
+    weights: Floats
+    reason: Callable[[int], str]
+
+
+Decide = Callable[..., Decision]
+"""A strategy: `decide(known, *, parameter=default, …)`; parameters are numbers."""
+
+
+# ---------------------------------------------------------------- built in
+
+
+def buy_and_hold(known: Known) -> Decision:
+    """Buy the same share of every symbol once, and keep it."""
+    bought = known.held != 0
+    weights = np.where(bought, np.nan, known.share)
+    return Decision(weights, lambda n: "held" if bought[n] else f"bought once, {known.share:.0%} of equity")
+
+
+def always_flat(known: Known) -> Decision:
+    """Hold nothing: what every other strategy has to beat."""
+    return Decision(np.zeros(len(known.symbols)), lambda n: "always flat")
+
+
+def interval_momentum(known: Known, *, span: float = 10, threshold: float = 0.5, short: float = 0) -> Decision:
+    """Hold what has moved up, in units of its own forecast interval.
+
+    Args:
+        known: what is known.
+        span: bars of the symbol in the move.
+        threshold: the least move, in half widths of the 80% interval of as many bars.
+        short: 1 to be short by as much of what has moved down.
+    """
+    bars = int(span)
+    half = _per_bar(known) * math.sqrt(bars)
+    scaled = np.log(known.closes[:, -1] / _close_before(known.closes, bars)) / half
+    weights = _sides(scaled, threshold, short) * known.share
+    return _while_recent(
+        known, weights, lambda n: f"moved {scaled[n]:+.2f} half widths of its 80% interval in {bars} bars"
+    )
+
+
+def direction(known: Known, *, margin: float = 0, short: float = 1) -> Decision:
+    """Hold the likelier direction of the next bar.
+
+    Args:
+        known: what is known.
+        margin: how far the chance has to be from one half.
+        short: 1 to be short where down is likelier, 0 to be flat.
+    """
+    lean = known.prob_up - 0.5
+    up, down = lean >= margin, lean < -margin
+    weights = (up.astype(np.float64) - short * down) * known.share
+
+    def reason(n: int) -> str:
+        if np.isnan(lean[n]):
+            return f"no direction is known; {_UNCOUNTED}"
+        return f"the next bar closes higher with a chance of {known.prob_up[n]:.1%}"
+
+    return Decision(weights, reason)
+
+
+def prophet_trend(known: Known, *, threshold: float = 0, short: float = 0) -> Decision:
+    """Hold what lies below Prophet's trend line.
+
+    Args:
+        known: what is known.
+        threshold: the least log-return up to the line.
+        short: 1 to be short by as much of what lies above it.
+    """
+    weights = _sides(known.trend, threshold, short) * known.share
+    return _while_recent(known, weights, lambda n: f"Prophet's line is {np.expm1(known.trend[n]):+.1%} away")
+
+
+def volatility_target(known: Known, *, target: float = 0.15, most: float = 1) -> Decision:
+    """Hold every symbol, less of it where its forecast interval is wide.
+
+    Args:
+        known: what is known.
+        target: the volatility a year that a position may have.
+        most: the largest part of an equal share.
+    """
+    sigma = _per_bar(known) / _HALF_80 * np.sqrt(known.bars_a_year)
+    weights = np.minimum(target / np.where(sigma > 0, sigma, np.nan), most) * known.share
+    return _while_recent(known, weights, lambda n: f"its forecast interval means {sigma[n]:.0%} volatility a year")
+
+
+def _per_bar(known: Known) -> Floats:
+    """Half the width of the 80% interval of one bar, by the square root of time: `(n,)`, log-return."""
+    half: Floats = (known.high - known.low) / 2 / np.sqrt(known.steps)
+    return half
+
+
+def _close_before(closes: Floats, bars: int) -> Floats:
+    """The close so many bars of each symbol before its newest one: `(n,)`; NaN where there is none."""
+    backwards = closes[:, : -2 * bars - _CLOSED : -1]  # a stock has two bars in three days, and an exchange closes
+    counted = np.isfinite(backwards).cumsum(axis=1)
+    at = (counted > bars).argmax(axis=1)
+    return np.where(counted[:, -1] > bars, backwards[np.arange(len(at)), at], np.nan)
+
+
+def _sides(score: Floats, threshold: float, short: float) -> Floats:
+    side: Floats = (score > threshold).astype(np.float64) - short * (score < -threshold)
+    return np.where(np.isfinite(score), side, np.nan)
+
+
+def _while_recent(known: Known, weights: Floats, reason: Callable[[int], str]) -> Decision:
+    """Leave positions as they are between forecasts, and close them once the newest has ended."""
+    over = ~(known.age < known.steps)
+    missing = np.isnan(weights)
+
+    def said(n: int) -> str:
+        if not missing[n]:
+            return reason(n)
+        if np.isinf(known.age[n]):
+            return f"no forecast is known; {_UNCOUNTED}"
+        return "its newest forecast has ended" if over[n] else "no new forecast: left as it is"
+
+    return Decision(np.where(missing & over, 0.0, weights), said)
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A strategy that is built in.
+
+    Attributes:
+        decide: the function.
+        reads: what it needs beside bars.
+    """
+
+    decide: Decide
+    reads: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """What it does, in a sentence."""
+        return inspect.cleandoc(self.decide.__doc__ or "").split("\n")[0]
+
+
+STRATEGIES: Mapping[str, Strategy] = {
+    "buy-and-hold": Strategy(buy_and_hold),
+    "always-flat": Strategy(always_flat),
+    "interval-momentum": Strategy(interval_momentum, (FORECAST,)),
+    "direction": Strategy(direction, (DIRECTION,)),
+    "prophet-trend": Strategy(prophet_trend, (PROPHET,)),
+    "volatility-target": Strategy(volatility_target, (FORECAST,)),
+}
+"""Those that are built in, by name."""
+
+
+# ---------------------------------------------------------------- variants
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A strategy with its parameters.
+
+    Attributes:
+        strategy: its name.
+        decide: the function.
+        parameters: every one that it has, with its value.
+        changed: those that differ from their defaults.
+        reads: what it needs beside bars.
+        source: the text of a strategy of one's own; empty where it is built in.
+    """
+
+    strategy: str
+    decide: Decide = field(repr=False, compare=False)
+    parameters: Mapping[str, float]
+    changed: Mapping[str, float]
+    reads: tuple[str, ...] = ()
+    source: str = field(default="", repr=False)
+
+    @property
+    def name(self) -> str:
+        """The strategy and the parameters that were changed."""
+        words = ",".join(f"{name}={value:g}" for name, value in self.changed.items())
+        return f"{self.strategy}:{words}" if words else self.strategy
+
+    @property
+    def hash(self) -> str:
+        """Eight letters that another strategy, parameter or text would change."""
+        whole = {"strategy": self.strategy, "parameters": dict(self.parameters), "source": self.source}
+        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:8]
+
+    def __call__(self, known: Known) -> Decision:
+        """Decide, and check what was decided.
+
+        Raises:
+            UsageError: it is no decision about these symbols.
+        """
+        made = self.decide(known, **self.parameters)
+        weights = _within(_checked(made, known, self.name), known.held)
+        return Decision(weights, lambda n: made.reason(n) if known.member[n] else "no member of the universe")
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """What variants want to hold after the newest bar.
+
+    Attributes:
+        panel: the bars and signals, the newest last.
+        wanted: by variant, in the order of the panel's symbols, a weight and its reason; NaN: left as it is.
+        missing: the reason for each symbol that was named and is not in the panel.
+    """
+
+    panel: Panel
+    wanted: Sequence[tuple[Variant, Sequence[tuple[float, str]]]]
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+def _checked(made: Any, known: Known, name: str) -> Floats:
+    count = len(known.symbols)
+    weights = np.asarray(made.weights, np.float64) if isinstance(made, Decision) else np.empty(0)
+    if weights.shape != (count,):
+        raise UsageError(
+            f"The strategy {shown(name, 60)} returned {type(made).__name__} for {count} symbols: a Decision with "
+            f"{count} weights was needed. Correct it."
+        )
+    weights = np.where(known.member, weights, 0.0)
+    total = float(np.nansum(np.abs(weights)))
+    if np.isinf(weights).any() or total > 1 + 1e-9:
+        raise UsageError(
+            f"The strategy {shown(name, 60)} wants positions of {total:.0%} of equity on {known.cutoff}: 100% at most, "
+            "long and short together, was needed. Lower its weights."
+        )
+    return weights
+
+
+def _within(weights: Floats, held: Floats) -> Floats:
+    """Cut weights to the room that positions leave which stay as they are."""
+    kept = np.isnan(weights)
+    wanted, room = float(np.nansum(np.abs(weights))), max(1 - float(np.abs(held[kept]).sum()), 0.0)
+    return weights * min(1.0, room / wanted) if wanted else weights
+
+
+def parse(text: str) -> Variant:
+    """Read a variant of a built-in strategy: `NAME` or `NAME:parameter=value,…`.
+
+    Raises:
+        UsageError: there is no such strategy or parameter.
+    """
+    name, _, words = text.strip().partition(":")
+    if name not in STRATEGIES:
+        close = difflib.get_close_matches(name, STRATEGIES, n=1)
+        hint = f"Did you mean {close[0]}?" if close else "Name one of these."
+        raise UsageError(f"{shown(name, 40)!r} is no strategy: {', '.join(STRATEGIES)} was needed. {hint}")
+    return variant(name, STRATEGIES[name].decide, words, STRATEGIES[name].reads)
+
+
+def variant(
+    name: str, decide: Decide, words: str = "", reads: Sequence[str] = (FORECAST, DIRECTION), source: str = ""
+) -> Variant:
+    """A strategy with parameters as words: `parameter=value,…`.
+
+    Raises:
+        UsageError: it has no such parameter, or one without a number for its default.
+    """
+    usual = _defaults(name, decide)
+    given: dict[str, float] = {}
+    for word in filter(None, (word.strip() for word in words.split(","))):
+        key, _, value = word.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if key not in usual or not math.isfinite(number):
+            listed = ", ".join(f"{key}={value:g}" for key, value in usual.items()) or "none"
+            raise UsageError(
+                f"{shown(word, 40)!r} is no parameter of {name}: NAME=NUMBER was needed, and it has {listed}. "
+                f"Correct or leave it out."
+            )
+        given[key] = number
+    changed = {key: value for key, value in given.items() if value != usual[key]}
+    return Variant(name, decide, usual | given, changed, tuple(reads), source)
+
+
+def _defaults(name: str, decide: Decide) -> dict[str, float]:
+    _, *parameters = inspect.signature(decide).parameters.values()
+    odd = [each.name for each in parameters if not isinstance(each.default, int | float)]
+    if odd:
+        raise UsageError(
+            f"The parameter {odd[0]} of {name} has no number for its default: one was needed, as in "
+            f"def decide(known, *, {odd[0]}=1.0)."
+        )
+    return {each.name: float(each.default) for each in parameters}
