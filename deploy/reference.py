@@ -254,6 +254,7 @@ def api() -> str:
         library.evaluate,
     ]
     values = [library.Forecast, Step, library.Bars, Reading, Requested, library.Model, library.Evaluation]
+    values += [library.Known, library.Decision]
     parts = [text for made in functions for text in (f"### tickercast.{made.__name__}\n", *_function(made))]
     used = [row for row in _methods(library.App) if re.split(r"[`(]", row[0])[1] in _USE_CASES]
     parts += [f"### App\n\n{_prose(library.App)}\n", table(("use case", ""), used), ""]

@@ -19,7 +19,9 @@ from tickercast.version import __version__ as __version__
 
 __all__ = [
     "Bars",
+    "Decision",
     "Forecast",
+    "Known",
     "Model",
     "errors",
     "evaluate",
@@ -31,7 +33,18 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from tickercast.library import Bars, Forecast, Model, evaluate, load_model, read_csv, read_events, read_frame
+    from tickercast.library import (
+        Bars,
+        Decision,
+        Forecast,
+        Known,
+        Model,
+        evaluate,
+        load_model,
+        read_csv,
+        read_events,
+        read_frame,
+    )
     from tickercast.library import open as open  # noqa: A004
 
 

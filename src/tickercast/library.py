@@ -36,6 +36,8 @@ from tickercast.domain.measures.evaluation import (
 from tickercast.domain.quality import findings_of
 from tickercast.domain.spelling import in_yahoos_spelling
 from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.trading.signals import Known
+from tickercast.domain.trading.strategy import Decision
 from tickercast.errors import NoRecentBars, UsageError
 from tickercast.models.catalogue import evaluation_baselines, hourly_baselines
 from tickercast.reading.events import expected_days, of_rows
@@ -43,8 +45,10 @@ from tickercast.reading.events import expected_days, of_rows
 __all__ = [
     "App",
     "Bars",
+    "Decision",
     "Evaluation",
     "Forecast",
+    "Known",
     "Model",
     "ResultsDays",
     "evaluate",

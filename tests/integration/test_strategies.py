@@ -384,7 +384,7 @@ def test_every_result_ends_with_a_sentence_and_no_advice(workspace: Path) -> Non
 
 def test_a_page_holds_the_verdict_the_accounts_and_their_months(workspace: Path) -> None:
     Path("my.py").write_text(
-        "import numpy as np\nfrom tickercast.domain.trading.strategy import Decision\n"
+        "import numpy as np\nfrom tickercast import Decision\n"
         "def decide(known):\n    return Decision(np.full(len(known.symbols), 0.4), lambda n: '<b>')\n"
     )
     words = ("--from", "2010-01-04", "--to", "2012-06-28", "--source", "sample", "--symbols", "MSFT,IBM")

@@ -29,7 +29,10 @@ from tickercast.errors import (
 )
 
 MakeBars = Callable[..., Bars]
-IMPORTED_LATE = ["Bars", "Forecast", "Model", "evaluate", "load_model", "open", "read_csv", "read_events", "read_frame"]
+IMPORTED_LATE = [
+    *("Bars", "Decision", "Forecast", "Known", "Model"),
+    *("evaluate", "load_model", "open", "read_csv", "read_events", "read_frame"),
+]
 
 
 def open_in(folder: Path, name: str = "app") -> App:

@@ -359,6 +359,9 @@ def test_variants_have_names_and_hashes_of_their_parameters() -> None:
         "momentum": "'momentum' is no strategy: .* Did you mean interval-momentum?",
         "direction:edge=1": "'edge=1' is no parameter of direction: NAME=NUMBER was needed, and it has margin=0",
         "direction:margin=x": "'margin=x' is no parameter",
+        "interval-momentum:span=2.5": "span=2.5 of interval-momentum is out of range: a whole number from 1 to 1000",
+        "interval-momentum:span=-1": "span=-1 of interval-momentum is out of range",
+        "volatility-target:target=-1": "target=-1 of volatility-target is out of range: a number from 0.001 to 10 was",
     }.items():
         with pytest.raises(UsageError, match=sentence):
             parse(text)

@@ -78,7 +78,7 @@ def interval_momentum(known: Known, *, span: float = 10, threshold: float = 0.5,
         threshold: the least move, in half widths of the 80% interval of as many bars.
         short: 1 to be short by as much of what has moved down.
     """
-    bars = int(span)
+    bars = round(span)
     half = _per_bar(known) * math.sqrt(bars)
     scaled = np.log(known.closes[:, -1] / _close_before(known.closes, bars)) / half
     weights = _sides(scaled, threshold, short) * known.share
@@ -173,10 +173,14 @@ class Strategy:
     Attributes:
         decide: the function.
         reads: what it needs beside bars.
+        limits: the least and the largest value of its parameters.
+        whole: the parameters that are counts.
     """
 
     decide: Decide
     reads: tuple[str, ...] = ()
+    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    whole: tuple[str, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -187,10 +191,12 @@ class Strategy:
 STRATEGIES: Mapping[str, Strategy] = {
     "buy-and-hold": Strategy(buy_and_hold),
     "always-flat": Strategy(always_flat),
-    "interval-momentum": Strategy(interval_momentum, (FORECAST,)),
-    "direction": Strategy(direction, (DIRECTION,)),
-    "prophet-trend": Strategy(prophet_trend, (PROPHET,)),
-    "volatility-target": Strategy(volatility_target, (FORECAST,)),
+    "interval-momentum": Strategy(
+        interval_momentum, (FORECAST,), {"span": (1, 1000), "threshold": (0, 100), "short": (0, 1)}, ("span",)
+    ),
+    "direction": Strategy(direction, (DIRECTION,), {"margin": (0, 0.5), "short": (0, 1)}),
+    "prophet-trend": Strategy(prophet_trend, (PROPHET,), {"threshold": (0, 100), "short": (0, 1)}),
+    "volatility-target": Strategy(volatility_target, (FORECAST,), {"target": (0.001, 10), "most": (0, 1)}),
 }
 """Those that are built in, by name."""
 
@@ -262,7 +268,7 @@ def _checked(made: Any, known: Known, name: str) -> Floats:
     if weights.shape != (count,):
         raise UsageError(
             f"The strategy {shown(name, 60)} returned {type(made).__name__} for {count} symbols: a Decision with "
-            f"{count} weights was needed. Correct it."
+            f"{count} weights was needed."
         )
     weights = np.where(known.member, weights, 0.0)
     total = float(np.nansum(np.abs(weights)))
@@ -285,14 +291,23 @@ def parse(text: str) -> Variant:
     """Read a variant of a built-in strategy: `NAME` or `NAME:parameter=value,…`.
 
     Raises:
-        UsageError: there is no such strategy or parameter.
+        UsageError: there is no such strategy or parameter, or its value is beyond the limits.
     """
     name, _, words = text.strip().partition(":")
     if name not in STRATEGIES:
         close = difflib.get_close_matches(name, STRATEGIES, n=1)
         hint = f"Did you mean {close[0]}?" if close else "Name one of these."
         raise UsageError(f"{shown(name, 40)!r} is no strategy: {', '.join(STRATEGIES)} was needed. {hint}")
-    return variant(name, STRATEGIES[name].decide, words, STRATEGIES[name].reads)
+    found = STRATEGIES[name]
+    made = variant(name, found.decide, words, found.reads)
+    for key, (least, most) in found.limits.items():
+        value = made.parameters[key]
+        if not least <= value <= most or (key in found.whole and value % 1):
+            number = "a whole number" if key in found.whole else "a number"
+            raise UsageError(
+                f"{key}={value:g} of {name} is out of range: {number} from {least:g} to {most:g} was needed."
+            )
+    return made
 
 
 def variant(
