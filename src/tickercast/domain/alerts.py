@@ -53,10 +53,10 @@ class Alert:
     """A condition that people should know about as long as it lasts.
 
     Attributes:
-        key: its subject, stable for as long as it is open: a kind of `Facts`, a colon, and a name.
+        key: the subject of the alert, stable for as long as it is open: a kind of `Facts`, a colon, and a name.
         severity: `info` if it is not a fault, `warning`, or `failure`.
-        title: in a few words; a change of title is sent again.
-        text: in a sentence or two, with the figures of the day.
+        title: the alert in a few words; a change of title is sent again.
+        text: the alert in a sentence or two, with the figures of the day.
     """
 
     key: str
@@ -77,7 +77,7 @@ class Rejected:
     Attributes:
         object: the file.
         generation: the version of it.
-        reasons: by symbol; the key `` stands for the whole file.
+        reasons: the reason by symbol; the key `` stands for the whole file.
     """
 
     object: str
@@ -92,13 +92,13 @@ class Drift:
     Attributes:
         kind: `input`, `prediction` or `performance`.
         day: the last session that was checked.
-        n: features or measures.
-        n_drifted: those beyond their threshold.
-        furthest: the one furthest beyond it.
-        score: its value.
+        n: the number of features or measures.
+        n_drifted: the number of them beyond their threshold.
+        furthest: the feature or measure furthest beyond its threshold.
+        score: the value of that feature or measure.
         threshold: where drift begins.
         report: the object that holds the whole report, or empty.
-        frequency: of the bars.
+        frequency: the frequency of the bars.
     """
 
     kind: str
@@ -117,11 +117,11 @@ class Coverage:
     """The coverage of the 80% intervals of the newest resolved origins.
 
     Attributes:
-        origins: how many.
-        coverage_80: the share of closes inside.
+        origins: the number of origins.
+        coverage_80: the share of closes inside the intervals.
         first: the earliest cutoff.
         last: the latest cutoff.
-        frequency: of the bars.
+        frequency: the frequency of the bars.
     """
 
     origins: int
@@ -157,7 +157,7 @@ class Anomaly:
 
     @property
     def own_sigmas(self) -> float:
-        """What remains of the surprise without the market's."""
+        """The surprise without the market's share."""
         return self.sigmas - (self.market_sigmas or 0.0)
 
 
@@ -168,7 +168,7 @@ class Stale:
     Attributes:
         symbol: the series.
         newest: the newest session that has closed.
-        cutoff: of its newest forecast; None if it has none.
+        cutoff: the cutoff of the newest forecast; None if there is none.
         missed: sessions since then; 0 if it has no forecast.
     """
 
@@ -198,7 +198,7 @@ class Silence:
     """A trading day on which nothing arrived: no symbol of the watchlist has a forecast from its newest session.
 
     Attributes:
-        symbols: how many there are.
+        symbols: the number of symbols on the watchlist.
         newest: the newest session that has closed.
     """
 
@@ -211,7 +211,7 @@ class CalendarEnd:
     """An exchange whose holidays are known for little longer than a month.
 
     Attributes:
-        exchange: its calendar's name.
+        exchange: the name of the exchange's calendar.
         until: the last date whose holidays are known.
     """
 
@@ -227,8 +227,9 @@ class Champion:
         name: the champion.
         version: its version.
         reason: the decision.
-        baseline: what is served in its place, because it was shown to be worse; empty while it is served itself.
-        frequency: of the bars.
+        baseline: the baseline that is served in the champion's place, because the champion was shown to be worse; empty
+            while the champion is served itself.
+        frequency: the frequency of the bars.
     """
 
     name: str
@@ -243,8 +244,8 @@ class NoChampion:
     """A frequency whose forecasts cannot be made, since what names its champion is damaged.
 
     Attributes:
-        reason: what was seen, and what to do.
-        frequency: of the bars.
+        reason: the damage that was seen, and the remedy.
+        frequency: the frequency of the bars.
     """
 
     reason: str
@@ -259,8 +260,8 @@ class Trading:
         account: the account; empty: every one.
         strategy: the strategy; empty: every one.
         halted: whether it is halted until a person resumes it.
-        cause: why: `person`, `stop`, `mismatch`, `position`, `turnover` or `orders`.
-        reason: in a sentence.
+        cause: the cause: `person`, `stop`, `mismatch`, `position`, `turnover` or `orders`.
+        reason: the reason, in a sentence.
     """
 
     account: str
@@ -280,8 +281,8 @@ class Facts:
         bucket: why the bucket cannot be used, empty if it can.
         rejected: the rejected files.
         drift: the newest report, one entry a kind.
-        coverage: of the champion; `()` if nothing has been resolved.
-        calibration: how the intervals of each symbol have held.
+        coverage: the coverage of the champion; `()` if nothing has been resolved.
+        calibration: the calibration of each symbol's intervals.
         anomaly: the closes of the last session that the forecasts did not expect.
         stale: symbols on the watchlist without a current forecast.
         hours: the coins that need a forecast each hour.

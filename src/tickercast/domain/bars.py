@@ -72,7 +72,7 @@ class Bars:
             equals `close` and `volume` is NaN where the source has none. Hourly bars have `closed_at`, too, the ends
             of the hours as datetime64[h], UTC, and `session_date` is the UTC day on which each opens.
         simulated: whether the bars were generated rather than traded.
-        frequency: how far the bars lie apart.
+        frequency: the distance between the bars: sessions or hours.
     """
 
     symbol: str
@@ -91,7 +91,7 @@ class Bars:
         `bar_checks`. `tickercast.read_frame` reads and checks tables of any shape.
 
         Raises:
-            InvalidBars: there are no dates; or a table lacks a column, or cannot be read as numbers and dates.
+            InvalidBars: the dates are missing, or a table lacks a column or cannot be read as numbers and dates.
         """
         if isinstance(columns, pd.DataFrame):
             columns = _arrays(symbol, columns)
@@ -200,7 +200,7 @@ class Bars:
             source: where the bars are from, as a sentence on them begins.
 
         Raises:
-            NoRecentBars: there are none.
+            NoRecentBars: no bar lies between the two dates.
         """
         inside = self.since(first).through(last)
         if len(inside):
@@ -332,7 +332,7 @@ def below_each_other(series: Sequence[Bars]) -> dict[str, NDArray[Any]]:
     """The columns of one or more series below each other, read-only; not copied where they already are so.
 
     Args:
-        series: of one frequency.
+        series: series of one frequency.
     """
     parts: list[Extent] = []
     for bars in series:

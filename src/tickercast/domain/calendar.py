@@ -148,7 +148,7 @@ def check_every(every: int) -> None:
     """Refuse a distance between origins, in bars, that is none.
 
     Raises:
-        UsageError: it is no whole number, or below 1.
+        UsageError: `every` is no whole number, or below 1.
     """
     if not isinstance(every, Integral) or every < 1:
         raise UsageError(
@@ -164,7 +164,7 @@ def parse_day(day: date | str) -> date:
     datetime.date(2023, 7, 22)
 
     Raises:
-        UsageError: it is not a date, or out of range.
+        UsageError: the text is not a date, or out of range.
     """
     try:
         found = day if isinstance(day, date) else date.fromisoformat(day)
@@ -453,7 +453,7 @@ def build(name: str, first_year: int, last_year: int) -> Years:
     """The sessions of an exchange in some years, as exchange_calendars works them out.
 
     Raises:
-        CalendarError: it cannot.
+        CalendarError: exchange_calendars cannot work the sessions out.
     """
     try:
         return _build(name, first_year, last_year)

@@ -10,8 +10,8 @@ def with_closes(rows: pd.DataFrame, frequency: Frequency) -> pd.DataFrame:
     """Stored bars with `closed_at` in every row: daily rows of earlier releases get it from the calendar.
 
     Args:
-        rows: with `symbol`, `session_date` and `closed_at`, UTC.
-        frequency: of the bars.
+        rows: stored bars with `symbol`, `session_date` and `closed_at`, UTC.
+        frequency: the frequency of the bars.
 
     Raises:
         CalendarError: the exchange of a symbol is not known.

@@ -45,7 +45,7 @@ SAME_RESULTS = 30
 """Days: two results days that are closer tell of the same results, moved."""
 
 NOTHING, PREDICTED, KNOWN = 0, 1, 2
-"""What is known of the results day that is nearest to a step."""
+"""The knowledge of the results day that is nearest to a step."""
 
 _ANNOUNCED_BEFORE = np.timedelta64(28, "D")
 _YEAR = np.timedelta64(364, "D")
@@ -63,7 +63,7 @@ class ResultsDay:
     """A results day that a forecast counts with, as it was known at some time.
 
     Attributes:
-        day: at the company's exchange.
+        day: the date at the company's exchange.
         session: `before`, `after` or `unknown`.
         effect: the first session whose close can answer to the results; None where the day is overdue: predicted,
             behind the cutoff, and no results have come.
@@ -100,7 +100,7 @@ class ResultsDay:
 
 @dataclass(frozen=True)
 class Known:
-    """What was known of a symbol's results days at a cutoff.
+    """The results days of a symbol as they were known at a cutoff.
 
     Attributes:
         past: the days whose effect sessions had ended, in order.
@@ -112,13 +112,13 @@ class Known:
 
 
 class ResultsInputs(NamedTuple):
-    """What a network reads of results days at n origins.
+    """The inputs of a network from results days, at n origins.
 
     Attributes:
         offsets: `(n, HORIZON)`, int8: sessions from each step to the effect session of the nearest results day, below
             0 where that lies before the step, cut at ±`FARTHEST`; `FARTHEST` where nothing is known.
-        knowledge: `(n, HORIZON)`, int8: of that day, `NOTHING`, `PREDICTED` or `KNOWN`. A predicted day that lies
-            behind the origin is overdue: no results have come.
+        knowledge: `(n, HORIZON)`, int8: the knowledge of that day, `NOTHING`, `PREDICTED` or `KNOWN`. A predicted day
+            that lies behind the origin is overdue: no results have come.
         last: `(n, LAST)`, datetime64[D]: the effect sessions of the last past results days, newest first; NaT where
             there are fewer.
     """
@@ -172,7 +172,7 @@ class ResultsDays:
         return len(self.dates)
 
     def as_known(self, cutoff_at: datetime) -> Known:
-        """What was known of the symbol's results days at a moment, for example the close of a forecast's cutoff.
+        """The symbol's results days as known at a moment, for example the close of a forecast's cutoff.
 
         Raises:
             CalendarError: the symbol's exchange is not known.
@@ -185,7 +185,7 @@ class ResultsDays:
         return Known(tuple(past.tolist()), tuple(view.coming(days, origin)[0]))
 
     def inputs(self, cutoffs: Days, cutoffs_at: Days) -> ResultsInputs:
-        """What a network reads at several origins, each of which sees only what was known by its cutoff.
+        """The inputs of a network at several origins, each of which sees only what was known by its cutoff.
 
         Args:
             cutoffs: `(n,)`, datetime64[D], the origins' sessions.
@@ -254,7 +254,7 @@ class ResultsDays:
 
 
 def latest_inputs(known: Sequence[ResultsDays | None], cutoffs: Days, cutoffs_at: Days) -> ResultsInputs:
-    """What a network reads of several symbols, each at one origin; the same numbers as `ResultsDays.inputs` gives.
+    """The inputs of a network for several symbols, each at one origin; the same numbers as `ResultsDays.inputs` gives.
 
     Args:
         known: n of them; None where nothing is known of a symbol.
@@ -381,13 +381,13 @@ class _Rows(NamedTuple):
 
 
 class _View(NamedTuple):
-    """What n origins of each of g symbols see: the rows as they were known, then the days predicted from them.
+    """The results days seen from n origins of each of g symbols: as they were known, then those predicted from them.
 
     Attributes:
-        dates: `(g, 2·m)`.
-        sessions: `(g, 2·m)`.
+        dates: `(g, 2·m)`, the results days.
+        sessions: `(g, 2·m)`, the part of the day: `before`, `after` or `unknown`.
         effect: `(g, 2·m)`, the place of the effect session among the exchange's; −1 where it is not known.
-        is_predicted: `(2·m,)`.
+        is_predicted: `(2·m,)`, whether the day is predicted.
         behind: `(g, n, 2·m)`, whether an origin sees the day, and its effect session lies behind.
         ahead: `(g, n, 2·m)`, whether an origin sees the day, and it is to come or overdue.
     """
@@ -409,7 +409,7 @@ class _View(NamedTuple):
         visible &= ~_any(visible, rows.superseding())
         visible &= (effect >= 0)[:, None] & (apart > -_REACH[0]) & (apart < _REACH[1])
         ahead, behind = visible & (apart > 0), visible & (apart <= 0)
-        # What was reported some weeks before a predicted day were the results that it predicts.
+        # Results reported some weeks before a predicted day are those that it predicts.
         came = rows.dates[:, :, None] > next_year[:, None] - _QUARTER_APART
         coming = behind & (next_effect[:, None] > origin[:, :, None] - _OVERDUE) & ~ahead.any(axis=2, keepdims=True)
         coming &= ~_any(behind, came)

@@ -15,7 +15,7 @@ class Finding:
     Attributes:
         symbol: the series.
         check: a word or two for its kind, such as `gap`, `jump` or `left out`.
-        text: in words, with the dates.
+        text: the oddity in words, with the dates.
         touches_width: whether it may have made the intervals of a forecast from these bars too wide or too narrow.
     """
 
@@ -29,13 +29,13 @@ class Finding:
 
 
 Findings = Mapping[str, Sequence[Finding]]
-"""What was found in the bars of each symbol."""
+"""The findings about the bars of each symbol."""
 
 NOTHING_FOUND: Findings = MappingProxyType({})
 
 
 def told(symbol: str, text: str) -> Finding:
-    """What a file's sender found in its bars, as its column Findings says it.
+    """A finding reported by a file's sender in the column Findings.
 
     >>> str(told("MSFT", "gap: no bar of 2023-07-03; halted: no trade for 5 days"))
     'gap: no bar of 2023-07-03; halted: no trade for 5 days'

@@ -64,7 +64,7 @@ class Role(StrEnum):
     COMPANION = "companion"
     """Served beside the champion, and scored."""
     BASELINE = "baseline"
-    """What the others are measured against."""
+    """The measure of all other models."""
     SHADOW = "shadow"
     """A former champion that still forecasts while its successor is on probation."""
 
@@ -153,15 +153,15 @@ class InformedPredictor(RollingPredictor, Protocol):
 
 
 def checked(model: Predictor, quantiles: object, count: int) -> NDArray[np.float64]:
-    """What a model predicted, if forecasts can be made of it; for models that come from outside.
+    """Check a model's quantiles, and return them as an array; for models that come from outside.
 
     Args:
         model: the model.
-        quantiles: what it gave.
-        count: the number of forecasts that it was asked for.
+        quantiles: the quantiles that the model returned.
+        count: the number of forecasts that the model was asked for.
 
     Returns:
-        `(count, horizon, len(QUANTILES))`, the same.
+        `(count, horizon, len(QUANTILES))`, the same quantiles.
 
     Raises:
         UsageError: these are no numbers of that shape, not log-returns, or fall from one quantile to the next.
@@ -213,9 +213,9 @@ class Step:
         target_date: the session forecast.
         close_median: the point forecast.
         close_lo_80: the lower end of the 80% interval.
-        close_hi_80: its upper end.
+        close_hi_80: the upper end of the 80% interval.
         close_lo_95: the lower end of the 95% interval.
-        close_hi_95: its upper end.
+        close_hi_95: the upper end of the 95% interval.
         target_at: the moment (UTC) at which the hour forecast ends; None where a session is.
         quantiles: the closes at the probabilities `QUANTILES`; empty where only the intervals are stored.
     """
@@ -232,7 +232,7 @@ class Step:
 
     @property
     def end(self) -> date:
-        """What is forecast: a session, or the end of an hour."""
+        """The session, or the end of the hour, that is forecast."""
         return self.target_at or self.target_date
 
     def interval(self, level: int) -> tuple[float, float]:
@@ -269,16 +269,16 @@ class Forecast:
         last_close: the close there, in the symbol's currency.
         steps: one a target date.
         model_name: the model.
-        model_version: its registered version.
-        role: its role.
+        model_version: the registered version of the model.
+        role: the role in which the model is served.
         simulated: whether the bars were simulated.
         model_has_seen: whether the model was trained on the cutoff.
         doubtful: whether a finding about the bars touches the width.
-        findings: what is odd about the bars; empty if nothing is.
+        findings: the oddities of the bars; empty if there are none.
         results: the results day inside the horizon, as it was known at the cutoff; None if none was.
         object: the file that it was made from; empty where it is not stored.
         generation: the version of that file.
-        frequency: of the bars.
+        frequency: the frequency of the bars.
         cutoff_at: the moment (UTC) at which the hour of the origin ended; None where it is a session.
     """
 
@@ -342,12 +342,12 @@ class Prediction(NamedTuple):
         targets: `horizon` of them, as the cutoff is.
         log_returns: `(horizon, len(QUANTILES))`, quantiles in the order of `QUANTILES`.
         model_name: the model.
-        model_version: its version.
-        role: its role.
+        model_version: the registered version of the model.
+        role: the role in which the model is served.
         simulated: whether the bars were simulated.
         model_has_seen: whether the model was trained on the cutoff.
         doubtful: whether a finding about the bars touches the width.
-        frequency: of the bars.
+        frequency: the frequency of the bars.
     """
 
     symbol: str
@@ -421,7 +421,7 @@ def rows(predictions: Sequence[Prediction]) -> pa.Table:
     """The rows of the table `forecasts`: one a prediction and step, in that order, with the table's column names.
 
     Args:
-        predictions: of one frequency.
+        predictions: forecasts of one frequency.
     """
     frequency = predictions[0].frequency if predictions else DAILY
     horizons = np.array([len(made.targets) for made in predictions], np.intp)

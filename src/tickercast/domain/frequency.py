@@ -42,11 +42,11 @@ class Frequency:
     """A bar interval.
 
     Attributes:
-        name: as tables, object names and users spell it.
+        name: the name in tables, object names and arguments.
         horizon: steps of a forecast, unless a model says otherwise.
-        bars_a_year: to annualise by, on an exchange with closing hours.
-        unit: in which the ends of bars are counted, as numpy spells it.
-        noun: what a bar covers.
+        bars_a_year: the factor to annualise by, on an exchange with closing hours.
+        unit: the numpy unit in which the ends of bars are counted.
+        noun: the noun for the span of a bar.
         lookback: the span of the bars for a forecast.
         stale_after: a series whose last bar is older than this before `as_of` cannot be forecast.
         longest_horizon: the bars' numbers from a cutoff to its last target, at most.
@@ -161,7 +161,7 @@ class Frequency:
         return day
 
     def parse(self, text: date | str) -> date:
-        """What a user typed as the last bar that may be used: a date, or for hours a moment, UTC.
+        """Read a user's last bar to use: a date, or for hours a moment, UTC.
 
         A date alone means all of its hours.
 
@@ -171,7 +171,7 @@ class Frequency:
         datetime.datetime(2023, 7, 22, 14, 0)
 
         Raises:
-            UsageError: it is neither, or out of range.
+            UsageError: the text is neither a date nor a moment, or out of range.
         """
         if self.is_daily:
             return parse_day(text)
@@ -207,7 +207,7 @@ def frequency_of(name: str) -> Frequency:
     """The frequency of a name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no frequency has that name.
     """
     if not isinstance(name, str) or name not in FREQUENCIES:
         raise UsageError(f"The frequency {str(name)[:20]!r} is not known: {' or '.join(FREQUENCIES)} was needed.")

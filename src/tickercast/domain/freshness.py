@@ -45,7 +45,7 @@ class Freshness:
         state: `fresh`: nothing is over since its origin; `due`: the newest session or hour is, and its forecast may be
             under way; `stale`: a newer forecast is missing; `expired`: every date that it forecasts is over.
         missed: sessions or hours that are over since its origin.
-        sentence: the same for people.
+        sentence: the state as a sentence for people.
     """
 
     state: State
@@ -68,17 +68,17 @@ def freshness_of(made: Forecast, now: datetime) -> Freshness:
 def freshness(
     symbol: str, cutoff: date, now: datetime, *, sessions: int = DAILY.horizon, grace: timedelta = GRACE
 ) -> Freshness:
-    """How current a daily forecast is.
+    """Judge how current a daily forecast is.
 
     One session may be missed until `grace` after its close. Symbols that trade round the clock close at midnight, UTC,
     while a daily run is at any hour: there, the next midnight ends it.
 
     Args:
         symbol: the series.
-        cutoff: its newest forecast origin.
+        cutoff: the origin of the newest forecast.
         now: the time.
-        sessions: how far the forecast reaches.
-        grace: how long a session's forecast may be under way; nothing is, once a run has ended.
+        sessions: the number of sessions that the forecast reaches.
+        grace: how long a session's forecast may be under way after its close; 0 once a run has ended.
     """
     try:
         newest = newest_closed(symbol, now)
@@ -96,7 +96,7 @@ def freshness(
 
 
 def hourly_freshness(cutoff_at: datetime, now: datetime, *, hours: int = HOURLY.horizon) -> Freshness:
-    """How current an hourly forecast is.
+    """Judge how current an hourly forecast is.
 
     >>> from datetime import UTC
     >>> ended = datetime(2023, 7, 22, 14, tzinfo=UTC)
@@ -104,9 +104,9 @@ def hourly_freshness(cutoff_at: datetime, now: datetime, *, hours: int = HOURLY.
     ['fresh', 'due', 'stale', 'expired']
 
     Args:
-        cutoff_at: the end of the last hour that it knew, UTC.
+        cutoff_at: the end of the last hour that the forecast knew, UTC.
         now: the time.
-        hours: how far the forecast reaches.
+        hours: the number of hours that the forecast reaches.
     """
     missed = (now - cutoff_at) // timedelta(hours=1)
     if missed < 1:

@@ -53,7 +53,7 @@ class PriceObject:
         as_of: the date that the user typed; a moment, UTC and naive, where bars are hourly.
         name: what the file is called, its symbol where no column names it; empty for a batch.
         origin: whether its forecast is live, or a backfill.
-        frequency: of the bars.
+        frequency: the frequency of the bars.
     """
 
     as_of: date
@@ -84,7 +84,7 @@ def check_events(name: str) -> None:
     """Check the name of a file of events.
 
     Raises:
-        UsageError: it is malformed.
+        UsageError: the name is malformed.
     """
     if not (name.startswith(EVENTS) and name.endswith(".csv")):
         raise UsageError(
@@ -242,7 +242,7 @@ def unquarantined(name: str) -> tuple[str, str] | None:
 
 
 def _as_of(folders: Sequence[str], frequency: Frequency) -> date | None:
-    """What the folders between `ohlc/` and the file's own name say; None if they are malformed."""
+    """The date in the folders between `ohlc/` and the file's own name; None if they are malformed."""
     match folders:
         case [day] | ["1d", day] if frequency.is_daily:
             return _parsed(day, date.fromisoformat, DAILY)

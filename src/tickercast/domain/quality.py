@@ -26,7 +26,7 @@ class Oddity:
         jump: the number of standard deviations from which a return is more likely an error than a move.
         halted: the number of bars in a row without any move from which trading seems to have been halted.
         at: the word before what names a bar.
-        span: that is checked, in words.
+        span: the span of bars that is checked, in words.
     """
 
     jump: float
@@ -36,7 +36,7 @@ class Oddity:
 
 
 OF_DAYS = Oddity(10.0, 3, "on", f"{RECENT.days} days")
-"""Of daily bars."""
+"""The limits for daily bars."""
 
 _SIGMA_WINDOW = 60
 _REBASED = 0.02  # a restated close is a different basis beyond this; dividends and corrections stay below
@@ -49,7 +49,7 @@ def findings(bars: Bars, as_of: date, *, now: datetime) -> list[Finding]:
     """Check the newest bars of one symbol.
 
     Args:
-        bars: its bars up to `as_of`.
+        bars: the symbol's bars up to `as_of`.
         as_of: the date asked for.
         now: the time; sessions that have not closed are not missed.
     """

@@ -1,4 +1,4 @@
-"""Who may open the dashboard, and who may make tokens there: roles from what an identity provider says of a person.
+"""Roles on the dashboard, from an identity provider's claims: who may open it, and who may make tokens there.
 
 >>> people = People(viewers=parse_rules("@example.org"), operators=parse_rules("ann@example.org, groups=desk"))
 >>> people.visitor({"sub": "1", "email": "Ann@example.org", "email_verified": True}).role
@@ -27,7 +27,7 @@ _NAMES = ("preferred_username", "name")
 
 
 class Role(StrEnum):
-    """What a person may do on the dashboard."""
+    """The permissions of a person on the dashboard."""
 
     VIEWER = "viewer"
     """See every page, and the usage of tokens that were made for their own address."""
@@ -40,9 +40,9 @@ class Visitor:
     """A person who has signed in.
 
     Attributes:
-        name: to show.
+        name: the name to show.
         address: their e-mail address in small letters, if the provider has checked it; else empty.
-        role: what they may do.
+        role: the permissions of the person.
     """
 
     name: str
@@ -74,11 +74,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class People:
-    """Who has which role; who is in neither list may not come in.
+    """The roles of people; a person in neither list may not come in.
 
     Attributes:
-        viewers: whom `TICKERCAST_DASHBOARD_VIEWERS` means.
-        operators: whom `TICKERCAST_DASHBOARD_OPERATORS` means.
+        viewers: the rules of `TICKERCAST_DASHBOARD_VIEWERS`.
+        operators: the rules of `TICKERCAST_DASHBOARD_OPERATORS`.
     """
 
     viewers: tuple[Rule, ...]
@@ -143,7 +143,7 @@ def verified_address(claims: Mapping[str, Any]) -> str:
 
 
 def name_of(claims: Mapping[str, Any]) -> str:
-    """What to call the person of some claims: a verified address, or what they call themselves, which others may too.
+    """The display name of a person: a verified address, or the name that they gave, which others may have given too.
 
     >>> name_of({"sub": "1", "email": "Ann@example.org", "email_verified": True})
     'Ann@example.org'

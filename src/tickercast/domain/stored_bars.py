@@ -28,10 +28,10 @@ TOLERANCE = 1e-6
 """The relative difference that makes another bar; the adjustment is compared as the factor adj_close / close."""
 
 VALUES = ("open", "high", "low", "close", "factor", "volume")
-"""What is compared of a bar."""
+"""The compared values of a bar."""
 
 _DIGEST_BITS = np.uint64(30)
-"""What is dropped of the mantissa's 52 bits: 2^-22 is finer than the tolerance, so equal digests mean equal bars."""
+"""The number of mantissa bits, of 52, to drop: 2^-22 is finer than the tolerance, so equal digests mean equal bars."""
 
 _HALF = np.uint64(1 << 29)
 _FACTORS = np.array(
@@ -75,7 +75,7 @@ class Columns:
         symbol: `(n,)`, the number of each bar's symbol.
         number: `(n,)`, the number of each bar; see `Frequency.numbers`.
         values: an array `(n,)` for each of `VALUES`.
-        frequency: of the bars.
+        frequency: the frequency of the bars.
     """
 
     symbol: Ints
@@ -197,7 +197,7 @@ def newest(bars: Columns, rank: Ints) -> tuple[Columns, Ints]:
     """One bar a symbol and time, that of the highest rank, and its rank.
 
     Args:
-        bars: in any order.
+        bars: bars in any order.
         rank: `(n,)`, the place of each bar's file in the order of files.
     """
     order = np.lexsort((rank, bars.key))
@@ -225,7 +225,7 @@ def differ(these: Columns, those: Columns) -> Mask:
 
 @dataclass(frozen=True)
 class Basis:
-    """What brings the prices of one basis to another: prices are multiplied, volumes too, by factors of their own."""
+    """The factors from one basis of prices to another: prices are multiplied, and volumes by a factor of their own."""
 
     price: float = 1.0
     factor: float = 1.0
@@ -248,11 +248,11 @@ class Basis:
 
 
 def basis(bars: Columns, stored: Columns, *, newest: bool = False) -> Basis:
-    """What brings stored bars of a symbol to the basis of a file, from the earliest sessions that both hold.
+    """The factors from stored bars of a symbol to the basis of a file, from the earliest sessions that both hold.
 
     Args:
-        bars: the file's, oldest first.
-        stored: those of the same sessions.
+        bars: the bars of the file, oldest first.
+        stored: the stored bars of the same sessions.
         newest: look at the newest of these sessions instead.
     """
     compared = slice(-_COMPARED, None) if newest else slice(_COMPARED)

@@ -1,4 +1,4 @@
-"""What a sentence quotes: text from a file or a message, made safe, and numbers as people read them."""
+"""Quotations in sentences: text from a file or a message, made safe, and numbers as people read them."""
 
 import math
 

@@ -21,11 +21,11 @@ def titled_lines(text: str, name: str) -> tuple[list[str], list[tuple[int, dict[
     A cell that a line lacks is None; cells that it has too many are a list under the key None.
 
     Args:
-        text: the file's.
-        name: the file, for errors.
+        text: the content of the file.
+        name: the name of the file, for errors.
 
     Raises:
-        UsageError: it is not CSV.
+        UsageError: the text is not CSV.
     """
     reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff"), newline=None), skipinitialspace=True)
     with read_as_csv(name):
@@ -39,7 +39,7 @@ def read_as_csv(name: str) -> Iterator[None]:
     """Say in a sentence that what the block reads is not CSV.
 
     Raises:
-        UsageError: it is not.
+        UsageError: the block read something that is not CSV.
     """
     try:
         yield

@@ -48,13 +48,13 @@ class Token(BaseModel):
     """A token as it is stored.
 
     Attributes:
-        id: in clear, part of the token's text.
-        sha256: of the text, in hexadecimal.
-        owner: who it was made for.
-        scopes: what it opens.
+        id: the public part of the token's text.
+        sha256: the sha256 of the token's text, in hexadecimal.
+        owner: the person or service that the token was made for.
+        scopes: the parts of the API that the token opens.
         per_month: the calls of a calendar month, UTC; None is no limit.
-        created_at: when it was made.
-        expires_at: from when it is refused; None never.
+        created_at: the time at which it was made.
+        expires_at: the time from which it is refused; None means never.
         revoked_at: when it was revoked; None if it was not.
     """
 

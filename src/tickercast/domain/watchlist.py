@@ -27,11 +27,11 @@ def symbols_in(text: str, name: str = "The list of symbols") -> list[str]:
     of a CSV file.
 
     Args:
-        text: the file's.
-        name: the file, for errors.
+        text: the content of the file.
+        name: the name of the file, for errors.
 
     Raises:
-        UsageError: it has a header, and is not CSV.
+        UsageError: the text has a header, and is not CSV.
     """
     column = _column(text, name)
     words = column if column is not None else [word for line in text.splitlines() for word in _words(line)]

@@ -184,7 +184,7 @@ def direction_model(models: ModelStore) -> "DirectionModel":
 
     Raises:
         ModelUnavailable: none has been published.
-        BundleError: it is damaged, or no model of directions.
+        BundleError: the published model is damaged, or is no model of directions.
         StoreUnavailable: try again.
     """
     config.silence_telemetry()
@@ -199,7 +199,7 @@ class Unavailable:
 
     Attributes:
         name: the model.
-        reason: what is missing, and what to do.
+        reason: the missing package, and how to install it.
     """
 
     name: str
@@ -249,7 +249,7 @@ def named(name: str, models: ModelStore) -> Predictor:
     """The model that a user names: `champion`, a baseline, a statistical model, or the folder of a bundle.
 
     Raises:
-        UsageError: it is none of them, or its package is not installed.
+        UsageError: no model has that name, or its package is not installed.
         BundleError: the bundle is damaged.
         ModelUnavailable: no champion has been published.
     """
@@ -284,7 +284,7 @@ def hourly(name: str, models: ModelStore, series: Sequence[Bars]) -> RollingPred
         series: the bars that the tables are learned from, each month from the year before.
 
     Raises:
-        UsageError: it is none of them.
+        UsageError: no model of hourly bars has that name.
         BundleError: the bundle is damaged.
     """
     from tickercast.models.hourly import predictors
@@ -310,7 +310,7 @@ def hourly_evaluation(bundles: Sequence[Bundle], series: Sequence[Bars]) -> Sequ
     """The models of some bundles of hourly bars with tables of each month, and the baselines that need none.
 
     Args:
-        bundles: what is served.
+        bundles: the bundles of the models that are served.
         series: the bars that the tables are learned from, each month from the year before.
 
     Raises:
@@ -349,7 +349,7 @@ def statistical(name: str) -> Predictor:
     """One of `STATISTICAL`.
 
     Raises:
-        UsageError: it is none of them, or its package is not installed.
+        UsageError: no statistical model has that name, or its package is not installed.
     """
     from tickercast.models.statistical import ALL
 
@@ -382,7 +382,7 @@ def check_versions(models: Sequence[Predictor]) -> None:
     """Refuse two bundles of one name and version that differ, as those of two registries may.
 
     Raises:
-        UsageError: there are two.
+        UsageError: two bundles of one name and version differ.
     """
     cards = [card for model in models if isinstance(card := getattr(model, "card", None), ModelCard)]
     known: dict[tuple[str, str], ModelCard] = {}

@@ -289,7 +289,7 @@ def open_session(bundle: Bundle) -> onnxruntime.InferenceSession:
     """Load the graph of a bundle, to run on one thread.
 
     Raises:
-        BundleError: it does not load.
+        BundleError: onnxruntime cannot load the graph.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

@@ -66,7 +66,7 @@ class _StatisticalModel(ABC):
         """Check that the package is installed.
 
         Raises:
-            UsageError: it is not.
+            UsageError: the package is not installed.
         """
         self.horizon = horizon
         if importlib.util.find_spec(self.package) is None:

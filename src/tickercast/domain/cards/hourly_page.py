@@ -65,7 +65,7 @@ def describe_hourly(card: ModelCard) -> str:
 
 
 def what(card: ModelCard) -> str:
-    """What a model that forecasts the closes of hours is."""
+    """A description of a model that forecasts the closes of hours."""
     return _WHAT[card.name if card.name in _WHAT else card.kind]
 
 
@@ -88,7 +88,7 @@ def _direction_measured(card: ModelCard) -> str:
 
 
 def direction_verdict(card: ModelCard) -> str:
-    """What the scores on a card say; the card needs some, which trees that were grown again have not."""
+    """Summarise the scores on a card; the card needs some, which trees that were grown again have not."""
     found = verdict(_interval(card.metrics, "brier"), card.metrics["always_up"], _interval(card.metrics, "accuracy"))
     return textwrap.fill(f"{found[0].upper()}{found[1:]}. {_COSTS}", 120)
 

@@ -54,7 +54,7 @@ HAR_SEASON, HOURLY_NETWORK = "har-season", "tickercast-lstm-1h"
 """The models of hourly bars that challenge each other."""
 
 CHAMPION_ALIAS, CHALLENGER_ALIAS = "champion", "challenger"
-"""What the registry calls the version that is served, and the one that was registered last."""
+"""The registry's names for the version that is served, and for the one that was registered last."""
 
 
 class ServedModel(BaseModel):
@@ -129,8 +129,8 @@ class Pointer(BaseModel):
         """The same pointer with a baseline in the champion's place; whoever is on probation has no way back.
 
         Args:
-            baseline: what is served.
-            ratio: its loss over the random walk's in a backtest; None if none was made.
+            baseline: the baseline to serve.
+            ratio: the baseline's loss over the random walk's in a backtest; None if none was made.
         """
         return self.pointing(self.version).model_copy(update={"baseline": baseline, "baseline_ratio": ratio})
 
@@ -187,30 +187,31 @@ class ModelCard(BaseModel):
         name: the registered model's name.
         version: the registered version; empty until it is registered.
         run_id: the MLflow run that trained it; empty until it is registered.
-        sha256: of the ONNX file; `NO_NETWORK` where there is none.
+        sha256: the sha256 of the ONNX file; `NO_NETWORK` where there is none.
         features: the inputs of each step, in their order.
         statics: the inputs of each forecast, in their order.
         window: steps that the network reads, in sessions.
         horizon: steps that it forecasts, in sessions.
         quantiles: the levels that it answers, in their order.
         calibration: the pooled factor round the median, applied to every quantile.
-        calibrations: for asset classes that were calibrated apart, such as `crypto`, the factor of each step and
-            quantile instead: `(horizon, quantiles)`.
-        past_quantiles: for the same asset classes, the quantiles of their own past returns less the median, in units
-            of σEWMA·√step, which share in every interval: `(horizon, quantiles)`.
+        calibrations: the factor of each step and quantile, `(horizon, quantiles)`, for asset classes that were
+            calibrated apart, such as `crypto`; there it replaces `calibration`.
+        past_quantiles: the quantiles of their own past returns less the median, `(horizon, quantiles)`, for the same
+            asset classes, in units of σEWMA·√step; they share in every interval.
         drift: the median log-return a session by asset class, 0 for a class that is not named; empty where the median
             is the network's own.
         adapts: whether its intervals follow what earlier ones held; see `domain.learning.widths`.
         min_sessions: the shortest series that it accepts, in sessions.
-        trained_on: in words, which symbols and dates.
+        trained_on: the symbols and dates of the training, in words.
         trained_through: the last date that training or validation saw, or that newer tables were learned from.
         network_through: the last date that the network learned from, where its tables are newer; None for any other.
         hold_out: every N-th symbol was held out of the training and used for evaluation; 0 where none was.
-        arguments: of `tickercast train`, beside the source and the date; files stand as FILE, many symbols as TICKER.
+        arguments: the arguments of `tickercast train`, beside the source and the date; files stand as FILE, many
+            symbols as TICKER.
         fingerprint: sha256 of the data, seeds and recipe of the training; empty where it was not taken.
         metrics: measured on dates after `trained_through`.
-        reference_sha256: of the reference for the drift check; empty where there is none.
-        hour_tables: of a model of hourly bars; None for any other.
+        reference_sha256: the sha256 of the reference for the drift check; empty where there is none.
+        hour_tables: the tables of a model of hourly bars; None for any other.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -277,7 +278,7 @@ class Bundle:
 
     Attributes:
         onnx: the network; empty for a model that is all in its card.
-        card: its description.
+        card: the model card.
         reference: the reference for the drift check; empty where it was not read, or there is none.
     """
 
@@ -322,7 +323,7 @@ class PublishedVersion:
     """A published version of a model.
 
     Attributes:
-        card: what it is.
+        card: the model card of the version.
         stands: the role in which it is served, `demoted` for a champion in whose place a baseline is; else `published`.
     """
 
@@ -335,8 +336,8 @@ class RegisteredVersion:
     """A version of a model as the registry lists it.
 
     Attributes:
-        card: what it is; it names the version.
-        registered_at: when.
+        card: the model card, which names the version.
+        registered_at: the time of registration.
         aliases: `champion`, `challenger`, or none.
     """
 
@@ -350,9 +351,9 @@ def check_sha256(kind: str, content: bytes, wanted: str, card: ModelCard) -> Non
 
     Args:
         kind: which file, for the message: `ONNX` or `reference`.
-        content: what was read.
+        content: the content of the file.
         wanted: the sha256 that the card states.
-        card: of the version.
+        card: the card of the version.
 
     Raises:
         BundleError: the sha256 differs.
@@ -394,7 +395,7 @@ def read_card(content: bytes) -> ModelCard:
     """Read a description from its file.
 
     Raises:
-        BundleError: it does not parse.
+        BundleError: the content is no valid model card.
     """
     try:
         return ModelCard.model_validate_json(content)

@@ -69,7 +69,7 @@ def describe(card: ModelCard) -> str:
 
 
 def what(card: ModelCard) -> str:
-    """What a model that forecasts closes is."""
+    """A description of a model that forecasts closes."""
     return _WHAT if _is_daily(card) else hourly_page.what(card)
 
 
@@ -185,7 +185,7 @@ simulation; every seed holds out other blocks of sessions for validation, purged
 
 
 def verdict(card: ModelCard) -> str:
-    """What the measures of a card say in a word or two, for lists of versions.
+    """The verdict on a card's measures in a word or two, for lists of versions.
 
     It is `better`, `worse` or `no edge`, by the whole 95% interval: of the loss against EWMA-t or, of the direction of
     the next hour, of the Brier score against a coin's; `not measured` without one.

@@ -22,7 +22,7 @@ class HourTables(BaseModel):
         season: the multipliers of an hour's variance, from Monday 00:00 UTC on, 1 on average.
         centre: the means of the inputs.
         scale: the factors that scale them.
-        weights: for each step the intercept and the weights of the inputs.
+        weights: the intercept and the weights of the inputs, for each step.
         har: the quantiles of returns over the regression's σ, by step and level.
         simple: the quantiles of returns over the simple model's σ, by step and level.
     """

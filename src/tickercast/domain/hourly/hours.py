@@ -235,7 +235,7 @@ def short_history(bars: Bars) -> Finding | None:
 
 
 def oddities(known: Bars, as_of: datetime) -> list[Finding]:
-    """What a person should know of the hours that a forecast is made from.
+    """Warnings about the hours that a forecast is made from.
 
     Args:
         known: the bars up to the cutoff.

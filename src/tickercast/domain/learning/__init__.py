@@ -1,1 +1,1 @@
-"""What models learn from: inputs, datasets, recipes and widths."""
+"""Training material of the models: inputs, datasets, recipes and widths."""

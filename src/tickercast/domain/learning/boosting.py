@@ -14,16 +14,16 @@ class Boosting:
     """The hyperparameters of the direction model; the defaults were chosen on the months before July 2022.
 
     Attributes:
-        trees: how many.
-        depth: of each tree.
+        trees: the number of trees.
+        depth: the depth of each tree.
         rate: the learning rate.
         rows: the share of hours that a tree learns from.
         columns: the share of inputs that a tree may use.
         least_weight: the least weight of a leaf, about a quarter of its hours.
         least_gain: the least gain of a split.
         l1: the penalty on the size of leaves.
-        l2: the penalty on its square.
-        days: of the sliding window that is learned from.
+        l2: the penalty on the square of that size.
+        days: the length of the sliding training window, in days.
     """
 
     trees: int = 60
@@ -65,7 +65,7 @@ def monthly_folds(first: np.datetime64, end: np.datetime64, days: int) -> Iterat
     Args:
         first: the first month.
         end: the month after the last.
-        days: of the window.
+        days: the length of the window, in days.
 
     >>> [fold] = monthly_folds(np.datetime64("2022-07"), np.datetime64("2022-08"), 30)
     >>> str(fold.learn_after), str(fold.learn_until), str(fold.ask_from)

@@ -39,7 +39,7 @@ def dataset(source: str, series: Sequence[Bars], through: date) -> Dataset:
     """Describe the bars on or before `through`.
 
     Raises:
-        TooFewSessions: there are none.
+        TooFewSessions: no series has a bar on or before `through`.
     """
     used = [(bars, _dates(bars, through)) for bars in sorted(series, key=lambda one: one.symbol)]
     used = [(bars, dates) for bars, dates in used if len(dates)]

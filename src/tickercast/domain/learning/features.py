@@ -187,10 +187,10 @@ def _inputs(
     """The fields of `Panel`, each with a leading axis of series.
 
     Args:
-        bars: of `_stack`.
+        bars: the columns that `_stack` returns.
         sizes: the length of each series.
-        steps: how many of the last sessions have their step inputs computed.
-        origins: how many have all others computed, at most as many.
+        steps: the number of last sessions whose step inputs are computed.
+        origins: the number of last sessions whose other inputs are computed, at most `steps`.
     """
     length = bars["close"].shape[1]
     close, body = np.log(bars["adj_close"]), np.log(bars["close"] / bars["open"])
@@ -266,7 +266,7 @@ def _echoes(surprise: Callable[[int, int], Floats], length: int, origins: int) -
     Args:
         surprise: gives |return|/σ at a number of sessions up to one, `(n, last)`; those are few where origins are.
         length: sessions.
-        origins: how many of the last ones have their inputs computed.
+        origins: the number of last sessions whose inputs are computed.
     """
     wide = 2 * _NEIGHBOURHOOD
 

@@ -27,8 +27,8 @@ class Recipe:
     """The hyperparameters; the defaults were chosen on the validation blocks, for the few symbols of the sample.
 
     Attributes:
-        units: of the LSTM.
-        hidden: of the dense layer.
+        units: units of the LSTM layer.
+        hidden: units of the dense layer.
         dropout: share of its inputs that are dropped in training.
         rate: AdamW's first learning rate; it decays to 0 as a cosine.
         decay: AdamW's weight decay.
@@ -36,9 +36,9 @@ class Recipe:
         epochs: passes over the examples; the best by validation loss is kept.
         patience: epochs without a better validation loss after which a training stops early.
         every: train on every N-th session only: neighbours share nine of their ten targets.
-        volatility_weight: of the auxiliary loss.
-        stretch: bound of s.
-        skew: bound of k.
+        volatility_weight: the weight of the auxiliary loss.
+        stretch: bound of `s`, the output that scales both sides of an interval.
+        skew: bound of `k`, the output that scales one side of an interval.
         folds: every N-th block of `block` sessions is held out for validation, other blocks for other seeds.
         block: sessions of a validation block.
         results_hidden: units of the dense layer that reads results days.
@@ -82,10 +82,10 @@ class Epoch:
 
     Attributes:
         fold: the number of the network, from 0 on.
-        seed: of the network.
+        seed: the seed of the network.
         share: the share of the network's epochs that are done.
-        ratio: its best validation loss so far over its initial loss.
-        losses: of this epoch, by name.
+        ratio: the best validation loss so far over the initial one.
+        losses: the losses of this epoch, by name.
     """
 
     fold: int
@@ -104,7 +104,7 @@ def read_recipe(text: bytes) -> Recipe:
     """Read a recipe from a JSON object; a field that is left out has its default.
 
     Raises:
-        UsageError: it is not a JSON object, or fields of it are not valid: one sentence each.
+        UsageError: the text is not a JSON object, or fields of it are not valid: one sentence each.
     """
     try:
         return _ADAPTER.validate_json(text)

@@ -165,9 +165,9 @@ class _Answers(NamedTuple):
         counted: whether the day counts.
         settled: whether the session after it is known, too.
         on_day: the move of its session over the σ60 before.
-        next_day: that of the session after; that of the series' first, where it is not settled.
+        next_day: the same move of the session after; the move of the series' first session, where it is not settled.
         square: the squared log-return of its session.
-        next_square: that of the session after.
+        next_square: the squared log-return of the session after.
         age: the sessions since the newest one.
     """
 
@@ -221,8 +221,8 @@ class _Past(NamedTuple):
 
     Attributes:
         days: their number.
-        mean: move over the σ60 before it.
-        largest: the same.
+        mean: the mean move over the σ60 before it.
+        largest: the largest move over the σ60 before it.
         variance: the mean square, drawn towards the usual one, less 1; not below 0.
         same_day: the chance that the price answers on the day itself, not on the next one.
         recent: the part of σEWMA² that is the answer to the last one.

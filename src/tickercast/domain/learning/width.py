@@ -31,12 +31,12 @@ class Width:
 
     Attributes:
         step: the step of the interval.
-        width: its width in log-returns, from end to end: `usual · now · model`.
+        width: the width in log-returns, from end to end: `usual · now · model`.
         usual: the width that the volatility of the symbol's year gives, by Student's t and √step.
         now: today's volatility, RiskMetrics', over that of the year.
-        model: what the model makes of it.
+        model: the factor that the model applies.
         sigma: today's volatility of one session, in log-returns.
-        sigmas: `(sessions,)`, that of each session of the year, the oldest first.
+        sigmas: `(sessions,)`, the volatility of each session of the year, the oldest first.
     """
 
     step: int
@@ -85,7 +85,7 @@ def usual_widths(closes: NDArray[np.float64], *, step: int) -> NDArray[np.float6
 
     Args:
         closes: `(n,)`, adjusted, the oldest first.
-        step: how many sessions ahead the interval lies.
+        step: the number of sessions ahead at which the interval lies.
 
     Returns:
         Shares of the close, from end to end, of up to `YEAR` sessions; none where fewer than 61 are known, or the

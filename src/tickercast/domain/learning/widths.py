@@ -52,9 +52,9 @@ class Widths:
 
     Attributes:
         through: the date of the last close they were learned from; None where nothing was learned.
-        classes: by `width_class`, for each step.
-        symbols: by symbol, on top of that of its class.
-        results: by `width_class`, the power to which the lift of coming results is raised.
+        classes: the factor of each step, by `width_class`.
+        symbols: the factor of a symbol on top of that of its class, by symbol.
+        results: the power to which the lift of coming results is raised, by `width_class`.
     """
 
     through: date | None = None
@@ -112,7 +112,7 @@ def forecasts_due(model: InformedPredictor, bars: Bars, first: int, last: int) -
     """Forecast again from every fifth session of a series, and compare with the closes that followed.
 
     Args:
-        model: it forecasts with no factor of its own.
+        model: the model, without learned factors of its own.
         bars: the series.
         first: the first row that may be an origin.
         last: the last row that may be known.
@@ -131,7 +131,7 @@ def forecasts_due(model: InformedPredictor, bars: Bars, first: int, last: int) -
 
 
 class ClassFactors(NamedTuple):
-    """What a class has learned.
+    """The learned factors of an asset class.
 
     Attributes:
         steps: `(horizon,)`, the factor of each step.
@@ -195,7 +195,7 @@ def symbol_factor(due: Due, row: int, of_class: ClassFactors) -> float:
     """The factor of a symbol at a row of its bars on top of that of its class, from its own forecasts up to there.
 
     Args:
-        due: its forecasts.
+        due: the past forecasts of the symbol and their closes.
         row: only closes up to it are known.
         of_class: the factors of its class.
     """

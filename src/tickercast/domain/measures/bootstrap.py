@@ -7,7 +7,7 @@ FEW = 20
 """Blocks from which the percentiles of a bootstrap are taken as they are."""
 
 LEAST = 5
-"""Of fewer blocks even the best and the worst draw lie too close together."""
+"""The fewest blocks of a bootstrap: of fewer, even the best and the worst draw lie too close together."""
 
 _NORMAL = NormalDist()
 
@@ -18,7 +18,7 @@ def ends(blocks: int) -> tuple[float, float]:
     Those of few blocks are expanded.
 
     Args:
-        blocks: how many are drawn; of fewer than `LEAST` no interval means anything.
+        blocks: the number of blocks drawn; an interval from fewer than `LEAST` means nothing.
 
     >>> ends(20), [round(ends(blocks)[0], 4) for blocks in (8, 5)]
     ((0.025, 0.975), [0.0057, 0.001])
@@ -30,7 +30,7 @@ def expanded(blocks: int) -> tuple[float, float]:
     """The same, expanded to the reach of Student's t (Hesterberg, The American Statistician 2015).
 
     Args:
-        blocks: how many are drawn.
+        blocks: the number of blocks drawn.
     """
     low = _NORMAL.cdf(-math.sqrt(blocks / (blocks - 1)) * student(0.975, blocks - 1)) if blocks > 1 else 0.0
     return low, 1 - low

@@ -22,7 +22,7 @@ class Calibration:
         coverage_80: the share of them inside.
         coverage_80_lo: the lower end of its 95% interval; NaN where it is too early.
         coverage_80_hi: the upper end.
-        blocks: of 28 days of cutoffs that these are from.
+        blocks: the number of 28-day blocks of cutoffs that these closes are from.
         calibration: `too narrow`, `too wide`, `as stated` or `too early`.
     """
 

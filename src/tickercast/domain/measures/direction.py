@@ -33,7 +33,7 @@ BINS = 10
 """Groups of equal size in which stated and observed frequencies are compared."""
 
 DRAWS = 1000
-"""Of the bootstrap."""
+"""The number of draws of the bootstrap."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Bin:
     """A group of forecasts.
 
     Attributes:
-        n: how many.
-        stated: their mean, a probability or a size.
+        n: the number of forecasts in the group.
+        stated: the mean stated value, a probability or a size.
         observed: the share of hours that closed higher, or of right directions.
     """
 
@@ -83,11 +83,11 @@ def scores(probability: Floats, up: Bools) -> Scores:
     """Score forecasts.
 
     Args:
-        probability: `(n,)`, that the next hour closes higher.
-        up: `(n,)`, whether it did.
+        probability: `(n,)`, the probability that the next hour closes higher.
+        up: `(n,)`, whether the hour closed higher.
 
     Raises:
-        ValueError: there are none.
+        ValueError: no forecast was given.
     """
     if not len(up):
         raise ValueError("no forecast was given, and at least one was needed")
@@ -212,7 +212,7 @@ def expected_calibration_error(probability: Floats, *, bins: int = BINS, draws: 
 
 
 def verdict(brier: Interval, always_up: float, accuracy: Interval) -> str:
-    """What the scores say, in a sentence."""
+    """Summarise the scores in a sentence."""
     low, high = brier[1:]
     if low > COIN:
         return f"worse than a coin: Brier score {_in_words(brier)}, and a coin has {COIN}"
@@ -238,8 +238,8 @@ class RetrainBelow:
     The rule is offered because it is common. It sees a coin as bad: of `0.6/24`, 85% of the windows of a coin fire.
 
     Attributes:
-        share: of right directions, in (0, 1].
-        last: how many forecasts are looked at.
+        share: the least share of right directions, in (0, 1].
+        last: the number of latest forecasts that are counted.
 
     >>> round(RetrainBelow.parse("0.6/24").false_alarm_rate(), 3)
     0.846
@@ -253,7 +253,7 @@ class RetrainBelow:
         """Read `SHARE/LAST`, for example `0.6/24`.
 
         Raises:
-            UsageError: it is something else.
+            UsageError: the text is no such rule.
         """
         share, _, last = text.partition("/")
         try:

@@ -44,12 +44,12 @@ COLUMNS = (*INPUTS, *WIDTHS)
 
 @dataclass(frozen=True)
 class Watched:
-    """What is compared of models of one frequency, and over how many bars.
+    """The inputs and measures in which models of one frequency are compared, and the number of bars.
 
     Attributes:
         inputs: the model's inputs.
         widths: measures of the 95% interval, by step.
-        steps: the steps of these.
+        steps: the steps at which these widths are taken.
         window: the last bars of each symbol that are compared with the training.
         origins: the last forecast origins, all their closes known, that performance is measured on.
         horizon: the steps of a forecast.
@@ -90,7 +90,7 @@ models are, too, so that a calm month is no drift. A year of training holds but 
 
 
 def watched(frequency: Frequency) -> Watched:
-    """What is compared of models of a frequency."""
+    """The inputs and measures in which models of a frequency are compared."""
     return OF_DAYS if frequency.is_daily else OF_HOURS
 
 
@@ -116,8 +116,8 @@ class Reference(BaseModel):
     """The reference of a version: a sample of its training, which later days are compared with.
 
     Attributes:
-        symbols: of the sampled rows.
-        session_dates: of the sampled rows; of an hour the date on which it ends.
+        symbols: the symbol of each sampled row.
+        session_dates: the date of each sampled row; of an hour the date on which it ends.
         columns: the values of each of `Watched.columns` in the sampled rows.
         walk_ratio: the model's loss over the random walk's in training.
         coverage_80: the share of closes inside the 80% interval in training.
@@ -152,10 +152,10 @@ def read_reference(data: bytes, of: Watched = OF_DAYS) -> Reference:
 
     Args:
         data: the content.
-        of: what the model is compared by.
+        of: the inputs and measures in which the model is compared.
 
     Raises:
-        BundleError: it does not parse, or was made for other columns.
+        BundleError: the content does not parse, or was made for other columns.
     """
     try:
         read = Reference.model_validate_json(data)
@@ -211,10 +211,10 @@ def judge_distances(reference: Reference, seen: Floats, count: int, of: Watched 
     """Compare the inputs and forecasts of the last bars with the training.
 
     Args:
-        reference: of the version.
+        reference: the reference of the model's version.
         seen: `(rows, len(of.columns))`, the last bars of all symbols.
         count: the number of symbols.
-        of: what is compared.
+        of: the inputs and measures that are compared.
 
     Returns:
         A finding for each of `of.columns`, in their order.
@@ -243,7 +243,7 @@ def judge_performance(
     """Compare the realised performance with the backtest.
 
     Args:
-        reference: of the version.
+        reference: the reference of the model's version.
         ratio: the sum of the forecasts' losses over that of the random walk's.
         coverage: the share of closes inside the 80% intervals.
         count: the number of symbols.

@@ -38,7 +38,7 @@ BLOCK = 30
 """Sessions of a block of the bootstrap: longer than the horizon, within which errors are dependent."""
 
 DRAWS = 1000
-"""Of the bootstrap."""
+"""The number of draws of the bootstrap."""
 
 INSIDE, OUTSIDE, NOT_KNOWN = "inside", "outside", "not known"
 """Whether results came within the horizon of an origin; not known where no results day of the symbol is."""
@@ -266,7 +266,7 @@ def rolling_losses(
         first: the first date that may be an origin.
         last: the last date that may be an origin.
         every: sessions or hours from one origin to the next.
-        windows: how many of the origins to forecast from, drawn by `sample`; None means all.
+        windows: the number of origins to forecast from, drawn by `sample`; None means all.
         results: the results days by symbol; a model that reads them sees at each origin those that were known there.
         spread: makes the forecasts of each model and symbol elsewhere; None makes them here, one after the other.
         on_progress: called with the forecasts made and their total, which several models share.
@@ -321,7 +321,7 @@ def _predictions(
 
 
 def _factors(model: Predictor, found: Sequence[Origins]) -> list[Floats]:
-    """What the intervals of a model are stretched by, at each origin of each symbol and for each step."""
+    """The factors of a model's intervals, at each origin of each symbol and for each step."""
     if isinstance(model, InformedPredictor) and model.adapts:
         return rolling_factors(model, [one.bars for one in found], [one.positions for one in found])
     return [np.ones((len(one.positions), one.horizon)) for one in found]
@@ -345,8 +345,9 @@ def sample(found: Sequence[Origins], windows: int, *, seed: int = 0) -> list[Ori
 
     Args:
         found: the origins of each symbol, each symbol once; in which order makes no difference to what is drawn.
-        windows: how many to draw; all are, where there are no more. A smaller draw is a part of a greater one.
-        seed: of the draw.
+        windows: the number of origins to draw; all are, where there are no more. A smaller draw is a part of a greater
+            one.
+        seed: seed of the draw.
 
     Returns:
         As many as `found`, in its order; those of which nothing was drawn are empty.
@@ -390,9 +391,9 @@ def loss_ratio(
 
     Args:
         table: the model's losses.
-        other: those of the other model, row by row for the same origins and steps.
+        other: the losses of the other model, row by row for the same origins and steps.
         loss: the column.
-        frequency: of the bars.
+        frequency: the frequency of the bars.
 
     Raises:
         ValueError: the rows are not those of the same origins.
@@ -417,8 +418,8 @@ def ratio_interval(own: Floats, other: Floats, *, draws: int = DRAWS, seed: int 
     Args:
         own: `(symbols, blocks)`, sums of the model's losses.
         other: `(symbols, blocks)`, sums of the other model's.
-        draws: of the bootstrap.
-        seed: of the bootstrap.
+        draws: the number of draws of the bootstrap.
+        seed: seed of the bootstrap.
 
     Returns:
         The ratio and the ends of its interval, which are 0 and ∞ where there are fewer than `bootstrap.LEAST` blocks.
@@ -440,7 +441,7 @@ def evaluation_report(tables: Mapping[str, pd.DataFrame], frequency: Frequency =
 
     Args:
         tables: the losses of each model.
-        frequency: of the bars.
+        frequency: the frequency of the bars.
 
     Returns:
         `model`, `frequency`, `symbols`, `first_cutoff` and `last_cutoff` (dates; of hours the UTC days on which they

@@ -64,11 +64,12 @@ class Evidence:
     """The result of a paired evaluation.
 
     Attributes:
-        origins: how many, all after the training dates of both models.
-        vs_champion: the ratio of the challenger's loss to that of what is served.
+        origins: the number of origins, all after the training dates of both models.
+        vs_champion: the ratio of the challenger's loss to that of the served model.
         vs_random_walk: the ratio of the challenger's loss to the random walk's.
-        coverage_80: of the challenger's 80% intervals.
-        fresher_days: by which the challenger's training data reach further; 0 where a baseline is served.
+        coverage_80: the coverage of the challenger's 80% intervals.
+        fresher_days: the number of days by which the challenger's training data reach further; 0 where a baseline is
+            served.
         baseline: the best baseline that can be served; the served one where one is; empty if none was evaluated.
         vs_baseline: the ratio of the challenger's loss to its loss.
         champion_vs_baseline: the ratio of the champion's loss to its loss; None where it is served already.
@@ -103,8 +104,8 @@ class Realised:
 
     Attributes:
         dates: target dates that both have forecast.
-        origins: symbols and cutoffs.
-        ratio: of the losses.
+        origins: the number of pairs of a symbol and a cutoff.
+        ratio: the ratio of the model's loss to the other's.
     """
 
     dates: int
@@ -117,8 +118,9 @@ class Condition:
     """The condition of the champion.
 
     Attributes:
-        realised: its loss against the random walk's over the last weeks; None if too few closes have come true.
-        coverage_80: of its 80% intervals there.
+        realised: the champion's loss against the random walk's over the last weeks; None if too few closes have come
+            true.
+        coverage_80: the coverage of its 80% intervals over the same weeks.
         drift: the drifted measures, in words.
         losses: the strategies on paper whose last results were bad, in words.
     """
@@ -177,7 +179,7 @@ def decide_network(before: Interval, after: Interval) -> Decision:
 
     Args:
         before: the ratio of its loss to the regression's on the half-year before.
-        after: the same on the half-year after.
+        after: the ratio on the half-year after.
 
     >>> decide_network((0.999, 0.992, 1.006), (0.997, 0.993, 1.001)).promote
     False
@@ -218,7 +220,7 @@ def review(realised: Realised | None, sessions: int) -> tuple[Literal["rolled ba
 
     Args:
         realised: the champion's loss against its shadow's; None if too few closes have come true.
-        sessions: since it was promoted.
+        sessions: the number of sessions since the champion was promoted.
 
     Returns:
         The action, and its reason.

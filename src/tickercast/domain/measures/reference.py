@@ -154,7 +154,7 @@ def make_reference(observed: Sequence[Observed], *, sizes: Sequence[int] = SIZES
     Args:
         observed: every bar of the series that it was trained on.
         sizes: numbers of symbols that may be watched; those for which the training has too few windows are left out.
-        of: what is compared.
+        of: the inputs and measures to compare.
 
     Raises:
         TooFewSessions: the training is too short to find limits.

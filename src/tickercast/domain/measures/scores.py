@@ -48,7 +48,7 @@ def errors(last_close: NDArray[np.float64], levels: Values, actual: NDArray[np.f
 
 
 def addends(scores: Values) -> dict[str, NDArray[Any]]:
-    """What n scores add to `skill_blocks`: `has_scale` and `SUMS`.
+    """The summands that n scores add to `skill_blocks`: `has_scale` and `SUMS`.
 
     Args:
         scores: columns of `scores`, and `backfilled`; `scale` is NaN where the random walk has no forecast.

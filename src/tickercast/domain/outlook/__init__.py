@@ -1,1 +1,1 @@
-"""What stored forecasts say together: joint paths, odds and portfolios."""
+"""Joint analysis of stored forecasts: paths, odds and portfolios."""

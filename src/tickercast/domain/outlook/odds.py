@@ -53,8 +53,8 @@ class Odds:
     """The chances of one symbol.
 
     Attributes:
-        made: its paths, of one symbol.
-        quantiles: `(steps, len(QUANTILES))`, its stored log-returns.
+        made: the paths, of one symbol.
+        quantiles: `(steps, len(QUANTILES))`, the stored log-returns.
     """
 
     made: Paths

@@ -92,7 +92,7 @@ class Past:
         close: `(sessions, symbols)`, each session's log-return as it would be now, over the symbol's σ now.
         mirrored: `(sessions, symbols)`, the same with each symbol's own part turned round.
         high: `(sessions, symbols)`, as in `Residuals`.
-        low: as there.
+        low: `(sessions, symbols)`, as in `Residuals`.
         weight: `(sessions,)`, the chance that each is drawn; they add up to 1.
     """
 
@@ -167,10 +167,10 @@ def past(every: Sequence[Residuals], cutoff: date, sessions: int = SESSIONS) -> 
     Args:
         every: one a symbol.
         cutoff: the forecast origin; nothing after it is used.
-        sessions: how many at most.
+        sessions: the largest number of sessions.
 
     Raises:
-        TooFewSessions: there are fewer than `FEWEST`.
+        TooFewSessions: fewer than `FEWEST` sessions are common to all symbols.
     """
     common = every[0].sessions
     for one in every[1:]:
@@ -213,7 +213,7 @@ def valuation_dates(targets: NDArray[np.datetime64], count: int) -> NDArray[np.d
 
     Args:
         targets: the dates of all steps of all symbols, of any shape.
-        count: how many are wanted.
+        count: the number of dates to return.
 
     >>> stock, coin = (np.array(days, "datetime64[D]") for days in (["2023-06-05", "2023-06-06"], ["2023-06-03"]))
     >>> valuation_dates(np.concatenate([stock, coin]), 2).astype(str).tolist()
@@ -245,7 +245,7 @@ def paths(
     Args:
         known: the past of n symbols.
         quantiles: `(n, steps, len(QUANTILES))`, stored log-returns since the last close, the symbols in the same order.
-        seed: of the draw; see `seed_of`.
+        seed: seed of the draw; see `seed_of`.
         count: the number of paths.
         targets: `(n, steps)`, the date of each step; None: each step is on one date for all.
     """
@@ -273,7 +273,7 @@ def levels_of(drawn: Floats, chances: float | Sequence[float]) -> Floats:
 
     Args:
         drawn: `(..., paths)`, in any unit.
-        chances: those to be below.
+        chances: the probabilities of the quantiles.
 
     Returns:
         In their unit, `(...)` for one chance, `(chances, ...)` for several.
@@ -283,7 +283,7 @@ def levels_of(drawn: Floats, chances: float | Sequence[float]) -> Floats:
 
 
 def _taken(values: Floats, taken: Sequence[NDArray[np.intp]]) -> Floats:
-    """Of each symbol's `(sessions, symbols)` those that its steps and paths have drawn: `(symbols, steps, paths)`."""
+    """The rows of `(sessions, symbols)` drawn for each symbol's steps and paths: `(symbols, steps, paths)`."""
     return np.stack([column.take(drawn) for column, drawn in zip(values.T.copy(), taken, strict=True)])
 
 

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Risk:
-    """What can be lost at one step.
+    """The value at risk and the expected shortfall at one step.
 
     Attributes:
         level: the confidence, such as 0.95.

@@ -27,7 +27,7 @@ _SIGNIFICANT = 0.05
 
 
 class Verdict(StrEnum):
-    """What the tests say."""
+    """The verdict of the tests."""
 
     TOO_FEW = "too few to tell"
     TOO_OFTEN = "too often"
@@ -44,10 +44,10 @@ class Record:
         step: the sessions that the portfolio is held.
         level: the confidence, such as 0.95.
         days: the periods counted, none of which overlap.
-        breaches: those whose loss was larger than the value at risk.
+        breaches: the number of periods whose loss was larger than the value at risk.
         kupiec: the p-value that breaches come as often as stated.
         christoffersen: the p-value that one breach does not make the next likelier.
-        verdict: what both say.
+        verdict: the verdict of both tests together.
     """
 
     step: int

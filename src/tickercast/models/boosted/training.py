@@ -83,7 +83,7 @@ def fit(series: Sequence[Questions], recipe: Boosting, until: np.datetime64, *, 
         series: the hours of one or more symbols, learned from together.
         recipe: the hyperparameters.
         until: the moment by which the last answer must be known.
-        seed: of the rows and columns drawn.
+        seed: seed of the draws of rows and columns.
 
     Raises:
         TooFewSessions: the window holds fewer than `LEAST_HOURS` hours.
@@ -129,7 +129,7 @@ def walk_forward(
         first: the first month.
         end: the month after the last.
         asked: the symbols that are forecast; all by default.
-        seed: of the rows and columns drawn.
+        seed: seed of the draws of rows and columns.
         on_month: called after each month with the share of months that are done and the month's forecasts; whatever
             it raises ends the walk.
 

@@ -50,7 +50,7 @@ def network_inputs(panel: Panel, rows: Rows) -> tuple[Floats32, Floats32]:
 
     Args:
         panel: the measures of a series.
-        rows: of its grid, none before the `WINDOW`-th.
+        rows: rows of the panel's grid, none before the `WINDOW`-th.
     """
     made, season = panel.grid, panel.season[panel.grid.cell]
     week = np.sqrt(hour_features.mean(panel.variance, hours.WEEK) + 1e-14)
@@ -81,7 +81,7 @@ class HourlyNetwork(HourlyPredictor):
 
     Attributes:
         card: the model card.
-        tables: those of the regression that it stretches.
+        tables: the tables of the regression whose intervals the network stretches.
     """
 
     card: ModelCard

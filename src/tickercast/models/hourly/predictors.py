@@ -147,7 +147,7 @@ def table_bundle(name: str, tables: HourTables, *, trained_on: str, trained_thro
     Args:
         name: `HAR_SEASON` or `EWMA_SEASON`, which is the kind of the bundle, too.
         tables: learned from the past.
-        trained_on: in words, which symbols and dates.
+        trained_on: the symbols and dates of the training, in words.
         trained_through: the last date that was used.
     """
     card = ModelCard(
@@ -173,7 +173,7 @@ def load_tables(bundle: Bundle) -> RollingPredictor:
     """The model of a bundle of kind `har-season` or `ewma-season`.
 
     Raises:
-        BundleError: its card holds no tables, or was made for other inputs.
+        BundleError: the card holds no tables, or was made for other inputs.
     """
     card = bundle.card
     make = HarSeason if card.kind == HAR_SEASON else EwmaSeason
@@ -184,7 +184,7 @@ def card_tables(card: ModelCard) -> HourTables:
     """The tables of a card.
 
     Raises:
-        BundleError: it holds none, or was made for other inputs.
+        BundleError: the card holds no tables, or was made for other inputs.
     """
     if card.hour_tables is None or (card.features, card.quantiles) != (hour_features.INPUTS, QUANTILES):
         raise BundleError(
@@ -240,8 +240,8 @@ class Refreshed(HourlyPredictor):
         tables: gives the tables of a moment.
         make: creates the model from tables.
         version: the model's version.
-        card: of the network that reads the tables, trained through the last date that this has seen; None if there is
-            none.
+        card: the card of the network that reads the tables, whose `trained_through` is the date up to which the network
+            itself learned; None for a model without a network.
     """
 
     name: str

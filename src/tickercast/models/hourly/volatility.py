@@ -22,7 +22,7 @@ LEAST_FIT = 60 * 24
 """The fewest hours that tables can be learned from."""
 
 DECAYS = (0.94, 0.995)
-"""Of the simple model's two moving averages: a day and a week."""
+"""The decay factors of the simple model's two moving averages: a day and a week."""
 
 RIDGE = 100.0
 """The penalty on the weights of standardised inputs. From 10 to 1,000 the loss changes by less than 0.0002."""
@@ -41,7 +41,7 @@ class Volatility:
     """The tables as arrays, and the σ that they give.
 
     Attributes:
-        tables: what was learned.
+        tables: the tables that were learned.
     """
 
     tables: HourTables
@@ -104,7 +104,7 @@ def fit(series: Sequence[Bars], through: np.datetime64, *, hours: int = YEAR) ->
     Args:
         series: hourly bars; what ends after `through` is not used.
         through: the end of the last hour that may be used.
-        hours: how many hours before it are used.
+        hours: the number of hours to learn from, counted back from `through`.
 
     Raises:
         TooFewSessions: these hours hold fewer than `LEAST_FIT` origins, each with its history and its targets.

@@ -72,7 +72,7 @@ def calibration(folds: Sequence[Fold]) -> float:
 
 @dataclass(frozen=True)
 class ClassCalibration:
-    """What an asset class has of its own.
+    """The calibration of an asset class.
 
     Attributes:
         factors: `(HORIZON, quantiles)`, around the median.

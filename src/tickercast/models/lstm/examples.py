@@ -57,7 +57,7 @@ _FIELDS = tuple(Examples.__dataclass_fields__)
 
 
 VIEWS = PREDICTED, ANNOUNCED = range(2)
-"""What an example may know of the coming results day: predicted from past ones, or announced beforehand."""
+"""The two views of the coming results day in an example: predicted from past ones, or announced beforehand."""
 
 
 def examples(

@@ -85,7 +85,7 @@ def check_parity(trained: Trained, bundle: Bundle) -> None:
     """Compare the output of the ONNX network with that of the Keras network, in batches of 1, 7 and 500.
 
     Raises:
-        BundleError: they differ by more than 1e-5 and by more than 1e-3 of the value.
+        BundleError: the outputs differ by more than 1e-5 and by more than 1e-3 of the value.
     """
     random = np.random.default_rng(0)
     model = OnnxModel(bundle)

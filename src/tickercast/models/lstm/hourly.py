@@ -99,7 +99,7 @@ def examples(series: Sequence[Bars], tables: HourTables, through: date) -> Hourl
     """Every hour with enough history whose targets all lie on or before `through`.
 
     Raises:
-        TooFewSessions: there is none.
+        TooFewSessions: no hour has enough history before and known targets after it.
     """
     volatility = Volatility(tables)
     parts = [_examples(bars, volatility) for bars in (bars.through(through) for bars in series) if len(bars) > WANTED]
@@ -226,7 +226,7 @@ class TrainedHourly(HourlyNetwork):
     Attributes:
         model: (steps, statics) to factors.
         card: its model card; `sha256` is empty until the network is exported.
-        tables: those of the regression that it stretches.
+        tables: the tables of the regression whose intervals the network stretches.
         parameters: the recipe, the seeds and the number of examples.
     """
 
@@ -289,7 +289,7 @@ def fit(
         recipe: the hyperparameters.
 
     Raises:
-        TooFewSessions: there is too little to learn from.
+        TooFewSessions: too few hours have enough history before and known targets after them.
     """
     end = np.datetime64(through, "h") + np.timedelta64(24, "h")
     first = min(bars.columns["closed_at"][0] for bars in series)

@@ -41,16 +41,16 @@ INPUTS = ("steps", "statics")
 
 @dataclass(frozen=True)
 class Constants:
-    """What a network knows of its training examples before it learns: constants in its arithmetic.
+    """Statistics of a network's training examples, which enter its arithmetic as constants.
 
     Layers that hold them would be exported to ONNX as further inputs.
 
     Attributes:
         steps: `(2, features)`, the means of the inputs and the factors that scale them.
-        statics: `(2, statics)`, the same.
+        statics: `(2, statics)`, the means of the static inputs and the factors that scale them.
         below: `(HORIZON, quantiles)`, the training quantiles less their median; zero above it.
-        above: the same above the median; zero below it.
-        median: `(HORIZON, 1)`.
+        above: `(HORIZON, quantiles)`, the training quantiles less their median; zero below it.
+        median: `(HORIZON, 1)`, the training medians.
     """
 
     steps: Floats32
@@ -114,7 +114,7 @@ def network(
 
     Args:
         learned: the core.
-        constants: of its training.
+        constants: the statistics of the core's training examples.
         results: the results core and the moments of its inputs; with them the statics end with `RESULTS_FEATURES`.
     """
     steps, statics = _inputs()

@@ -32,9 +32,9 @@ def train_results(
     Args:
         learned: the core.
         training: the examples; those that know of no results teach nothing.
-        constants: of the core's training.
+        constants: the statistics of the core's training examples.
         recipe: the hyperparameters.
-        seed: of the first weights and of the draws.
+        seed: seed of the initial weights and of the draws.
 
     Returns:
         The results core and the moments of its inputs; it adds nothing where no example knows of results.

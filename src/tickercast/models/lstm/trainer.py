@@ -38,7 +38,7 @@ class Pass:
 
     Attributes:
         losses: `loss`, `z_loss` and `s_loss`, means over the pass; the same with `val_`, of the validation examples.
-        weights: of the core.
+        weights: the weights of the core.
         z: `(n, HORIZON, quantiles)`, its answers for the validation examples.
     """
 
