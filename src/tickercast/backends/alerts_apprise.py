@@ -33,8 +33,8 @@ class AppriseNotifier:
     Args:
         url: the receiver's URL.
         setting: the setting that names it.
-        position: its position in the setting, from 1 on.
-        duplicates: how many earlier receivers look the same without their secrets.
+        position: the position of the URL in the setting, from 1 on.
+        duplicates: the number of earlier receivers that look the same without their secrets.
 
     Raises:
         UsageError: Apprise does not recognise the URL.

@@ -26,16 +26,16 @@ def write(
     size: object,
     times: Iterable[object],
 ) -> ObjectFinalized:
-    """Check what an event says of a write.
+    """Check an event's claims about a write.
 
     Args:
-        event_id: for the logs.
-        bucket: its name.
-        name: the object's.
-        generation: that the write made.
-        numbered: whether a generation is a number, as Cloud Storage's; else it is a text, empty if it is not told.
-        size: bytes; what is no size counts as 0, which is not known.
-        times: of the write, in ISO 8601; the first that can be read counts.
+        event_id: the id of the event, for the logs.
+        bucket: the name of the bucket.
+        name: the name of the object.
+        generation: the generation that the write made.
+        numbered: whether a generation is a number, as Cloud Storage's; else it is a text, empty where none is reported.
+        size: the size in bytes; anything else counts as 0, for unknown.
+        times: times of the write, in ISO 8601; the first that can be read counts.
 
     Raises:
         UsageError: bucket, name or generation is missing or cannot be one.

@@ -30,8 +30,8 @@ def read(headers: Mapping[str, str], body: bytes) -> Event:
     """Read the attributes and the data of an event.
 
     Args:
-        headers: of the request.
-        body: of the request.
+        headers: the headers of the request.
+        body: the body of the request.
 
     Returns:
         Attributes, of which at least `id` and `type` are there, and data, which is empty where there is none.
@@ -65,11 +65,11 @@ def object_finalized(attributes: Mapping[str, Any], data: Mapping[str, Any]) -> 
     """Read a CloudEvent of type `google.cloud.storage.object.v1.finalized`.
 
     Args:
-        attributes: as `read` returns them.
-        data: the same.
+        attributes: the attributes that `read` returns.
+        data: the data that `read` returns.
 
     Raises:
-        UsageError: it is another event, or has no bucket, name or generation.
+        UsageError: the event is of another type, or has no bucket, name or generation.
     """
     if attributes["type"] != FINALIZED:
         raise UsageError(

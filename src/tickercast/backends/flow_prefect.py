@@ -1,4 +1,4 @@
-"""What the Prefect flows share: tasks around jobs, task runners, and the server, its errors as those of tickercast."""
+"""Shared parts of the Prefect flows: tasks around jobs, task runners, and the server with its errors as ours."""
 
 import functools
 import logging
@@ -31,7 +31,7 @@ def server() -> Iterator[None]:
     server that is gone is not shown.
 
     Raises:
-        FlowUnavailable: it cannot, or no longer.
+        FlowUnavailable: the server cannot be reached, or no longer.
         UsageError: something else is at that address.
     """
     from prefect.exceptions import PrefectException, PrefectImportError
@@ -59,7 +59,7 @@ def server() -> Iterator[None]:
 
 
 class Artifact(Protocol):
-    """What Prefect shows beside a task: a table, or a text in Markdown."""
+    """A table, or a text in Markdown, that Prefect shows beside a task."""
 
     @property
     def key(self) -> str:

@@ -19,7 +19,7 @@ _CREATED = "ObjectCreated:"
 
 @dataclass(frozen=True)
 class Message:
-    """What is acknowledged as one.
+    """A unit of acknowledgement: a message of a queue, or a whole call.
 
     Attributes:
         item: the id of a message of a queue; empty for a call that is acknowledged as a whole.
@@ -34,10 +34,10 @@ def read(event: Any) -> list[Message]:
     """Read what a call announces; nothing for a test event, or for events of another kind.
 
     Args:
-        event: as Lambda gives it.
+        event: the event, as Lambda gives it.
 
     Raises:
-        EventUnreadable: it is none of S3's events.
+        EventUnreadable: the call is none of S3's events.
     """
     records = event.get("Records") if isinstance(event, Mapping) else None
     if isinstance(records, list) and any(

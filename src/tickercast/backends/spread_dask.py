@@ -27,7 +27,7 @@ def spread(where: str) -> Iterator[Spread]:
         where: a number of processes, or the address of a scheduler, such as `tcp://10.0.0.5:8786`.
 
     Raises:
-        UsageError: it is neither, or no scheduler answers there.
+        UsageError: the text is neither a number nor an address, or no scheduler answers there.
     """
     import distributed
 

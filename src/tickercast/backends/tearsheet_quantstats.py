@@ -21,7 +21,7 @@ from tickercast.domain.trading.strategy_backtest import Result
 from tickercast.errors import EngineUnusable, UsageError
 
 _LOADING = re.compile(r'<link [^>]*>|<script.*?</script>| onload="[^"]*"', re.DOTALL)
-"""What a page loads or runs."""
+"""The parts of a page that load something, or run."""
 
 
 class QuantstatsTearsheet:

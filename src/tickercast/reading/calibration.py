@@ -17,9 +17,9 @@ def calibrations(
     """The rows of the view `calibration` for the champion, by symbol; of several champions the newest one's.
 
     Args:
-        warehouse: where it is.
-        symbols: those wanted; None: all.
-        frequency: of their bars.
+        warehouse: the warehouse with the view.
+        symbols: the symbols to read; None: all.
+        frequency: the frequency of the bars.
 
     Raises:
         WarehouseUnavailable: try again.

@@ -23,7 +23,7 @@ def stored_forecasts(ledger: pd.DataFrame, warehouse: Warehouse, *, model: str =
     Args:
         ledger: rows with the status `forecast`, one a symbol, of one frequency.
         warehouse: where the forecasts are.
-        model: by the model of this name; by the champion if it is empty.
+        model: the name of the model whose forecasts are read; empty for the champion.
 
     Raises:
         WarehouseUnavailable: try again.
@@ -99,7 +99,7 @@ _RANK = ["role", "origin", "written_at"]
 
 
 def _newest(rows: pd.DataFrame, cutoff: str) -> pd.DataFrame:
-    """Of a model that had several roles, the newest forecast; what a former champion forecasts as shadow is not one."""
+    """The newest forecast of each model and symbol; a former champion's forecasts as shadow do not count."""
     rows = rows[rows["role"] != Role.SHADOW].sort_values("written_at")
     rows = rows.sort_values("origin", key=lambda origin: origin != Origin.BACKFILL, kind="stable")
     return rows.drop_duplicates(["symbol", cutoff, "simulated", "step"], keep="last")
@@ -164,10 +164,8 @@ def _forecast(rows: pd.DataFrame) -> Forecast:
 def expected_results(row: Mapping[Any, Any] | pd.Series, targets: Sequence[date]) -> ResultsDay | None:
     """The results day that a row of the ledger says its forecast counts with; None if it says none.
 
-    Args:
-        row: with the cutoff and `RESULTS_COLUMNS`; one that was not joined with the ledger has none of these, and says
-            none.
-        targets: the forecast's dates, in order.
+    a row with the cutoff and `RESULTS_COLUMNS`; one that was not joined with the ledger has none of these, and the
+    answer is None.
     """
     day, session, is_predicted = (row.get(name) for name in RESULTS_COLUMNS)
     if day is None or pd.isna(day):

@@ -36,9 +36,9 @@ class Holding:
 
     Attributes:
         symbol: the series.
-        shares: how many; negative for a short position.
+        shares: the number of shares; negative for a short position.
         fx: the rate from the symbol's currency into the portfolio's; empty where they are the same.
-        unit: how much of the rate's currency the symbol's is: 0.01 for pence.
+        unit: the symbol's currency in units of the rate's currency: 0.01 for pence.
     """
 
     symbol: str
@@ -52,8 +52,8 @@ class Holdings:
     """A portfolio.
 
     Attributes:
-        holdings: at least one, each symbol once.
-        currency: the one in which it is valued.
+        holdings: the holdings, at least one, each symbol once.
+        currency: the currency in which the portfolio is valued.
     """
 
     holdings: Sequence[Holding]
@@ -71,8 +71,8 @@ class PortfolioOutlook:
     """The distribution of a portfolio's value.
 
     Attributes:
-        held: what it holds.
-        outlook: the paths of its holdings and rates.
+        held: the portfolio.
+        outlook: the joint paths of its holdings and rates.
         exposures: `(holdings,)`, the value of each at the cutoff, in the portfolio's currency; negative if short.
         parts: `(holdings, dates, paths)`, the gain of each up to each of the outlook's dates; 0 of one that has not
             traded by then.
@@ -129,11 +129,11 @@ def read_holdings(text: str, name: str) -> Holdings:
     """Read `symbol,shares[,fx]`, one holding a line, the titles in the first.
 
     Args:
-        text: the file's.
-        name: the file, for errors.
+        text: the content of the file.
+        name: the name of the file, for errors.
 
     Raises:
-        UsageError: it is no such file, or holds several currencies without a rate.
+        UsageError: the text is no such file, or names several currencies without a rate.
     """
     titles, lines = titled_lines(text, name)
     if not {"symbol", "shares"} <= set(titles) or len(set(titles)) < len(titles):

@@ -36,11 +36,11 @@ class Entry:
         object: the file.
         generation: the version of it.
         symbol: the series; None stands for the whole file.
-        status: as the ledger has it, `UNACCOUNTED` or `DROPPED`.
+        status: the status in the ledger, or `UNACCOUNTED` or `DROPPED`.
         reason: why it was rejected, or a remark on the forecast.
         cutoff: the forecast origin, where it was forecast: a session, or the end of an hour, UTC.
-        received_at: when its event arrived.
-        findings: what is odd about the bars.
+        received_at: the time at which the event of the file arrived.
+        findings: the oddities of the bars.
         rows: the bars in the file.
         rejected_before: whether it was rejected for the same reason before, so that sending it again does not help.
     """
@@ -109,7 +109,7 @@ def check_kept(store: ObjectStore, warehouse: Warehouse, copied: Sequence[str]) 
         copied: files in the folder of a local bucket that it has no generation of.
 
     Raises:
-        EngineUnusable: it is, or its folder was copied without the generations.
+        EngineUnusable: the bucket is empty, or its folder was copied without the generations.
         StoreUnavailable, WarehouseUnavailable: try again.
     """
     if not store.names("") and (count := count_entries(warehouse)):
@@ -144,7 +144,7 @@ def failed(store: ObjectStore, warehouse: Warehouse, copied: Sequence[str]) -> l
     Args:
         store: the bucket.
         warehouse: where the ledger is.
-        copied: as in `check_kept`.
+        copied: files in the folder of a local bucket that it has no generation of.
 
     Raises:
         EngineUnusable: the bucket is empty, and the ledger is not.

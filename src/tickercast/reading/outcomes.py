@@ -1,4 +1,4 @@
-"""What became of yesterday's forecasts, and of those that end today."""
+"""Yesterday's forecasts, and those that end today, beside the closes that came true."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ class Outcome:
     Attributes:
         symbol: the series.
         day: the session of the close.
-        step: how many sessions before it was forecast: 1, or the whole horizon.
+        step: the number of sessions from the forecast to the close: 1, or the whole horizon.
         last_close: the close that it was forecast from.
         close: the close that came true.
         interval_80: the ends of the 80% interval.
         interval_95: the ends of the 95% interval.
-        inside_80: whether the close is inside the first.
-        inside_95: whether it is inside the second.
+        inside_80: whether the close is inside the 80% interval.
+        inside_95: whether the close is inside the 95% interval.
     """
 
     symbol: str

@@ -107,8 +107,8 @@ class SymbolOdds:
     """The chances of one symbol.
 
     Attributes:
-        outlook: its forecast and its paths.
-        odds: its chances, by log-return from the last close.
+        outlook: the forecast and the paths of the symbol.
+        odds: the chances, by log-return from the last close.
     """
 
     outlook: Outlook
@@ -142,7 +142,7 @@ def outlook(symbols: Sequence[str], as_of: date | None, *, warehouse: Warehouse)
         warehouse: where forecasts and prices are.
 
     Raises:
-        UsageError: there is no forecast of all of them from one cutoff.
+        UsageError: the symbols have no forecasts from a common cutoff.
         TooFewSessions: too little is known of how they move.
         WarehouseUnavailable: try again.
     """
@@ -156,7 +156,7 @@ def drawn(forecasts: Sequence[Forecast], every: Sequence[Residuals]) -> Outlook:
 
     Args:
         forecasts: one a symbol.
-        every: what is known of the past of each, in the same order.
+        every: the standardised past of each symbol, in the same order.
 
     Raises:
         TooFewSessions: too little is known of how they move.
@@ -207,7 +207,7 @@ def _shared(rows: pd.DataFrame, symbols: Sequence[str]) -> pd.Timestamp | None:
 
 
 def _no_cutoff(symbols: Sequence[str], last: date, older: pd.Timestamp | None) -> str:
-    """What to say where no cutoff shortly before a date is shared, with the newest older one that is."""
+    """The message where no cutoff shortly before a date is shared, with the newest older one that is."""
     named = symbols[0] if len(symbols) == 1 else f"all of {', '.join(symbols)}"
     taken = (
         "Run" if older is None else f"The newest before is {older.date()}: take it with --as-of {older.date()}, or run"

@@ -35,26 +35,27 @@ class Row:
         cutoff: the forecast origin.
         last_close: the close there, in the symbol's currency.
         change: from the close before, as a share; None where that is not known.
-        sessions: how far ahead the forecast reaches.
+        sessions: the number of sessions that the forecast reaches.
         target_date: the last session forecast.
         close_median: the point forecast for it.
         close_lo_80: the lower end of the 80% interval for it.
-        close_hi_80: its upper end.
+        close_hi_80: the upper end of the 80% interval for it.
         lo_80: the lower end relative to the last close, as a share.
-        hi_80: the upper end.
+        hi_80: the upper end relative to the last close, as a share.
         width_rank: the share of the year's sessions whose volatility gave a narrower interval than this one; None where
             fewer than 61 sessions are stored.
-        widths: those intervals of the year by RiskMetrics, as shares of the close from end to end: one a week, the
-            oldest first; then the forecast's own. Empty where `width_rank` is None.
-        chance_higher: that the close then lies above the last close; None where thirteen quantiles are not stored.
+        widths: the widths of these intervals of the year, by RiskMetrics, as shares of the close from end to end: one a
+            week, the oldest first; then the forecast's own. Empty where `width_rank` is None.
+        chance_higher: the chance that the close then lies above the last close; None where thirteen quantiles are not
+            stored.
         coverage_80: the share of past closes inside the 80% interval; None where none has come true.
         n: closes that have come true.
-        verdict: as in the view `forecast_skill`.
-        findings: what is odd about the bars; empty if nothing is.
+        verdict: the verdict of the view `forecast_skill`.
+        findings: the oddities of the bars; empty if there are none.
         doubtful: whether a finding touches the width.
         simulated: whether the bars were simulated.
         model_name: the champion.
-        model_version: its version.
+        model_version: the version of the champion.
         age_days: days from the cutoff to the day of asking.
         state: `fresh`, `due`, `stale` or `expired`; see `domain.freshness`.
         missed: the sessions that are over since the cutoff.
@@ -101,7 +102,8 @@ def overview(
     Args:
         warehouse: where forecasts and prices are.
         now: the time.
-        symbols: those wanted, however old their forecasts are; by default all whose are not too old, see `KEPT_FOR`.
+        symbols: the symbols to read, however old their forecasts are; by default all whose are not too old, see
+            `KEPT_FOR`.
         as_of: the last cutoff that counts; the newest of all symbols by default. The record is that of today.
 
     Raises:
@@ -129,7 +131,7 @@ def left_out(rows: Sequence[Row], newest: pd.DataFrame) -> list[str]:
 
     Args:
         rows: the overview of all symbols.
-        newest: how old each symbol's newest forecast is, from `reading.views.freshness`.
+        newest: the age of each symbol's newest forecast, from `reading.views.freshness`.
     """
     if not rows:
         return []
@@ -151,7 +153,7 @@ def ordered(rows: Sequence[Row], column: str) -> list[Row]:
     """The rows by a column of `frame`, in descending order if its name begins with `-`; unknown values come last.
 
     Raises:
-        UsageError: there is no such column.
+        UsageError: no column has that name.
     """
     name = column.removeprefix("-")
     if name not in COLUMNS:

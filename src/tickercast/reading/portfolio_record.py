@@ -1,4 +1,4 @@
-"""What a portfolio was said to lose, and what came: stored forecasts of the past valued by today's holdings."""
+"""Value at risk of a portfolio beside its gains: stored forecasts of the past valued by today's holdings."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -41,7 +41,7 @@ class PortfolioRecord:
     Attributes:
         rows: one a cutoff and step: `cutoff, step, target_date, currency, value, value_at_risk_95, value_at_risk_99,
             expected_shortfall_95, gain, simulated, counts`.
-        records: by step and confidence; empty if nothing counts.
+        records: the tests of the values at risk, by step and confidence; empty if nothing counts.
     """
 
     rows: pd.DataFrame
@@ -94,10 +94,10 @@ class Past:
 
     Attributes:
         held: the portfolio.
-        cutoffs: those from which all symbols have a forecast, and that are not done, the oldest first.
+        cutoffs: the cutoffs from which all symbols have a forecast, and that are not done, the oldest first.
         rows: the forecasts, by cutoff.
-        bars: of each symbol, in the order of `held.symbols`.
-        known: what paths are drawn from, in the same order.
+        bars: the bars of each symbol, in the order of `held.symbols`.
+        known: the standardised past from which paths are drawn, in the same order.
     """
 
     held: Holdings
@@ -148,7 +148,7 @@ def scores(found: Past, done: Set[Period], advance: Callable[[], None]) -> Itera
     """Score each period that has ended: one row a cutoff and step, without the columns of the portfolio.
 
     Args:
-        found: what was read.
+        found: the forecasts and prices, as `read_past` returns them.
         done: the periods that are scored already.
         advance: called after each cutoff.
     """

@@ -64,11 +64,11 @@ def find(name: str, store: ObjectStore) -> Quarantined:
     """One file in quarantine.
 
     Args:
-        name: its name there, with or without `quarantine/`.
-        store: where it is.
+        name: the name of the file, with or without `quarantine/`.
+        store: the store of the file.
 
     Raises:
-        UsageError: there is no such file.
+        UsageError: no file of that name is in quarantine.
         StoreUnavailable: try again.
     """
     name = objects.QUARANTINE + name.removeprefix(objects.QUARANTINE)

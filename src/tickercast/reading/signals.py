@@ -48,9 +48,9 @@ def stored_panel(
             others.
         first: the first date of a decision; bars of a year before it, or of 250 hours, are read, too.
         last: the last date.
-        frequency: of the bars.
-        warehouse: where they are.
-        members: who was in the universe when; None: all of the symbols, always.
+        frequency: the frequency of the bars.
+        warehouse: the warehouse of the bars and signals.
+        members: the members of the universe over time; None: all of the symbols, always.
         until: a time, UTC: bars that closed later are not looked at, nor signals from them; None: all are.
         trained_through: gives the last date that a version of a model was trained on. A forecast that was requested for
             an old date is stored without that.
@@ -105,9 +105,9 @@ def stored_series(
         symbols: the series; None: all, and of these the simulated ones only where there are no others.
         first: the first date.
         last: the last date.
-        frequency: of the bars.
-        warehouse: where they are.
-        columns: those of `BAR_COLUMNS` that are needed, `session_date` among them.
+        frequency: the frequency of the bars.
+        warehouse: the warehouse of the bars.
+        columns: the columns to read, out of `BAR_COLUMNS`, `session_date` among them.
 
     Raises:
         WarehouseUnavailable: try again.

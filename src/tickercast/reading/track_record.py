@@ -40,11 +40,11 @@ class TrackRecord:
     Attributes:
         verdict: `better`, `no edge` or `worse` than the random walk, or `too early`.
         n: closes that have come true, over all steps.
-        n_backfilled: those of them that were known already when they were forecast.
-        blocks: of 28 days that these lie in.
+        n_backfilled: the number of these closes that were known already when they were forecast.
+        blocks: the number of 28-day blocks that these closes lie in.
         pinball_ratio: the loss relative to the random walk's; NaN where nothing has come true.
         pinball_ratio_lo: the lower end of its 95% interval; NaN where it is too early.
-        pinball_ratio_hi: the upper end.
+        pinball_ratio_hi: the upper end of its 95% interval.
         coverage_80: share of the closes inside the 80% interval.
         coverage_95: share of the closes inside the 95% interval.
         uncounted: where none counts, the closes that have come true all the same, by why; see `uncounted`.
@@ -71,7 +71,7 @@ class ForecastDetails:
         bars: up to `SESSIONS` rows of the view `indicators` up to the cutoff, oldest first, in the prices of the
             forecast's own file; empty where the warehouse holds no such bars.
         record: the model's record on the symbol; None where the bars are simulated.
-        card: of the model; None of one that is not trained.
+        card: the card of the model; None for a model that is not trained.
         actual: the closes that followed, by date or end of the hour; None where they were not asked for.
         demotion: the row of `retrains` by which the model, a baseline, came into the champion's place; None of another.
     """

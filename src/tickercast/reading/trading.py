@@ -27,16 +27,16 @@ class Intent:
     """An order that was meant to be sent.
 
     Attributes:
-        order: as it goes to the broker.
-        strategy: by its name.
-        strategy_hash: of the variant.
-        frequency: of the bars, by its name.
+        order: the order, as it goes to the broker.
+        strategy: the name of the strategy.
+        strategy_hash: the hash of the strategy's variant.
+        frequency: the name of the bars' frequency.
         leg: `exit` or `entry`.
-        cutoff_at: when the close was known on which it was decided.
+        cutoff_at: the time from which the close was known on which it was decided.
         value: quantity times the price that was seen.
-        status: the newest that is stored; empty: the venue has not been heard of it.
-        filled: what was filled by then.
-        exit_status: the same of the exit of its bracket.
+        status: the newest stored status; empty where the venue has reported nothing.
+        filled: the quantity that was filled by then.
+        exit_status: the newest stored status of the exit of its bracket; empty where there is none.
     """
 
     order: Order
@@ -70,13 +70,13 @@ class Intent:
 
 @dataclass(frozen=True)
 class Book:
-    """What is stored of an account.
+    """The stored orders and fills of an account.
 
     Attributes:
-        account: which one.
-        intents: the oldest first.
+        account: the id of the account.
+        intents: the orders that were meant to be sent, the oldest first.
         fills: the ids of the fills.
-        known: the events, as client id, status and what was filled.
+        known: the events, as client id, status and quantity filled.
     """
 
     account: str
@@ -150,11 +150,11 @@ class Venue:
     """An account that a strategy trades in.
 
     Attributes:
-        account: which one.
-        broker: as it was named.
-        strategy: by its name.
-        strategy_hash: of the variant.
-        frequency: of the bars, by its name.
+        account: the id of the account.
+        broker: the URL of the broker, as it was named.
+        strategy: the name of the strategy.
+        strategy_hash: the hash of the strategy's variant.
+        frequency: the name of the bars' frequency.
     """
 
     account: str
@@ -188,7 +188,7 @@ def read_equity(account: str, strategy: str, warehouse: Warehouse) -> pd.DataFra
 
 
 def read_held(account: str, warehouse: Warehouse) -> pd.DataFrame:
-    """What an account holds by our own fills, as the view `positions`: `symbol, quantity, strategy, frequency`.
+    """The holdings of an account by our own fills, as the view `positions`: `symbol, quantity, strategy, frequency`.
 
     It reads the bars of these fills alone, where the view reads all.
 
@@ -232,12 +232,12 @@ def _decimal(value: float) -> Decimal:
 
 @dataclass(frozen=True, eq=False)
 class TradingStatus:
-    """What accounts hold, as it is stored.
+    """The holdings and orders of accounts, as they are stored.
 
     Attributes:
         accounts: one row an account, from the view `equity`: the newest bar, with `halted`, why it is halted or empty.
-        positions: from the view `positions`.
-        orders: those that have not ended: `account, strategy, symbol, leg, side, quantity, status, cutoff_at`.
+        positions: the rows of the view `positions`.
+        orders: the orders that have not ended: `account, strategy, symbol, leg, side, quantity, status, cutoff_at`.
         halt: why everything is halted; empty while it is not.
     """
 

@@ -42,7 +42,7 @@ def symbols(warehouse: Warehouse, every: str = DAILY.name) -> list[str]:
 
 
 def no_days(missing: Sequence[str], warehouse: Warehouse) -> str:
-    """What to do about symbols without a forecast of days: where those of hours are, and how one of days is made.
+    """The remedy for symbols without a forecast of days: where those of hours are, and how one of days is made.
 
     Args:
         missing: the symbols.
@@ -98,10 +98,10 @@ def quantiles(
 
 @dataclass(frozen=True)
 class Remarks:
-    """What the ledger says about a symbol in one file.
+    """The remarks of the ledger about a symbol in one file.
 
     Attributes:
-        findings: what is odd about the bars; empty if nothing is.
+        findings: the oddities of the bars; empty if there are none.
         results: the results day that the forecast expected; None if it expected none.
     """
 
@@ -110,7 +110,7 @@ class Remarks:
 
 
 def remarks(warehouse: Warehouse, symbol: str, name: str, generation: str, targets: Sequence[pd.Timestamp]) -> Remarks:
-    """What the ledger says about a forecast of a symbol: the file that it was made from, and its target dates."""
+    """The remarks of the ledger about a forecast of a symbol, by its file and its target dates."""
     rows = warehouse.read("ingestions", {"object": name, "generation": generation, "symbol": symbol})
     days = [day.date() for day in targets]
     expected = [expected_results(row, days) for row in rows.to_dict("records")]
@@ -210,7 +210,7 @@ def with_actuals(vintages: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         vintages: forecasts of one symbol.
-        known: its bars, from `bars`.
+        known: the bars of the symbol, from `bars`.
 
     Returns:
         The same rows with `actual`, NaN where it is not known yet, and `inside`: `80%`, `95%`, `outside` or empty.

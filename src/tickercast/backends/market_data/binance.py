@@ -155,8 +155,8 @@ class Binance:
 
         Raises:
             UnknownSymbol: Binance does not know the symbol.
-            UsageError: it refuses this region, or the request.
-            SourceUnavailable: it has banned this address, or asks for a longer pause than anybody waits for.
+            UsageError: Binance refuses this region, or the request.
+            SourceUnavailable: Binance has banned this address, or asks for a longer pause than anybody waits for.
         """
         status, wait = answer.status_code, _retry_after(answer)
         if status == HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS:

@@ -20,7 +20,7 @@ from tickercast.domain.text import one_line
 from tickercast.errors import InvalidBars, NoRecentBars, Permanent, UnknownSymbol, UsageError
 
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".zip")
-"""Of the files that are read."""
+"""The endings of the files that are read."""
 
 
 @dataclass(frozen=True)

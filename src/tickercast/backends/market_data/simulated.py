@@ -46,7 +46,7 @@ class Parameters:
     likelihood fits to 28 American stocks, 2000–2022 (`mean` is lower: those stocks are survivors).
 
     Attributes:
-        mean: of the log-return.
+        mean: the mean log-return.
         omega: the constant of the variance.
         alpha: the share of a squared shock that carries over to the next variance.
         gamma: the additional share if the shock was negative.
@@ -84,7 +84,7 @@ def simulate(
     Args:
         symbol: the symbol, whose name seeds the path.
         count: sessions.
-        parameters: of the process.
+        parameters: the parameters of the process.
 
     Returns:
         `(count,)` log-returns, and `(count + 1,)` conditional variances: variance i is that of return i as

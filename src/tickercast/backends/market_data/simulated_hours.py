@@ -82,8 +82,8 @@ def walk(
     A longer path begins with the same hours.
 
     Args:
-        seed: of the path.
-        count: hours.
+        seed: the seed of the path.
+        count: the number of hours.
         first: the day on which the first hour opens.
     """
     closed_at: NDArray[np.datetime64] = np.datetime64(first, "h") + np.arange(1, count + 1)

@@ -118,7 +118,7 @@ class Client(ABC, Generic[T]):
     """Asks Yahoo about symbols through yfinance; a subclass says what.
 
     Attributes:
-        wire: what sends the requests.
+        wire: the transport of the requests.
     """
 
     def __init__(self, yfinance: ModuleType, at_once: int, pause_s: float, sleep: Callable[[float], None]) -> None:

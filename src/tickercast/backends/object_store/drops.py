@@ -45,7 +45,7 @@ class Drops:
         return {name: refusal_of_link(path) for name, path in self._found(Path.is_symlink).items()}
 
     def _found(self, wanted: Callable[[Path], bool]) -> dict[str, Path]:
-        """What lies where dropped files do, by name, sorted."""
+        """The files and folders in the place for dropped files, by name, sorted."""
         try:
             check_root(self._root)
             paths = [path for path in self._root.rglob("*") if wanted(path)]
@@ -58,7 +58,7 @@ class Drops:
         """The content of a dropped file.
 
         Raises:
-            UsageError: it is gone, or cannot be read.
+            UsageError: the file is gone, or cannot be read.
         """
         try:
             return (self._root / name).read_bytes()

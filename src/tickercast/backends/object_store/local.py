@@ -241,8 +241,8 @@ def check_root(root: Path) -> None:
     """Check that a bucket's folder is one, if it is there.
 
     Raises:
-        EngineUnusable: it is a file.
-        OSError: it cannot be looked at.
+        EngineUnusable: the path is a file.
+        OSError: the path cannot be looked at.
     """
     try:
         found = root.stat()

@@ -19,7 +19,7 @@ def check_name(name: str) -> None:
     """Check that a name stays inside the bucket: in the local store, names are paths.
 
     Raises:
-        InvalidName: it does not.
+        InvalidName: the name is empty, hidden, not printable, or leaves the bucket.
     """
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts) or name.startswith(".") or not name.isprintable():
@@ -38,8 +38,8 @@ def first_written(metadata: Mapping[str, str], written_at: datetime) -> datetime
     """When an object was written, or the write that it repeats; a text that cannot be of a repetition does not count.
 
     Args:
-        metadata: the object's own.
-        written_at: its time, by the store's clock.
+        metadata: the metadata of the object.
+        written_at: the time of the write, by the store's clock.
     """
     try:
         repeated = datetime.fromisoformat(metadata.get(REPEATS, ""))

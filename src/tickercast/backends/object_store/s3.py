@@ -261,7 +261,7 @@ class S3ObjectStore:
             name: the object.
             write: writes it in place of a version, and returns the generation.
             ours: the generation that an earlier request has made, given the live version; empty if there is none.
-            if_generation: as `ObjectStore.write`.
+            if_generation: the generation that has to be live, as for `ObjectStore.write`; None: any.
         """
         over = time.monotonic() + self._patience_s
         replaced = self._live(name) if if_generation else None
@@ -386,7 +386,7 @@ class S3ObjectStore:
         Args:
             name: the object, or the prefix.
             exactly: whether only that object is wanted.
-            page: how many to ask for at once.
+            page: the number of versions in one request.
             live: whether only the live version is wanted.
         """
         if exactly:

@@ -178,7 +178,7 @@ def translated(url: str, target: str) -> Iterator[None]:
     Raises:
         EngineUnusable: the bucket is closed to us, until somebody acts.
         ObjectNotFound, PreconditionFailed, UsageError: trying again cannot help.
-        StoreUnavailable: it may.
+        StoreUnavailable: trying again may help.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""What is said of an object store on a network, whichever it is; `{url}`, `{target}` and `{message}` are filled in."""
+"""Error messages of object stores on a network, whichever it is; `{url}`, `{target}` and `{message}` are filled in."""
 
 NOT_THERE = "{url} holds no {target}. Send it again."
 ANOTHER_GENERATION = "{url} has another generation of {target}: {message}. Read it, then decide again."

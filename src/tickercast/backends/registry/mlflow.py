@@ -306,7 +306,7 @@ def _identity(audience: str) -> str:
     """The token that Cloud Run asks its callers for.
 
     Raises:
-        StoreUnavailable: there are no credentials that give one.
+        StoreUnavailable: no credentials give such a token.
     """
     import google.auth.transport.requests
     from google.auth.exceptions import GoogleAuthError

@@ -76,8 +76,8 @@ def translated(error: Exception, url: str) -> TickercastError:
     """The error of tickercast for one of MLflow or of a library below it.
 
     Args:
-        error: as it was raised.
-        url: where the registry is.
+        error: the error of MLflow, or of a library below it.
+        url: the URL of the registry.
     """
     import mlflow
 
@@ -101,7 +101,7 @@ def check_file(file: Path, url: str) -> None:
     """Check that a SQLite file can be opened, where there is one, and a new one be made, where there is none.
 
     Raises:
-        EngineUnusable: it is no database, or is closed to us.
+        EngineUnusable: the file is no database, or cannot be opened.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -148,7 +148,7 @@ def _knows(revision: str) -> bool:
 
 
 def _one_line(error: Exception) -> str:
-    """What the innermost library says, without the request, statement and links around it."""
+    """The message of the innermost library, without the request, statement and links around it."""
     said = str(getattr(error, "orig", None) or (error.strerror if isinstance(error, OSError) else "") or error)
     if cause := re.search(r"Caused by \w+\(([\"'])(.*)\1\)", said, re.DOTALL):  # of urllib3, within the whole request
         said = cause[2].rpartition("): ")[2]

@@ -27,7 +27,7 @@ class ResultsFile:
 
     @property
     def name(self) -> str:
-        """What the file is called."""
+        """The path of the file, as text."""
         return str(self._path)
 
     def all_rows(self) -> pa.Table:
@@ -35,7 +35,7 @@ class ResultsFile:
 
         Raises:
             UsageError: the file cannot be read.
-            InvalidBars: it cannot be understood.
+            InvalidBars: the file is not in the expected format.
         """
         try:
             data = self._path.read_bytes()
@@ -48,7 +48,7 @@ class ResultsFile:
 
         Raises:
             UsageError: the file cannot be read.
-            InvalidBars: it cannot be understood.
+            InvalidBars: the file is not in the expected format.
         """
         rows = self.all_rows()
         rows = rows.filter(pc.is_in(rows["symbol"], pc.cast(list(symbols), rows.schema.field("symbol").type)))

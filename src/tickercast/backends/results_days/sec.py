@@ -42,9 +42,9 @@ class Sec:
     """The dates on which companies filed their results, with the moment from which each was known.
 
     Args:
-        user_agent: who asks, with an e-mail address.
-        url: where the list of companies is.
-        data_url: where the lists of filings are.
+        user_agent: the name of the client, with an e-mail address.
+        url: the URL of the list of companies.
+        data_url: the URL of the lists of filings.
         sleep: waits for some seconds.
         clock: seconds, never decreasing.
 
@@ -168,8 +168,8 @@ class Sec:
 
         Raises:
             RateLimited: the SEC refuses this address for some time.
-            NoResults: it has no such company.
-            UsageError: it refuses the request.
+            NoResults: the SEC has no such company.
+            UsageError: the SEC refuses the request.
         """
         status = answer.status_code
         if status in (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS):

@@ -140,7 +140,7 @@ def translated(url: str, patience_s: float, max_query_gb: float) -> Iterator[Non
     Raises:
         EngineUnusable: the warehouse is closed to us, until somebody acts.
         UsageError, SchemaMismatch: trying again cannot help.
-        WarehouseUnavailable: it may.
+        WarehouseUnavailable: trying again may help.
     """
     try:
         yield

@@ -113,7 +113,7 @@ class DuckDBWarehouse:
     Args:
         path: the file; it is created on first use.
         sql: the folder with `tables/` and `views/`.
-        patience_s: how long to wait while another process holds the file.
+        patience_s: the time limit, in seconds, for waiting while another process holds the file.
     """
 
     def __init__(self, path: Path, sql: Path, *, patience_s: float = 60.0) -> None:

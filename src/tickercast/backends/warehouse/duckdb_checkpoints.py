@@ -51,7 +51,7 @@ class Checkpoints:
         """Move the log into the file if it is long.
 
         Args:
-            connection: to the file, attached for writing as `warehouse`, with nothing uncommitted.
+            connection: a connection to the file, attached for writing as `warehouse`, with nothing uncommitted.
             even_if_short: move it in any case.
 
         Returns:
@@ -69,8 +69,9 @@ class Checkpoints:
         """Commit a transaction: to the log, or straight into the file if the log would become long.
 
         Args:
-            connection: to the file, attached for writing as `warehouse`, with the transaction; no other is open.
-            size: the bytes that it appends, about.
+            connection: a connection to the file, attached for writing as `warehouse`, with the transaction; no other is
+                open.
+            size: the number of bytes that the transaction appends, about.
         """
         with connection.cursor() as beside:
             if self._log_bytes() + size <= LONGEST_LOG or not self._kept(beside):

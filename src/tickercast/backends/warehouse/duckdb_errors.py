@@ -151,9 +151,9 @@ def translated(error: duckdb.Error, path: Path, patience_s: float) -> Tickercast
     """The error of tickercast for one of DuckDB.
 
     Args:
-        error: as it was raised.
+        error: the error of DuckDB.
         path: the file.
-        patience_s: how long it was waited for while another process held it.
+        patience_s: the seconds that were spent waiting for the file while another process held it.
     """
     url, message = f"duckdb://{path}", one_line(error)
     if is_locked(error):
@@ -173,7 +173,7 @@ def check_log(path: Path) -> None:
     """Look at the beginning of a file's log, which the engine would drop without a word.
 
     Raises:
-        EngineUnusable: it is none.
+        EngineUnusable: the log is no log of DuckDB's.
     """
     log = path.with_name(f"{path.name}.wal")
     try:
@@ -203,6 +203,6 @@ def held(url: str, patience_s: float, by: str) -> WarehouseUnavailable:
 
 
 def one_line(error: Exception) -> str:
-    """What DuckDB says, without its advice on settings and its links."""
+    """The message of DuckDB, without its advice on settings and its links."""
     said = str(error).split("\n\n", maxsplit=1)[0]
     return shortened(re.sub(r"^[\w ]+ Error: ", "", said), 200)

@@ -34,7 +34,7 @@ def confine(engine: duckdb.DuckDBPyConnection, files: Sequence[Path], *settings:
     Args:
         engine: the engine.
         files: the databases; what the engine writes beside them is included.
-        settings: those that can be changed from now on.
+        settings: the settings that can be changed from now on.
     """
     paths = [f"{file}{ending}" for file in files for ending in BESIDE]
     engine.execute("SET GLOBAL autoinstall_known_extensions = false")
@@ -53,7 +53,7 @@ def snapshot(path: Path) -> Iterator[Path]:
         path: a file that is attached, so that nobody writes it; the copy is removed after the block.
 
     Raises:
-        UsageError: there is no space for it.
+        UsageError: no space is left for the copy.
     """
     beside = path.parent if os.access(path.parent, os.W_OK) else None
     folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=beside))
@@ -101,8 +101,8 @@ def answer(
     """Answer one query; on Linux, no thread of this process gets more memory meanwhile than the limits allow.
 
     Raises:
-        UsageError: it takes longer, or more memory, than the limits allow.
-        duckdb.Error: it does not fit the tables.
+        UsageError: the query takes longer, or more memory, than the limits allow.
+        the query does not fit the tables.
     """
     timer = threading.Timer(limits.seconds, engine.interrupt)
     timer.daemon = True
@@ -125,7 +125,7 @@ def memory_bounded(limits: QueryLimits) -> Iterator[None]:
     """Say in a sentence that a query needs more memory than it may take.
 
     Raises:
-        UsageError: it does.
+        UsageError: the query needs more memory than it may take.
     """
     try:
         yield

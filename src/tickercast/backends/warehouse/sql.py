@@ -21,10 +21,10 @@ class Column:
     """A column of a table.
 
     Attributes:
-        name: its name.
-        kind: its type, as BigQuery's SQL spells it.
+        name: the name of the column.
+        kind: the type, as BigQuery's SQL spells it.
         required: whether it is NOT NULL.
-        description: its content, for people.
+        description: a description of the content, for people.
     """
 
     name: str
@@ -307,7 +307,7 @@ def announce_migration(
     Args:
         url: the warehouse.
         objects: the tables and views, as their files define them.
-        changed: those that are `missing` or `changed`, by name.
+        changed: the state, `missing` or `changed`, of each table or view that differs, by name.
         before: the tables that were renamed, so that their rows can be rewritten.
     """
     altered = [each.name for each in objects if not each.is_view and changed.get(each.name) == "changed"]
@@ -340,9 +340,9 @@ def of_this_release(url: str, statement: str, folder: Path, look: Callable[[], M
 
     Args:
         url: the warehouse.
-        statement: what is asked, or the name of a table or view.
+        statement: the query, or the name of a table or view.
         folder: the SQL files of all tables and views.
-        look: gives those that are `missing` or `changed`, by name.
+        look: gives the state, `missing` or `changed`, of each table or view that differs, by name.
 
     Raises:
         Outdated: the statement, or the error, names one of them, and others are there.
@@ -362,7 +362,7 @@ def checked_query(text: str) -> str:
     """Check that a text is one query that changes nothing, and return it.
 
     Raises:
-        UsageError: it is not.
+        UsageError: the text is not one query, or the query changes something.
     """
     import sqlglot
     from sqlglot import expressions
