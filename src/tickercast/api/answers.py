@@ -38,7 +38,7 @@ def answer(found: Any, *, csv: bool, status: int = 200, headers: Mapping[str, st
     Args:
         found: rows as a frame, or plain values; only rows can be CSV.
         csv: whether the caller asked for CSV.
-        status: of the answer.
+        status: the status of the answer.
         headers: further headers.
     """
     if csv and isinstance(found, pd.DataFrame):

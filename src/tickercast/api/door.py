@@ -1,4 +1,4 @@
-"""What every request passes first: host, size, token, quota and cached answers; and last: headers, metrics, usage."""
+"""The outer layer of every request: first host, size, token, quota and cached answers; last headers, metrics, usage."""
 
 import asyncio
 import hashlib
@@ -35,7 +35,7 @@ LARGEST_BODY = 8_000_000
 """The bytes that a body may have."""
 
 PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json"})
-"""What is answered without a token: it says nothing of symbols, forecasts or people."""
+"""The paths that are answered without a token: they say nothing of symbols, forecasts or people."""
 
 _UNCHARGED = frozenset({"/metrics", "/v1/usage", "/validate_api_key"})
 _OF_SYMBOL = frozenset({"/v1/forecasts", "/v1/indicators", "/v1/odds", "/v1/skill"})
@@ -62,7 +62,7 @@ class Door:
 
     Args:
         inside: the routes.
-        service: what they share.
+        service: the objects that routes share.
         is_local: whether the server listens on this machine alone, and so may be open without tokens.
     """
 
@@ -244,7 +244,7 @@ def _check_caller(call: _Call, *, is_local: bool) -> None:
     """Refuse what a page in a browser sends, and other names that lead here: without tokens, nothing else would.
 
     Raises:
-        Problem: it is refused.
+        Problem: the call is refused.
     """
     host = call.header(b"host")
     if not is_local or callers.host_name(host) not in callers.OWN:
@@ -277,7 +277,7 @@ async def _body(call: _Call, receive: Receive) -> bytes:
     """Read the whole body.
 
     Raises:
-        Problem: it is too large, or does not come.
+        Problem: the body is too large, or does not arrive.
     """
     too_large = Problem(
         413,

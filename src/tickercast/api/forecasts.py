@@ -1,4 +1,4 @@
-"""What is requested: forecasts on the path of every file, or at once and without a trace."""
+"""Routes for requests: forecasts on the path of every file, or at once and without a trace."""
 
 import base64
 import binascii
@@ -53,7 +53,7 @@ async def request_forecast(
 
 @router.get("/v1/tickets/{ticket}", response_model=schemas.TicketState)
 async def ticket(request: Request, ticket: str) -> Response:
-    """What became of a request: `pending` until its event has been handled."""
+    """The status of a request: `pending` until its event has been handled."""
     service = service_of(request)
     name, generation = _named(ticket)
     entries = await service.work(service.app.entries_of, name, generation)

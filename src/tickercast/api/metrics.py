@@ -50,7 +50,7 @@ class Metrics:
 
         Args:
             age_s: seconds since the newest file arrived; None where there is none.
-            champion: its name and version; None where there is none.
+            champion: the name and version of the champion; None where there is none.
         """
         self._age.set(float("nan") if age_s is None else age_s)
         self._champion.clear()

@@ -38,7 +38,7 @@ class Series(BaseModel):
 
 
 class NixtlaRequest(BaseModel):
-    """What the client sends; what does not bear on closes is ignored if it asks for nothing."""
+    """The request of the client; a field that does not bear on closes is ignored if it asks for nothing."""
 
     model_config = ConfigDict(extra="ignore")
 

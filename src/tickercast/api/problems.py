@@ -51,8 +51,8 @@ class Problem(Exception):
     """An error as it is answered.
 
     Attributes:
-        status: of the answer.
-        detail: what was seen, what was needed, what to do.
+        status: the status of the answer.
+        detail: the fault, the need and the remedy, in a sentence or two.
         headers: further headers of the answer.
     """
 
@@ -84,7 +84,7 @@ def of_error(error: TickercastError, addresses: Mapping[str, str]) -> Problem:
 
     Args:
         error: one of ours.
-        addresses: what a caller is told in place of the server's own addresses.
+        addresses: the words that stand in place of the server's own addresses.
     """
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
     headers: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What is read: forecasts, records, indicators, odds, and the overview of all symbols."""
+"""Routes for reading: forecasts, records, indicators, odds, and the overview of all symbols."""
 
 import math
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What the API is sent and answers, as its OpenAPI description shows it; a forecast is what `--json` prints."""
+"""The requests and answers of the API, as its OpenAPI description shows them; a forecast is what `--json` prints."""
 
 import re
 from datetime import UTC, date, datetime
@@ -192,7 +192,7 @@ class Ticket(BaseModel):
 
 
 class TicketState(BaseModel):
-    """What became of a request."""
+    """The status of a request."""
 
     ticket: str
     status: Literal["pending", "forecast", "rejected", "superseded"]

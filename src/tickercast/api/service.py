@@ -1,4 +1,4 @@
-"""What the routes share: the application, the gate, usage, metrics, and work that may take time."""
+"""Shared objects of the routes: the application, the gate, usage, metrics, and work that may take time."""
 
 import asyncio
 import functools
@@ -65,7 +65,7 @@ class Service:
         """Do what may block in a thread, and give it up where it takes too long.
 
         Raises:
-            Problem: it took longer than `limit_s`.
+            Problem: the work took longer than `limit_s`.
         """
         with anyio.move_on_after(self.limit_s):
             return await anyio.to_thread.run_sync(functools.partial(ask, *arguments, **options), abandon_on_cancel=True)
@@ -102,7 +102,7 @@ class Service:
 
 
 def addresses_of(settings: Settings) -> dict[str, str]:
-    """What callers are told in place of the server's addresses and folders, the longest first.
+    """The words that callers read in place of the server's addresses and folders, the longest first.
 
     >>> found = addresses_of(Settings(home="/srv/home", warehouse="duckdb:////srv/home/x.duckdb", source="yahoo"))
     >>> found["//srv/home/x.duckdb"], "yahoo" in found

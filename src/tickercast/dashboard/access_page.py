@@ -22,7 +22,7 @@ def show(visitor: Visitor) -> None:
     """Draw the page.
 
     Args:
-        visitor: who looks at it.
+        visitor: the person who looks at the page.
     """
     with state.section():
         _show(state.application(), visitor)

@@ -24,9 +24,9 @@ def bound(name: str, options: Sequence[str], usual: str, *, drops: Sequence[str]
     """Bind a widget with one choice to the address: `key`, `on_change` and `args` for it.
 
     Args:
-        name: of the parameter.
-        options: what can be chosen; an address may spell it in any case.
-        usual: what is chosen where the address says nothing.
+        name: the name of the parameter.
+        options: the choices; an address may spell them in any case.
+        usual: the choice where the address says nothing.
         drops: parameters that a new choice removes.
     """
     asked = st.query_params.get(name)
@@ -91,10 +91,10 @@ def unknown(name: str, asked: str, options: Sequence[str], instead: str) -> None
     """Note that the address asks for something that is not there; `say_unknown` says it.
 
     Args:
-        name: of the parameter.
-        asked: its value.
-        options: what it could be.
-        instead: what happens in its place.
+        name: the name of the parameter.
+        asked: the value in the address.
+        options: the values that it could have.
+        instead: the consequence, as a clause: it ends the sentence.
     """
     can_be = ", ".join(options)
     if len(options) > _LISTED:

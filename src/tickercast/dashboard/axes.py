@@ -12,8 +12,8 @@ def by_bar(figure: go.Figure, ends: "pd.Series[pd.Timestamp]") -> None:
     """Span the bars, and at least fourteen of them.
 
     Args:
-        figure: to lay out.
-        ends: what names each bar, in any order; a day or an hour apart.
+        figure: the figure to lay out.
+        ends: the end of each bar, in any order; a day or an hour apart.
     """
     gaps = ends.drop_duplicates().sort_values().diff()
     unit = _HOUR if gaps.min() < _DAY else _DAY
@@ -25,8 +25,8 @@ def by_month(figure: go.Figure, months: "pd.Series[pd.Timestamp]") -> None:
     """Span the months, and name each, or every n-th of many.
 
     Args:
-        figure: to lay out.
-        months: their first days, in any order; none leave the axis as it is.
+        figure: the figure to lay out.
+        months: the first days of the months, in any order; none leave the axis as it is.
     """
     if months.empty:
         return

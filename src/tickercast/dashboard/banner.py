@@ -1,4 +1,4 @@
-"""What is on every page: the open alerts, and how many forecasts are current."""
+"""The banner of every page: the open alerts, and how many forecasts are current."""
 
 from collections.abc import Sequence
 

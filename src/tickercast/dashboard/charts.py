@@ -17,7 +17,7 @@ def coverage_figure(coverage: pd.DataFrame, model: str, palette: Palette) -> go.
     """Draw the coverage of a model's intervals by month, beside the nominal coverage.
 
     Args:
-        coverage: from `views.coverage`.
+        coverage: rows from `views.coverage`.
         model: the name in `model_name`.
         palette: the colours.
     """
@@ -46,7 +46,7 @@ def steps_figure(skill: pd.DataFrame, palette: Palette, noun: str = "session") -
     Args:
         skill: rows of `forecast_skill` with a step and no symbol.
         palette: the colours.
-        noun: what a step is.
+        noun: the noun for a step.
     """
     figure = go.Figure()
     figure.add_hline(y=1, line={"color": palette.rule, "width": 1.5}, name="random walk", showlegend=True)
@@ -105,7 +105,7 @@ def health_figure(health: pd.DataFrame, palette: Palette) -> go.Figure:
     """Draw the entries of the ledger by day and status, with the latency of events below.
 
     Args:
-        health: from `views.health`.
+        health: rows from `views.health`.
         palette: the colours.
     """
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.55, 0.45], vertical_spacing=0.08)
@@ -148,7 +148,7 @@ def drift_figure(drift: pd.DataFrame, palette: Palette) -> go.Figure:
     """Draw the share of inputs, predictions and measures that drifted, by day.
 
     Args:
-        drift: from `views.drift`.
+        drift: rows from `views.drift`.
         palette: the colours.
     """
     figure = go.Figure()

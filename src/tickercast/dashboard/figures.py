@@ -46,11 +46,11 @@ _DASHES = ("solid", "dash", "dashdot", "longdash", "dot")
 
 @dataclass(frozen=True)
 class Beside:
-    """What is compared with the forecast, on the same chart.
+    """A comparison with the forecast, on the same chart.
 
     Attributes:
-        name: of the model or of the symbol.
-        fan: its forecast, from `views.with_actuals`.
+        name: the name of the model or of the symbol.
+        fan: the forecast, from `views.with_actuals`.
         bars: the closes of another symbol, from `views.bars`; None for a model.
     """
 
@@ -93,7 +93,7 @@ def forecast_figure(
         overlays: names of `OVERLAYS`.
         panels: names of `PANELS`; that of volumes is left out where none is reported.
         results: the results day that the forecast expected, to mark the session on which it acts.
-        frequency: of the bars.
+        frequency: the frequency of the bars.
         is_change: whether prices are changes, from `as_change`.
     """
     shown = [panel for panel in PANELS if panel in panels and (panel != "Volume" or has_volume(bars))]
@@ -133,7 +133,7 @@ def thinned(followed: pd.DataFrame, period: str = "W") -> pd.DataFrame:
     """The closes that followed, one a week or day: the one that was furthest out, so that no miss is lost.
 
     Args:
-        followed: from `views.with_actuals`.
+        followed: rows from `views.with_actuals`.
         period: `W` for weeks, `D` for days.
     """
     order = {"outside": 0, "95%": 1, "80%": 2, "": 3}
@@ -162,7 +162,7 @@ def aggregated(bars: pd.DataFrame, period: str = "W") -> pd.DataFrame:
     """Aggregate bars to weeks or days: first open, last close, highest high, lowest low; indicators of the last bar.
 
     Args:
-        bars: from `views.bars`.
+        bars: bars from `views.bars`.
         period: `W` for weeks, `D` for days.
     """
     named = bars["session_date"] - pd.Timedelta(hours=1 if period == "D" else 0)  # an hour is named by its end
@@ -199,7 +199,7 @@ def odds_figure(chances: pd.DataFrame, titles: Ways[str], palette: Palette) -> g
 
     Args:
         chances: `target_date`, and `ends`, `closes` and `touches`, shares.
-        titles: what each of the three is called.
+        titles: the titles of the three chances.
         palette: the colours.
     """
     figure = go.Figure()
@@ -248,7 +248,7 @@ def gains_figure(gains: pd.DataFrame, currency: str, palette: Palette) -> go.Fig
 
     Args:
         gains: `target_date`, `median`, and `lo_80`, `hi_80`, `var_95`, `var_99`, in currency.
-        currency: of the values.
+        currency: the currency of the values.
         palette: the colours.
     """
     days = _short(gains["target_date"])

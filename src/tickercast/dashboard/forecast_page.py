@@ -47,15 +47,15 @@ _LEVELS = ["close_lo_80", "close_hi_80", "close_lo_95", "close_hi_95", "model_na
 
 @dataclass(frozen=True)
 class _Shown:
-    """What the page shows.
+    """The forecast that the page shows, with its bars.
 
     Attributes:
         symbol: the series.
-        frequency: of the bars.
+        frequency: the frequency of the bars.
         bars: all of its bars, from `views.bars`.
         vintages: the model's forecasts, from `views.with_actuals`.
         fan: the one that is shown.
-        said: what the ledger says about it.
+        said: the remarks of the ledger about the forecast.
         is_champion: whether the model is the champion.
     """
 
@@ -305,12 +305,12 @@ def _chart(shown: _Shown, options: st.delta_generator.DeltaGenerator, span: st.d
 
 
 def _beside(shown: _Shown, first: pd.Timestamp, notes: st.delta_generator.DeltaGenerator) -> Beside | None:
-    """What is compared: another model's forecast from the same cutoff, or another symbol.
+    """The chosen comparison: another model's forecast from the same cutoff, or another symbol.
 
     Args:
-        shown: what the page shows.
+        shown: the forecast that the page shows.
         first: the first bar of the chart.
-        notes: where it is said that there is nothing to compare.
+        notes: the place for a note that there is nothing to compare.
     """
     every = shown.frequency.name
     companions = state.companion_forecasts(shown.symbol, every)

@@ -19,11 +19,13 @@ _VISITOR = "visitor"
 
 
 def visitor() -> Visitor | None:
-    """Who is there; None without a login, on this machine. Whoever has no role sees why, and nothing else.
+    """The person who is signed in; None without a login, on this machine.
+
+    Whoever has no role sees why, and nothing else.
 
     Raises:
         AccessDenied: IAP has not let them in.
-        Transient: its keys cannot be read; try again.
+        Transient: the keys of IAP cannot be read; try again.
     """
     settings = config.load()
     if settings.iap_audience:
@@ -40,7 +42,7 @@ def admits(request: HTTPConnection) -> bool:
     """Whether a request comes from somebody who may open the dashboard; anybody may without a login, on this machine.
 
     Args:
-        request: with its cookies and headers.
+        request: a request with its cookies and headers.
     """
     settings = config.load()
     if settings.iap_audience:
@@ -92,7 +94,7 @@ def _ask_to_sign_in(settings: Settings, *, ended: bool) -> None:
 
 
 def _iap_claims(audience: str) -> Mapping[str, Any]:
-    """What IAP says of this connection, whose signature ends while a page is open."""
+    """The claims of IAP for this connection, whose signature ends while a page is open."""
     if _VISITOR not in st.session_state:
         st.session_state[_VISITOR] = iap.claims(st.context.headers.get(iap.HEADER) or "", audience)
     held: Mapping[str, Any] = st.session_state[_VISITOR]

@@ -17,14 +17,14 @@ _LEEWAY_S, _TIMEOUT_S = 30, 10.0
 
 
 def claims(assertion: str, audience: str) -> Mapping[str, Any]:
-    """What a signed header says of the person; IAP has checked the address.
+    """The claims of a signed header about the person; IAP has checked the address.
 
     Args:
-        assertion: the header's value.
-        audience: of the service.
+        assertion: the value of the header.
+        audience: the audience of the service.
 
     Raises:
-        AccessDenied: it is missing, forged, old, or was meant for another service.
+        AccessDenied: the header is missing, forged, old, or was meant for another service.
         Transient: Google's keys cannot be read; try again.
     """
     from joserfc import jwt

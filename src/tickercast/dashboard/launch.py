@@ -50,7 +50,7 @@ class Place:
 
     Attributes:
         host: the address at which it listens.
-        port: of that address.
+        port: the port at that address.
         sign_in: the provider; None without one.
         is_behind_iap: whether Google's IAP is in front of it.
     """
@@ -78,8 +78,8 @@ def require(settings: Settings, host: str, port: int) -> Place:
 
     Args:
         settings: name the login.
-        host: the address at which it shall listen; any other than this machine's needs a login.
-        port: of that address.
+        host: the address at which it is to listen; any other than this machine's needs a login.
+        port: the port at that address.
 
     Raises:
         UsageError: its packages are not installed, the login is not valid, anybody could open it, or the port is in

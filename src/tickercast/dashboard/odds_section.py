@@ -17,7 +17,7 @@ def show(symbol: str, fan: pd.DataFrame) -> None:
 
     Args:
         symbol: the series.
-        fan: its forecast by the champion, a row a step.
+        fan: the champion's forecast, a row a step.
     """
     st.markdown("### The chance of a price")
     last = float(fan["last_close"].iloc[0])

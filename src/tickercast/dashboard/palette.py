@@ -26,7 +26,7 @@ class Palette:
         model: the champion and its intervals.
         walk: the random walk, and whatever else is beside the champion.
         miss: closes outside both intervals, which nothing else may be taken for.
-        page: what a figure lies on, around marks on candles.
+        page: the ground under a figure, around marks on candles.
         ghost: earlier forecasts.
         rule: reference lines.
         text: text in a figure.

@@ -27,7 +27,8 @@ POLICY = (
     "frame-ancestors 'none'; object-src 'none'; base-uri 'self'; form-action 'self'; connect-src 'self'; "
     "img-src 'self' data: blob:; media-src 'self'; font-src 'self' data:; worker-src 'self' blob:"
 )
-"""What a page may be shown in, send to and load; texts of others may hold addresses of pictures."""
+"""The content policy of a page: where it may be framed, send to and load from; others' texts may hold picture
+addresses."""
 
 _HEADERS = {
     "content-security-policy": POLICY,
@@ -44,7 +45,7 @@ class Policies:
     """Adds the policies to every answer.
 
     Args:
-        app: what answers.
+        app: the application that answers.
     """
 
     def __init__(self, app: Any) -> None:
@@ -67,7 +68,7 @@ class Closed:
     """Keeps what is not part of the login from whoever may not open the dashboard.
 
     Args:
-        app: what answers.
+        app: the application that answers.
     """
 
     def __init__(self, app: Any) -> None:

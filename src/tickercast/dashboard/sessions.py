@@ -26,8 +26,8 @@ def begin(claims: Mapping[str, Any], people: People, sign_in: SignIn) -> str:
     """Begin a session.
 
     Args:
-        claims: of the ID token, which has been checked.
-        people: who has which role.
+        claims: the claims of the ID token, which has been checked.
+        people: the roles of people.
         sign_in: the provider.
 
     Returns:

@@ -35,9 +35,9 @@ class SignIn:
     """The settings of a provider.
 
     Attributes:
-        issuer: its address.
-        client_id: by which it knows the dashboard.
-        client_secret: what the dashboard proves that with.
+        issuer: the address of the provider.
+        client_id: the id by which the provider knows the dashboard.
+        client_secret: the secret by which the dashboard proves to be that client.
         url: the address at which people open the dashboard.
     """
 
@@ -76,7 +76,7 @@ class SignIn:
         """Check that the provider is there and is the one that was named.
 
         Raises:
-            UsageError: it does not answer, or says something else.
+            UsageError: the provider does not answer, or says something else.
         """
         needed = "the address of an OpenID Connect provider was needed. Correct TICKERCAST_OIDC_ISSUER"
         try:
@@ -96,11 +96,11 @@ class SignIn:
 
 
 def sign_in_of(settings: Settings, port: int) -> SignIn | None:
-    """What the settings say of a provider; None if they name none.
+    """The settings of a provider; None if none is named.
 
     Args:
-        settings: those with `oidc` and `dashboard` in their names.
-        port: of the dashboard, for the address that it has on this machine.
+        settings: settings with `oidc` and `dashboard` in their names.
+        port: the port of the dashboard, for the address that it has on this machine.
 
     Raises:
         UsageError: one is missing, or not valid.
@@ -132,7 +132,7 @@ def sign_in_of(settings: Settings, port: int) -> SignIn | None:
 
 
 def people_of(settings: Settings) -> People:
-    """Who has which role, by the settings.
+    """The roles of people, by the settings.
 
     Raises:
         UsageError: a list does not parse, or makes everybody an operator.
@@ -175,7 +175,8 @@ def _check(name: str, value: str) -> SplitResult:
     """The parts of an address.
 
     Raises:
-        UsageError: it is none, has more than a host, a port and a path, or others could read what is sent to it.
+        UsageError: the text is no address, has more than a host, a port and a path, or others could read what is sent
+            to it.
     """
     try:
         parts = urlsplit(value)

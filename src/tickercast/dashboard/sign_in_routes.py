@@ -29,13 +29,13 @@ FAILURES = {
     "invalid": f"What {{issuer}} says of you is not valid for this dashboard. {_AGAIN}",
     "away": f"{{issuer}} does not answer as it should. {_AGAIN}",
 }
-"""What to tell them."""
+"""The messages for people who could not sign in."""
 
 _SIGN_OUT = "/auth/logout"
 _HINT = "tickercast_id_token"
 """The cookie that holds the ID token for the provider's sign-out, to which alone it is sent."""
 _LONGEST_HINT = 3800
-"""What one cookie holds, in letters; without the token, the provider asks whether to sign out."""
+"""The limit of one cookie, in letters; without the token, the provider asks whether to sign out."""
 
 
 def routes(sign_in: SignIn, people: People) -> list[Route]:
@@ -43,7 +43,7 @@ def routes(sign_in: SignIn, people: People) -> list[Route]:
 
     Args:
         sign_in: the provider.
-        people: who has which role.
+        people: the roles of people.
     """
     way = _Way(sign_in, people)
     return [Route("/auth/login", way.go), Route(CALLBACK, way.come_back), Route(_SIGN_OUT, way.leave)]

@@ -96,7 +96,7 @@ def report(name: str) -> bytes:
     """Read an object of the bucket.
 
     Raises:
-        ObjectNotFound: it does not exist.
+        ObjectNotFound: the object does not exist.
         StoreUnavailable: try again.
     """
     return _app().silent_store.read(name)
@@ -174,7 +174,7 @@ def why(symbol: str, cutoff: date, model: str) -> tuple[Forecast, Width]:
     """A stored forecast, the champion's if no model is named, and why it is as wide as it is.
 
     Raises:
-        ObjectNotFound: there is no such forecast.
+        ObjectNotFound: no such forecast is stored.
         TooFewSessions: too few of the symbol's bars are stored.
         Transient: an engine does not answer.
     """
@@ -218,7 +218,7 @@ def strategy_backtest(
 
 @st.cache_data(ttl=_SHORT_S, show_spinner="Reading signals …", max_entries=16)
 def strategy_targets(names: tuple[str, ...], symbols: tuple[str, ...], every: str, as_of: date | None) -> Targets:
-    """What built-in strategies want to hold as of a date, today where there is none; see `App.strategy_targets`.
+    """The wanted weights of built-in strategies as of a date, today where there is none; see `App.strategy_targets`.
 
     Raises:
         UsageError: nothing is stored.
@@ -229,7 +229,7 @@ def strategy_targets(names: tuple[str, ...], symbols: tuple[str, ...], every: st
 
 @st.cache_data(ttl=_SHORT_S, show_spinner="Reading accounts …", max_entries=2)
 def trading_status() -> TradingStatus:
-    """What accounts on paper hold; see `App.trading_status`.
+    """The holdings and orders of accounts on paper; see `App.trading_status`.
 
     Raises:
         WarehouseUnavailable: try again.

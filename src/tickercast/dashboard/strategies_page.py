@@ -51,7 +51,7 @@ def show() -> None:
 
 
 def _wanted(names: tuple[str, ...], symbols: tuple[str, ...], every: str) -> None:
-    """What strategies want to hold now; once every forecast has expired, what they wanted after the newest."""
+    """Show the wanted weights of strategies now; once every forecast has expired, those after the newest."""
     newest = [row for symbol in symbols if (row := state.current(symbol, every))]
     states = [str(row["state"]) for row in newest]
     as_of = max(row["cutoff"] for row in newest).date() if set(states) == {"expired"} else None

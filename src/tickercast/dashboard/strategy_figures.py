@@ -17,7 +17,7 @@ def equity_figure(accounts: pd.DataFrame, palette: Palette) -> go.Figure:
     """Draw the equity of each strategy after costs, and dotted before them, relative to its beginning.
 
     Args:
-        accounts: from `show.strategies.accounts`.
+        accounts: rows from `show.strategies.accounts`.
         palette: the colours.
     """
     figure = go.Figure()

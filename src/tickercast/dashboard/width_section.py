@@ -13,7 +13,7 @@ def show(symbol: str, fan: pd.DataFrame, *, is_champion: bool) -> None:
 
     Args:
         symbol: the series.
-        fan: its forecast, a row a step.
+        fan: the forecast, a row a step.
         is_champion: whether the champion made it.
     """
     st.markdown("### Why this width")

@@ -28,7 +28,7 @@ MEASURED = {"closes": 3.0, "touches": 1.6}
 """By how many points stated chances were off at worst, in tenths of them: `benchmarks/answers.json`, in percent."""
 
 CONFIDENCES = (0.95, 0.99)
-"""Of value at risk and expected shortfall."""
+"""The confidences of value at risk and expected shortfall."""
 
 APART = "Not every symbol trades on each of these dates: until its next session, its last close counts."
 """Said beside a portfolio of symbols whose exchanges open on different dates."""
@@ -98,7 +98,7 @@ def odds_table(found: SymbolOdds, asked: Question, rows: Sequence[Ways[float]]) 
 
 
 def measured() -> str:
-    """What stated chances were measured to be worth."""
+    """The measured accuracy of stated chances, in a sentence."""
     return (
         f"On symbols and dates that the model was not trained on, stated chances were off by at most "
         f"{MEASURED['closes']:g} points for a close and {MEASURED['touches']:g} for a high or low, in tenths of them."
@@ -150,7 +150,7 @@ def _title(found: SymbolOdds, asked: Question) -> Text:
 
 
 def notes(found: Outlook) -> Iterator[Text]:
-    """What has to be said beside figures drawn from paths: simulated and odd bars, results days, a short past."""
+    """Remarks beside figures drawn from paths: simulated and odd bars, results days, a short past."""
     if any(made.simulated for made in found.forecasts):
         yield Text(SIMULATED, style="bold red")
     if doubtful := [made.symbol for made in found.forecasts if made.doubtful]:
@@ -204,7 +204,7 @@ def write_parquet(found: Outlook, path: str) -> None:
 
 
 def portfolio_title(found: PortfolioOutlook) -> str:
-    """What is held, and what it is worth."""
+    """The holdings of a portfolio and their value, as a title."""
     count, worth = len(found.exposures), float(found.exposures.sum())
     holdings = f"{count} holding{'' if count == 1 else 's'}"
     return f"{holdings} worth {worth:,.2f} {found.held.currency} on {found.outlook.cutoff}"
@@ -229,7 +229,7 @@ def portfolio_table(found: PortfolioOutlook) -> RenderableType:
 
 
 def portfolio_notes(found: PortfolioOutlook) -> Iterator[Text]:
-    """What has to be said beside the risk of a portfolio."""
+    """Remarks beside the risk of a portfolio."""
     yield from notes(found.outlook)
     if found.outlook.apart:
         yield Text(APART, style="dim")
@@ -314,7 +314,7 @@ COUNTED = (
     "The holdings are those of today. Periods do not overlap. Doubtful forecasts do not count, nor do backfills of "
     "dates that their model had seen; forecasts that were requested for old dates do."
 )
-"""What a record of a portfolio counts."""
+"""A remark on the periods and forecasts that a record of a portfolio counts."""
 
 
 def record_json(made: PortfolioRecord) -> dict[str, Any]:
@@ -343,7 +343,7 @@ def risks(found: PortfolioOutlook) -> list[dict[str, float]]:
 
 
 def holdings_frame(found: PortfolioOutlook) -> pd.DataFrame:
-    """What each holding adds to the expected shortfall of the last step, as text, the riskiest first."""
+    """The share of each holding in the expected shortfall of the last step, as text, the riskiest first."""
     tail = risk(found.gains[-1], 0.95)
     parts = shares(found.parts[:, -1], tail.worst)
     worst = found.parts[:, -1, tail.worst[0]]

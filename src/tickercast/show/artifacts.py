@@ -1,4 +1,4 @@
-"""What Prefect shows: the names and tags of runs, and artifacts beside a task, made from the job's result."""
+"""The display of runs in Prefect: their names and tags, and artifacts beside a task, made from the job's result."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ class Artifact:
     """An artifact of a task.
 
     Attributes:
-        key: its name.
+        key: the key of the artifact.
         description: a line about it.
         content: the rows of a table, or a text in Markdown.
         link: an absolute URL that opens in a browser; empty for none.
@@ -61,7 +61,7 @@ def artifacts_of(job: str, result: Any, models: ModelStore, store: ObjectStore) 
 
     Args:
         job: the name of the job.
-        result: its result.
+        result: the result of the job.
         models: where evaluation reports are.
         store: where drift reports are.
     """
@@ -93,9 +93,9 @@ def run_tags(frequency: Frequency, source: str, warehouse: str) -> list[str]:
     """The tags of a flow's run, by which people filter: frequency, environment and source.
 
     Args:
-        frequency: of the bars.
+        frequency: the frequency of the bars.
         source: the market data; a path is shortened to the last part of it.
-        warehouse: its URL.
+        warehouse: the URL of the warehouse.
 
     >>> from tickercast.domain.frequency import DAILY
     >>> run_tags(DAILY, "/data/prices", "bigquery://my-project/tickercast")

@@ -96,8 +96,8 @@ def accounts_svg(accounts: pd.DataFrame, *, name: str, alt: str, narrow: bool = 
     The narrow form fits a phone.
 
     Args:
-        accounts: from `show.strategies.accounts`; four strategies have colours of their own.
-        name: a prefix for its ids.
+        accounts: rows from `show.strategies.accounts`; four strategies have colours of their own.
+        name: a prefix for the ids of the element's parts.
         alt: the alternative text.
         narrow: whether to draw the narrow form.
     """

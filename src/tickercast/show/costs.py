@@ -1,4 +1,4 @@
-"""What forecasts cost, as a table and as JSON."""
+"""The cost of forecasts, as a table and as JSON."""
 
 import json
 from typing import Any
@@ -17,8 +17,8 @@ def costs_table(rows: pd.DataFrame, days: int) -> RenderableType:
     """One row a day, and all of them together.
 
     Args:
-        rows: as `App.costs` gives them.
-        days: that were asked for.
+        rows: rows from `App.costs`.
+        days: the number of days that were asked for.
     """
     if rows.empty:
         return Text(f"No file was forecast from in the last {days} days. Name more: --days N.")

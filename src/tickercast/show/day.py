@@ -52,7 +52,7 @@ def day_lines(day: Day) -> Iterator[str]:
 
 
 def upkeep_lines(upkeep: Upkeep) -> Iterator[str]:
-    """What an hour did for the models, a line a step; nothing for those whose turn it was not."""
+    """The upkeep of an hour's models, a line a step; nothing for those whose turn it was not."""
     parts = {
         "models": upkeep.left,
         "directions": upkeep.refit if isinstance(upkeep.refit, str) else upkeep.refit.reason,
@@ -65,19 +65,19 @@ def upkeep_lines(upkeep: Upkeep) -> Iterator[str]:
 
 
 def traded_lines(traded: Mapping[str, Traded | str]) -> Iterator[str]:
-    """What was ordered on paper, a line a strategy."""
+    """The orders on paper, a line a strategy."""
     for name, done in traded.items():
         said = f"{name}: {done}".removeprefix(": ") if isinstance(done, str) else traded_line(done)
         yield f"on paper    {said}"
 
 
 def task_line(job: str, result: Any, seconds: float) -> str:
-    """What a task of the day did.
+    """The result of a task of the day, in a line.
 
     Args:
         job: the name of the job.
-        result: its result.
-        seconds: how long it took.
+        result: the result of the job.
+        seconds: the duration of the job, in seconds.
     """
     return f"{job}: {_done(result)} ({seconds:.1f} s)"
 
@@ -140,7 +140,7 @@ def _alerts(alerts: SentAlerts | AlertUnavailable) -> str:
 
 
 def sent_digest(sent: SentDigest) -> str:
-    """Who has got a digest, and why others have not."""
+    """The receivers of a digest, and the reasons why others have not got it."""
     given = f"of {sent.day} sent to {', '.join(sent.services)}" if sent.services else ""
     return "; ".join(filter(None, [given, *sent.refusals])) or f"of {sent.day} had been sent before"
 
@@ -174,4 +174,4 @@ _SAID: Mapping[type, Callable[[Any], str]] = {
     dict: lambda dropped: f"{sum(dropped.values()):,} rows dropped",
     list: lambda sent: f"{symbols(sum(len(upload.symbols) for upload in sent))} forecast again",
 }
-"""What a task did, by the type of its result."""
+"""The sentences about a task's result, by its type."""

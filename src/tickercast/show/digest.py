@@ -26,7 +26,7 @@ def letter(found: Digest, picture: bytes = b"") -> Letter:
     """Write the digest.
 
     Args:
-        found: what it says.
+        found: the content of the digest.
         picture: the forecasts of some symbols, as PNG; empty if there is none.
     """
     values = _values(found)
@@ -58,7 +58,7 @@ def _title(found: Digest) -> str:
 
 
 def _values(found: Digest) -> dict[str, Any]:
-    """What text and page say, as sentences and cells."""
+    """The values of text and page, as sentences and cells."""
     shown = set(notable(found)[:MOST_ROWS])
     rows = [row for row in found.rows if row.symbol in shown]
     lasting = sorted((*found.news.new, *found.news.changed), key=lambda alert: found.open.index(alert))

@@ -27,15 +27,15 @@ _COLUMNS = (
 )
 _LESS_AND_LESS = ("cutoff", "width in its year", "verdict", "findings", "held 80%", "higher", "80% range", "day")
 _NARROWER = [_LESS_AND_LESS[:count] for count in range(len(_LESS_AND_LESS) + 1)]
-"""What is left out, the narrower the terminal is."""
+"""The columns that are left out, the narrower the terminal is."""
 
 
 def overview_table(rows: Sequence[Row], calibrations: Sequence[Calibration] = (), as_of: str = "") -> RenderableType:
     """One row a symbol, as wide as the terminal lets it be; then what has to be said about some of them.
 
     Args:
-        rows: from `reading.overview`.
-        calibrations: how the intervals of their symbols have held; those that are flagged are said.
+        rows: rows from `reading.overview`.
+        calibrations: the calibrations of the symbols' intervals; those that are flagged are mentioned.
         as_of: the last cutoff that was asked for; empty for the newest.
     """
     flagged = {found.symbol: found for found in calibrations if found.flagged}

@@ -18,17 +18,17 @@ class Cells:
     Attributes:
         symbol: the series.
         close: the last close, with its session.
-        day: its change from the close before, as a share.
-        fell: whether that is below zero.
+        day: the change from the close before, as a share.
+        fell: whether that change is below zero.
         interval: the 80% interval of the last step, in prices.
-        ends: the same relative to the last close.
+        ends: the ends of the 80% interval relative to the last close.
         rank: the share of the year's sessions that gave a narrower interval; a dash where it is not known.
         spark: the widths of the year and then this one, as an SVG element; empty where they are not known.
         higher: the chance of ending above the last close.
         held: the share of closes that earlier 80% intervals held; a dash where none has come true.
         n: closes that have come true.
-        flag: that its intervals are too narrow or too wide; empty if that is not shown.
-        notes: what else is to be said about the symbol: verdict, findings, age.
+        flag: `too narrow` or `too wide` where the intervals are shown to be so; else empty.
+        notes: remarks on the symbol: verdict, findings, age.
     """
 
     symbol: str
@@ -50,9 +50,9 @@ def cells(rows: Sequence[Row], calibration: Mapping[str, str], day: date | None 
     """The rows of the overview as cells.
 
     Args:
-        rows: of the overview.
+        rows: rows of the overview.
         calibration: `too narrow` or `too wide` by symbol, of those that are flagged.
-        day: a close of another day is said to be one.
+        day: the session of most closes; a close of another session is dated.
     """
     return [_cells(row, calibration.get(row.symbol, ""), day or row.cutoff) for row in rows]
 

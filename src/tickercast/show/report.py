@@ -28,13 +28,13 @@ from tickercast.version import __version__
 
 @dataclass(frozen=True)
 class Beside:
-    """What a report shows beside the forecasts themselves.
+    """The content of a report beside the forecasts themselves.
 
     Attributes:
         overview: the rows of several symbols, with which it begins.
         widths: why the interval of a symbol is as wide as it is.
-        calibration: how the intervals of a symbol have held.
-        portfolio: what holdings of these symbols can gain and lose.
+        calibration: the calibration of a symbol's intervals.
+        portfolio: the gains and losses of holdings of these symbols.
         freshness: why the forecast of a symbol is not current, of those that are not.
     """
 
@@ -83,7 +83,7 @@ def page(shown: Sequence[ForecastDetails], bucket: str, beside: Beside = Beside(
     Args:
         shown: the forecasts, one a symbol; at least one.
         bucket: the bucket of the files that the forecasts were made from.
-        beside: what else it shows.
+        beside: the content beside the forecasts.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 

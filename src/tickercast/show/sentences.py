@@ -82,12 +82,12 @@ def moment(made: Forecast) -> str:
 def close_in_words(
     row: Mapping[Any, Any], frequency: Frequency = DAILY, form: Callable[[float], str] | None = None
 ) -> str:
-    """What a step says about its close, in words.
+    """The forecast of a step's close, in words.
 
     Args:
         row: a forecast's step, with `target_date` and the columns of its intervals.
-        frequency: of the bars.
-        form: how a price is written; by default all with the decimals of the median.
+        frequency: the frequency of the bars.
+        form: the form in which a price is written; by default all with the decimals of the median.
 
     >>> days = {"target_date": date(2023, 8, 4), "close_median": 341.0}
     >>> close_in_words(days | {"close_lo_80": 330, "close_hi_80": 351, "close_lo_95": 322, "close_hi_95": 360})
@@ -102,7 +102,7 @@ def close_in_words(
 
 
 def doubt(findings: str, *, doubtful: bool) -> str:
-    """What is odd about the bars of a forecast, in one line; empty if nothing is."""
+    """The oddities of a forecast's bars, in one line; empty if there are none."""
     if not findings:
         return ""
     weight = " The width may be wrong, and the forecast does not count in the record." if doubtful else ""
@@ -110,7 +110,7 @@ def doubt(findings: str, *, doubtful: bool) -> str:
 
 
 def odd_bars(findings: Findings) -> Iterator[str]:
-    """What was left out of bars or changed when they were read, a sentence for each of the first symbols.
+    """The bars that were left out or changed on reading, a sentence for each of the first symbols.
 
     >>> from tickercast.domain.findings import Finding
     >>> list(odd_bars({"CL=F": [Finding("CL=F", "left out", "2 zero or impossible bar(s)")]}))
@@ -146,7 +146,7 @@ def came_true(vintages: pd.DataFrame) -> str:
     """How many of the closes that followed several forecasts were inside each interval; empty if none has followed.
 
     Args:
-        vintages: from `reading.views.with_actuals`.
+        vintages: rows from `reading.views.with_actuals`.
     """
     inside = vintages["inside"]
     return _hits(int((inside != "").sum()), int((inside == "80%").sum()), int(inside.isin(["80%", "95%"]).sum()))
@@ -162,7 +162,7 @@ def _hits(known: int, in_80: int, in_95: int) -> str:
 
 
 def stands_in(demotion: Mapping[str, Any]) -> str:
-    """That a baseline has made a forecast in the champion's place, and why.
+    """A sentence on the baseline that has made a forecast in the champion's place, with the reason.
 
     Args:
         demotion: the row of `retrains` that decided it.
@@ -225,7 +225,7 @@ def verdict(row: Mapping[str, Any]) -> str:
     """The meaning of a row of `forecast_skill`, with its numbers.
 
     Args:
-        row: of one model, over all steps.
+        row: the row of one model, over all steps.
     """
     n, blocks = row["n"], row["blocks"]
     came = "close has" if n == 1 else "closes have"
@@ -276,7 +276,7 @@ def currency(states: Sequence[str]) -> str:
     ('2 of 4 forecasts current: 1 stale, 1 expired', 'The forecast is current')
 
     Args:
-        states: of `domain.freshness`.
+        states: the states from `domain.freshness`.
     """
     current = sum(each in ("fresh", "due") for each in states)
     others = {name: list(states).count(name) for name in ("stale", "expired", "unknown")}
@@ -323,10 +323,10 @@ def why(made: Forecast, found: Width) -> str:
 
 
 def evaluated(report: Mapping[str, Any]) -> str:
-    """What an evaluation is about: the model and its version, and how many origins of how many symbols when.
+    """The subject of an evaluation: the model and its version, and how many origins of how many symbols when.
 
     Args:
-        report: from `domain.measures.evaluation.evaluation_report`, with `versions` where they are known.
+        report: the report of `domain.measures.evaluation.evaluation_report`, with `versions` where they are known.
     """
     version = report.get("versions", {}).get(report["model"], "")
     return (

@@ -29,7 +29,7 @@ _SIDES = "long and short positions together are worth at most the equity"
 
 
 def verdict(found: Backtest, result: Result) -> str:
-    """What a backtest shows of one variant, and no more than its interval allows."""
+    """The verdict of a backtest on one variant, which claims no more than its interval allows."""
     name, sharpe = result.variant.name, result.deflated
     if not result.net.orders:
         return f"{name}: no edge after costs. It never traded."
@@ -57,7 +57,7 @@ def seen_by(found: Backtest, result: Result) -> int:
 
 
 def notes(found: Backtest) -> Iterator[str]:
-    """What has to be known to read a backtest."""
+    """The remarks that a reader of a backtest needs."""
     panel = found.panel
     if panel.simulated:
         yield SIMULATED
@@ -102,7 +102,7 @@ def _without_volumes(found: Backtest) -> Iterator[str]:
 
 
 def _odd_bars(found: Backtest) -> Iterator[str]:
-    """What was left out of bars or changed: an account knows nothing of a bar that is missing."""
+    """Sentences on bars that were left out or changed: an account knows nothing of a bar that is missing."""
     yield from odd_bars(found.findings)
     if any(each.check == LEFT_OUT for odd in found.findings.values() for each in odd):
         yield "What was held through a bar that was left out counts as if that bar had never been, which may flatter."
@@ -127,7 +127,7 @@ def _cut_short(found: Backtest) -> Iterator[str]:
 
 
 def title(found: Backtest) -> str:
-    """What was backtested, when, and at which costs."""
+    """The symbols, dates and costs of a backtest."""
     ends, costs = found.panel.ends, found.costs
     step = f"every {found.every} bars" if found.every > 1 else f"every {found.panel.frequency.noun}"
     return (
@@ -322,7 +322,7 @@ def _wanted(found: Targets, wanted: Sequence[tuple[float, str]]) -> list[tuple[s
 
 
 def targets_table(found: Targets) -> RenderableType:
-    """What variants want to hold, side by side."""
+    """The wanted weights of variants, side by side."""
     end = stamp(found.panel.ends[-1].item())
     table = _table(
         target_rows(found),
@@ -377,7 +377,7 @@ def universe_table(found: Universe) -> RenderableType:
 
 
 def universe_notes(found: Universe) -> Iterator[str]:
-    """Who was left out, and whether only survivors were ranked."""
+    """Remarks on symbols that were left out, and on survivors."""
     if not found.point_in_time:
         yield SURVIVORS
     if found.failures:

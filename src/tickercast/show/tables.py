@@ -63,7 +63,7 @@ def forecast_table(
 
 
 _NARROWER = ((), ("95% interval",), ("95% interval", "change"), ("95% interval", "change", "year", "inside"))
-"""What is left out of a forecast's table, the narrower the terminal is."""
+"""The columns that a forecast's table leaves out, the narrower the terminal is."""
 
 
 def _steps_table(made: Forecast, actual: Mapping[date, float] | None, left_out: Collection[str]) -> Table:
@@ -448,8 +448,8 @@ def forecast_frame(fan: pd.DataFrame, frequency: Frequency = DAILY) -> pd.DataFr
     """A forecast as text, one row a session or hour, for a page.
 
     Args:
-        fan: from `reading.views.with_actuals`.
-        frequency: of the bars.
+        fan: rows from `reading.views.with_actuals`.
+        frequency: the frequency of the bars.
     """
     heading, form = ("session", "%a %Y-%m-%d") if frequency.is_daily else ("UTC", "%a %Y-%m-%d %H:%M")
     last_close = fan["last_close"].iloc[0]
