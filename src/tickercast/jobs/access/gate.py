@@ -94,14 +94,13 @@ class Gate:
         """Let a call in, and take it from its quota; what is refused costs nothing.
 
         Args:
-            text: the token's; empty if there is none.
-            scope: that the call needs; None: any.
+            text: the text of the token; empty if there is none.
+            scope: the scope that the call needs; None: any.
             charged: whether the call counts.
             in_address: whether the token stands in the address of the call.
 
         Raises:
-            Unauthenticated, OutOfScope, QuotaSpent: it is refused.
-            StoreUnavailable: try again.
+            the call is refused.
         """
         admitted = self._decide(self._known(), text, scope, charged, in_address)
         assert admitted is not None  # it blocks

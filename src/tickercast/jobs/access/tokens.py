@@ -51,7 +51,7 @@ def revoke_token(name: str, store: ObjectStore, *, now: datetime) -> Token:
     """Revoke the valid token of an id or an owner, and return it.
 
     Raises:
-        UsageError: there is none, or it was revoked or has ended before.
+        UsageError: no token has that id or owner, or it was revoked or has ended before.
         EngineUnusable, StoreUnavailable: as `read_tokens`.
     """
     revoked: list[Token] = []

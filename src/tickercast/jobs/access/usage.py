@@ -56,7 +56,7 @@ class Usage:
 
     Attributes:
         now: the clock.
-        instance: its name in the rows.
+        instance: the name of the instance in the rows.
     """
 
     now: Callable[[], datetime]
@@ -73,11 +73,12 @@ class Usage:
         """Count one call.
 
         Args:
-            token: its id; empty where none was needed.
-            owner: of the token.
-            route: as the API declares it, for example `/v1/forecasts/{symbol}`; `none` where it did not come to one.
-            status: of the answer.
-            seconds: that it took.
+            token: the id of the token; empty where none was needed.
+            owner: the owner of the token.
+            route: the route as the API declares it, for example `/v1/forecasts/{symbol}`; `none` where the call did not
+                reach one.
+            status: the status of the answer.
+            seconds: the duration of the call, in seconds.
         """
         now = self.now()
         with self._lock:

@@ -87,11 +87,11 @@ class Decided(BaseModel):
 
     @property
     def _baseline_ratio(self) -> float | None:
-        """Of a demotion: the loss of the baseline over the random walk's; None where that was not measured."""
+        """The loss of a demotion's baseline over the random walk's; None where that was not measured."""
         return self.walk_ratio / self.pinball_ratio if self.walk_ratio and self.pinball_ratio else None
 
     def overtaken(self, later: pd.DataFrame) -> "Decided":
-        """What the decision comes to beside those of later days: kept, unless it was carried out before they were made.
+        """The decision beside those of later days: kept, unless it was carried out before they were made.
 
         Args:
             later: the rows of `retrains` of later days, oldest first.
@@ -102,7 +102,7 @@ class Decided(BaseModel):
 
     @property
     def _serves(self) -> str | None:
-        """What is served once the decision is carried out."""
+        """The version that is served once the decision is carried out."""
         return self.champion_version if self.decision == "confirmed" else self.candidate_version
 
 
@@ -191,8 +191,8 @@ def decided_by(pointer: Pointer, frequency: Frequency, warehouse: Warehouse) -> 
     """The decision that led to what is served, and its reason; empty if somebody has chosen by hand since.
 
     Args:
-        pointer: what is served.
-        frequency: of its bars.
+        pointer: the pointer at the served model.
+        frequency: the frequency of the bars.
         warehouse: where decisions are kept.
 
     Raises:

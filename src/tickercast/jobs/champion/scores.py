@@ -24,9 +24,10 @@ class Scores:
     """The realised scores of the champion.
 
     Attributes:
-        vs_walk: its loss against the random walk's; None if too few closes have come true.
-        coverage_80: of its 80% intervals; NaN if none has come true.
-        vs_shadow: its loss against its predecessor's, since it was promoted; None likewise, or without a shadow.
+        vs_walk: the champion's loss against the random walk's; None if too few closes have come true.
+        coverage_80: the coverage of its 80% intervals; NaN if none has come true.
+        vs_shadow: the champion's loss against its predecessor's, since it was promoted; None if too few closes have
+            come true, or without a shadow.
     """
 
     vs_walk: Realised | None

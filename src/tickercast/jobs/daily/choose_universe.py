@@ -43,12 +43,12 @@ def choose_universe(
     """Rank the members of a date, and store those on top.
 
     Args:
-        members: who was a member when.
+        members: the members of the universe over time.
         as_of: the last date whose bars may be used.
-        reading: the bars of members and of what is held; later ones are left out.
+        reading: the bars of members and of held symbols; later ones are left out.
         by: one of `domain.trading.universe.RULES`.
-        over: the sessions that are looked at.
-        top: how many are taken.
+        over: the number of sessions that are ranked over.
+        top: the number of symbols that are taken.
         held: symbols that stay, whatever their rank.
         warehouse: where the table `universes` is, and the scores of forecasts.
         now: the time.

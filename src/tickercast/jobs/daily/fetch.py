@@ -38,7 +38,7 @@ def fetch(
         advance: called with the number of symbols fetched since the last call.
 
     Raises:
-        NoRecentBars: there are no bars of any symbol.
+        NoRecentBars: the source has no bars of any symbol.
         Transient: the source or the warehouse does not answer.
     """
     reading = source.fetch(symbols, first, as_of, advance=advance)

@@ -54,9 +54,9 @@ def lease(
 
     Args:
         store: where leases are kept.
-        work: its name, which becomes part of an object's name.
+        work: the name of the work, which becomes part of an object's name.
         now: the clock.
-        patience: how long to wait for another run that holds it.
+        patience: the time limit for waiting while another run holds the lease.
         said: the work in words, for whoever is refused; its name by default.
 
     Raises:

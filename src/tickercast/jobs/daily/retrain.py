@@ -44,9 +44,9 @@ class TrainingPlan:
     """Whether and how a challenger is trained.
 
     Attributes:
-        wanted: whether one is.
+        wanted: whether a challenger is trained.
         why: the reason.
-        training: how.
+        training: how it is trained: with the served recipe, or with one that is tuned first.
         through: the last date trained on.
     """
 
@@ -219,7 +219,7 @@ def decide_promotion(
 
     Args:
         market: the bars.
-        planned: how the challenger was trained.
+        planned: the plan of the challenger's training.
         contest: the comparison; the reason if the challenger could not be trained; None if none was wanted.
         models: where the champion is served from.
         registry: where the alias `champion` follows.

@@ -178,16 +178,16 @@ class Day:
         caught_up: the uploads.
         results: the symbols that were forecast, and the reason for each other.
         lost: a reason for each upload that is not accounted for.
-        scores: of the champion.
+        scores: the scores of the champion.
         portfolios: the record of each, or why there is none, by name.
         probation: the decision, or why there was none.
         drift: the drift check, or why there was none.
         planned: whether and how a challenger was trained.
         decided: the decision on the champion.
         reforecast: symbols whose newest forecast was made again by another champion.
-        traded: what was ordered on paper, or why nothing was, by strategy and broker.
+        traded: the orders on paper, or why there were none, by strategy and broker.
         alerts: the open alerts, or why a receiver did not accept them.
-        digest: who has got the digest, or why nobody has; None if nobody asked for it.
+        digest: the receivers of the digest, or why nobody has it; None if nobody asked for it.
     """
 
     market: Market
@@ -238,7 +238,7 @@ def run_day(
         services: everything else.
         universe: chooses the watchlist as of a date, in place of `symbols`.
         wrap: turns each job into the step that is called instead.
-        patience: how long to wait for another run that holds the lock.
+        patience: the time limit for waiting while another run holds the lock.
         on_progress: called with the epochs of a training done and their total.
 
     Raises:

@@ -97,7 +97,7 @@ def _bundles(models: ModelStore, pointer: Pointer) -> list[Bundle]:
 
 
 def _as_served(served: Sequence[Bundle], otherwise: date) -> Refreshed:
-    """What is served without anything new."""
+    """The served models, without anything new."""
     return Refreshed(min((bundle.card.trained_through for bundle in served), default=otherwise))
 
 
@@ -106,7 +106,7 @@ def renewed(bundle: Bundle, version: str, tables: HourTables, through: date) -> 
 
     Args:
         bundle: the version before.
-        version: of the new one.
+        version: the version of the new model.
         tables: the new tables.
         through: the last date that they were learned from.
     """

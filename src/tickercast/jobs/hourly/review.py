@@ -34,7 +34,7 @@ from tickercast.model_store import ModelStore
 from tickercast.ports import MarketData, Warehouse
 
 SPAN = 2 * HALF_YEAR + timedelta(days=365 + 32)
-"""What is fetched: two half-years, the year that their first tables are learned from, and its history."""
+"""The span of the fetched bars: two half-years, the year that their first tables are learned from, and its history."""
 
 _EVERY = 5  # hours from one origin to the next: each hour of the day comes in turn
 
@@ -44,7 +44,7 @@ Evaluated = Callable[[Sequence[Bundle], Sequence[Bars]], Sequence[Predictor]]
 
 @dataclass(frozen=True)
 class _Contest:
-    """What is served on the last half-year, and its rivals.
+    """The served model on the last half-year, and its rivals.
 
     Attributes:
         pointer: the pointer.

@@ -114,14 +114,14 @@ class Learning:
 
 @dataclass(frozen=True)
 class Upkeep:
-    """What was done for the models; each part is its result, or why there is none. Empty: it was not its turn.
+    """The upkeep of the models; each part is its result, or why there is none. Empty: it was not its turn.
 
     Attributes:
         left: why all of it was left to the next hour; empty if it was not.
         refit: the trees of the direction model, each day, or each hour by a rule.
         drift: the check, each day.
         trained: the networks, each half-year.
-        decided: what is served, each month.
+        decided: the decision on the champion, each month.
         alerts: the open alerts, each day.
     """
 
@@ -142,8 +142,8 @@ class Hour:
         made: the forecasts, and the reason for each symbol without one.
         refreshed: the tables that are served; None if they could not be refreshed.
         remark: why the tables are not newer; empty where nothing was due, or they are.
-        upkeep: what was done for the models.
-        traded: what was ordered on paper, or why nothing was, by strategy and broker.
+        upkeep: the upkeep of the models.
+        traded: the orders on paper, or why there were none, by strategy and broker.
     """
 
     moment: datetime
@@ -166,10 +166,10 @@ def run_hour(
     """Do an hour's work for some symbols.
 
     Args:
-        symbols: as the exchange spells them.
+        symbols: the symbols, as the exchange spells them.
         source: where the bars come from.
         services: everything else.
-        learning: how models learn from that source.
+        learning: the trainings of the models from that source.
         patience: starts to wait for the function.
         wrap: turns each job into the step that is called instead.
 
@@ -293,7 +293,7 @@ def _or_reason(job: Callable[P, R], wrap: Wrap) -> Callable[P, R | str]:
 
 
 def _said(step: Callable[[], R]) -> R | str:
-    """What a step gives, or why it gives nothing: no step stops the forecasts, or those after it."""
+    """The result of a step, or why there is none: no step stops the forecasts, or those after it."""
     try:
         return step()
     except Exception as error:
@@ -301,7 +301,7 @@ def _said(step: Callable[[], R]) -> R | str:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, in words; the traceback of a fault of our own is kept in a file."""
+    """The error in words; the traceback of a fault of our own is kept in a file."""
     return str(error) if isinstance(error, TickercastError) else f"it failed unexpectedly. {logs.kept(error)}"
 
 

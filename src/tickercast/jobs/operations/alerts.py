@@ -85,7 +85,7 @@ class SentAlerts:
 
     Attributes:
         found: the open alerts, the most urgent first.
-        news: what was sent to each receiver, with its service; receivers for whom nothing was new are left out.
+        news: the changes sent to each receiver, with its service; receivers for whom nothing was new are left out.
         checked: the kinds of alerts that were checked.
     """
 
@@ -115,9 +115,9 @@ def send_alerts(
         notifiers: the receivers.
         now: the time.
         watchlist: the symbols that need a current forecast; None: not checked.
-        coins: those that need a current hourly one; None: those that were forecast hour by hour of late.
+        coins: the symbols that need a current hourly forecast; None: those that were forecast hour by hour of late.
         flow_failure: why the daily flow failed, empty if it succeeded; None: not known.
-        grace: how long the forecast of a session may be under way; nothing is, once a run has ended.
+        grace: how long a session's forecast may be under way after its close; 0 once a run has ended.
 
     Raises:
         AlertUnavailable: a receiver did not accept its message; all others have theirs, and it gets it at the next

@@ -28,7 +28,7 @@ _SUMS = {
     "TIMESTAMP": "MAX(UNIX_MICROS({0}))",
     "ARRAY<FLOAT64>": "COALESCE(SUM(ARRAY_LENGTH({0})), 0)",
 }
-"""What is added up of the values of a column, by its type."""
+"""The sum over the values of a column that is compared, by the column's type."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Table:
     """A table whose rows have a day.
 
     Attributes:
-        name: its name.
+        name: the name of the table.
         dated_by: the column of days or of moments.
         columns: the types of its columns, by name, as BigQuery's SQL spells them.
     """
@@ -66,7 +66,7 @@ def copy_tables(
     Args:
         source: where the rows are.
         target: where they go; its tables are created.
-        tables: those to copy.
+        tables: the tables to copy.
         on_chunk: called with a table and the number of its rows copied so far.
 
     Returns:

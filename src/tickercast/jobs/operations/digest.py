@@ -44,10 +44,10 @@ class Digest:
         day: the newest session.
         rows: the overview.
         outcomes: the closes that are new since the digest of the day before, beside their forecasts.
-        anomalies: those of them that hardly anybody could expect.
+        anomalies: the closes, out of `outcomes`, that hardly anybody could expect.
         news: the alerts that opened, changed or ended since the digest of the day before.
         open: all open alerts, the most urgent first.
-        trading: what is held on paper; None: nothing was ever traded.
+        trading: the holdings on paper; None: nothing was ever traded.
     """
 
     day: date
@@ -61,10 +61,10 @@ class Digest:
 
 @dataclass(frozen=True)
 class SentDigest:
-    """What became of a digest.
+    """The deliveries of a digest.
 
     Attributes:
-        day: its session.
+        day: the session of the digest.
         services: the receivers that have got it now, by their services.
         refusals: why others have not.
     """
@@ -75,7 +75,7 @@ class SentDigest:
 
 
 class _Known(BaseModel):
-    """What the receivers of a digest know: the alerts that were open, and the last session of each symbol."""
+    """The state of a digest's receivers: the alerts that were open, and the last session of each symbol."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -94,7 +94,7 @@ class _Record(BaseModel):
     receivers: Sequence[str] = ()
 
     def base(self, day: date) -> _Known:
-        """What a day's digest is compared with."""
+        """The state that a day's digest is compared with."""
         return self.before if day == self.day else self.known
 
 
@@ -110,7 +110,7 @@ def read_digest(
     """Read what the digest of a day says; None if nothing has been forecast.
 
     Args:
-        day: its session; None: the newest one, of simulated bars only if there are no others.
+        day: the session of the digest; None: the newest one, of simulated bars only if there are no others.
         symbols: the watchlist; none for all that are still forecast.
         checked: the open alerts.
         store: where the digest of the day before is recorded.
@@ -165,12 +165,12 @@ def send_digest(
     """Send the digest of a day to those receivers that have not got it; None if nothing has been forecast.
 
     Args:
-        day: its session; None: the newest one. One before that of the last digest is sent to nobody.
+        day: the session of the digest; None: the newest one. One before that of the last digest is sent to nobody.
         symbols: the watchlist; none for all that are still forecast.
         checked: the open alerts.
         store: where deliveries are recorded.
         warehouse: where forecasts and scores are.
-        receivers: those that asked for it.
+        receivers: the receivers that asked for digests.
         write: makes a letter of it.
         now: the clock.
 

@@ -18,8 +18,8 @@ class Probe:
     """An engine to ask.
 
     Attributes:
-        name: what it is.
-        where: where it is.
+        name: the kind of engine.
+        where: the URL of the engine.
         ask: asks it; returns its answer, or raises a `TickercastError`.
     """
 
@@ -33,9 +33,9 @@ class Check:
     """The answer of an engine.
 
     Attributes:
-        name: what it is.
-        where: where it is.
-        answer: its answer, or the error.
+        name: the kind of engine.
+        where: the URL of the engine.
+        answer: the answer of the engine, or the error.
         well: whether it answered.
     """
 
@@ -55,7 +55,7 @@ def check_engines(
 
     Args:
         probes: the engines.
-        patience_s: how long to wait for an answer, in all.
+        patience_s: the time limit for all answers together, in seconds.
         on_wait: called with the names of those that have not answered, whenever that changes.
     """
     answered: queue.SimpleQueue[tuple[int, Check | BaseException]] = queue.SimpleQueue()

@@ -108,13 +108,13 @@ class _Watch:
 
 @dataclass(frozen=True)
 class _Served:
-    """What is served, and what a backtest found of it.
+    """The served model, with its measure in a backtest.
 
     Attributes:
-        card: of the champion, whose training is the reference.
-        baseline: what is served in its place; empty while it is served itself.
-        backtest: its loss over the random walk's in a backtest: of a champion by its card or the reference of its
-            training, of a baseline when it took the place; None where that was not measured.
+        card: the card of the champion, whose training is the reference.
+        baseline: the baseline that is served in the champion's place; empty while the champion is served itself.
+        backtest: the served model's loss over the random walk's in a backtest: of a champion by its card or the
+            reference of its training, of a baseline when it took the place; None where that was not measured.
     """
 
     card: ModelCard

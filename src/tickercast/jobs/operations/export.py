@@ -30,9 +30,9 @@ class Exported:
     """A file that was written.
 
     Attributes:
-        path: where it is, absolute.
-        view: what it holds rows of.
-        rows: how many.
+        path: the absolute path of the file.
+        view: the view whose rows the file holds.
+        rows: the number of rows.
     """
 
     path: Path
@@ -59,14 +59,14 @@ def export(
         path: the file.
         first: the first cutoff or session; None: the oldest.
         last: the last one; None: the newest.
-        symbols: those wanted; all if there are none.
-        frequency: of the bars; None: any.
+        symbols: the symbols to export; all if there are none.
+        frequency: the frequency of the bars; None: any.
         warehouse: where the rows are.
         limits: the memory that the engine may take.
         advance: called with the number of rows written so far.
 
     Raises:
-        UsageError: there is no such kind, nothing is stored of a symbol, or the file cannot be written.
+        UsageError: the kind is unknown, nothing is stored of a symbol, or the file cannot be written.
         WarehouseUnavailable: try again.
     """
     if kind not in VIEWS:

@@ -38,12 +38,10 @@ def provision(*, models: Sequence[ModelStore], warehouse: Warehouse) -> list[str
 def make_ready(*, models: Sequence[ModelStore], warehouse: Warehouse) -> None:
     """Provision, unless `check_published` finds the bucket to be lost.
 
-    Args:
-        models: as in `provision`.
-        warehouse: the same.
+    the stores of the models, as in `provision`.
 
     Raises:
-        EngineUnusable: it is lost.
+        EngineUnusable: the bucket is lost.
         SchemaMismatch: a table of another shape is in the way.
         BundleError: the pointer at a champion is corrupt.
         Transient: try again.
@@ -71,11 +69,11 @@ def complete(*, models: Sequence[ModelStore], warehouse: Warehouse) -> None:
     So a command that only reads finds everything in a new warehouse, and leaves that of an earlier release as it is.
 
     Args:
-        models: as in `provision`.
-        warehouse: the same.
+        models: the stores of the models, as in `provision`.
+        warehouse: the warehouse, as in `provision`.
 
     Raises:
-        EngineUnusable: as in `make_ready`.
+        EngineUnusable: the bucket is lost.
         BundleError: the pointer at a champion is corrupt.
         Transient: try again.
     """

@@ -33,7 +33,7 @@ class Part:
     Attributes:
         symbols: all symbols of the part, up to 500.
         origins: the sessions, or the ends of hours (UTC, naive), oldest first, each with the symbols that are sent.
-        frequency: of the bars.
+        frequency: the frequency of the bars.
     """
 
     symbols: tuple[str, ...]
@@ -71,7 +71,7 @@ class Backfilled:
     Attributes:
         symbol: the series.
         as_of: the session, or the end of the hour.
-        status: as the ledger has it, `failed` if there were no bars to send, or `unaccounted`.
+        status: the status in the ledger; `failed` if there were no bars to send; or `unaccounted`.
         reason: why it is not forecast, or a remark on the forecast.
         model_has_seen: whether the model was trained on the date.
     """
@@ -97,14 +97,14 @@ def plan_backfill(
     """Find the sessions of each symbol's exchange, or the hours, that have not been forecast from.
 
     Args:
-        symbols: as Yahoo spells them, without duplicates.
+        symbols: the symbols, as Yahoo spells them, without duplicates.
         first: the first date, inclusive.
         last: the last date, inclusive.
         every: forecast from every N-th session or hour, beginning with the first.
         warehouse: where the ledger is.
         now: the time; a session or hour that has not closed is left out.
         simulated: whether the bars are simulated; then forecasts of real ones do not count, and the reverse.
-        frequency: of the bars.
+        frequency: the frequency of the bars.
 
     Raises:
         UsageError: the dates are in the wrong order.
@@ -155,14 +155,14 @@ def send_part(
     """Fetch the bars of a part, send its files one after another, and read their results.
 
     Args:
-        part: of a plan.
+        part: a part of a plan.
         source: where the bars come from.
         store: where the files go.
         warehouse: where the function stores.
         now: the time.
-        patience: how long to wait for the function, for all files together.
+        patience: the time limit for waiting for the function, for all files together.
         advance: called with 1 for each file sent.
-        is_over: asked before each file; from then on none is begun.
+        is_over: asked before each file; once it answers yes, no further file is begun.
 
     Raises:
         Transient: try again; files that were sent are in the ledger.

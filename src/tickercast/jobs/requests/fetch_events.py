@@ -16,11 +16,11 @@ PAST = timedelta(days=3 * 365)
 
 @dataclass(frozen=True)
 class FetchedEvents:
-    """What came of asking a source.
+    """The result of asking a source for results days.
 
     Attributes:
-        symbols: those of which it gave results days.
-        failures: the reason for each symbol that it knows nothing of.
+        symbols: the symbols of which the source gave results days.
+        failures: the reason for each symbol that the source knows nothing of.
         object: the file that was sent; empty if there was nothing to send.
         generation: the version of that file.
     """
@@ -43,7 +43,7 @@ def fetch_events(
     """Ask a source for the results days of some symbols, and send what it knows as one file.
 
     Args:
-        symbols: as Yahoo spells them, without duplicates.
+        symbols: the symbols, as Yahoo spells them, without duplicates.
         source: the source.
         store: where the file goes.
         now: the time.

@@ -15,14 +15,14 @@ def release(name: str, store: ObjectStore) -> tuple[str, str]:
     an interruption writes nothing twice.
 
     Args:
-        name: its name in quarantine.
+        name: the name of the file in quarantine.
         store: where it is.
 
     Returns:
         The name and the live generation.
 
     Raises:
-        UsageError: there is no such file, or a newer one has its name.
+        UsageError: no such file is in quarantine, or a newer one has its name.
         PreconditionFailed: somebody else wrote under its name in between.
         Transient: try again.
     """

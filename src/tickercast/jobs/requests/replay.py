@@ -60,7 +60,7 @@ def replay(
             somebody else has sent.
 
     Raises:
-        UsageError: there is no such file, or another generation of it is live than was asked for.
+        UsageError: no such file is in the store, or another generation of it is live than was asked for.
         PreconditionFailed: somebody else wrote the file in between.
         Transient: try again.
     """

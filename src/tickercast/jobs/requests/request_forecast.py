@@ -32,10 +32,10 @@ class Requested(Sequence[Forecast]):
         failures: the reason for each symbol without a forecast.
         lost: a reason for each upload that is not accounted for.
         uploads: the files that were sent now.
-        forecast_before: how many of the symbols were forecast by an earlier run and not sent again.
+        forecast_before: the number of symbols that were forecast by an earlier run and not sent again.
         actual: the closes that followed, by symbol and date, or end of the hour; None where they were not asked for.
         trained_through: the last date each forecast's model was trained on, by symbol, where `actual` is known.
-        frequency: of the bars.
+        frequency: the frequency of the bars.
     """
 
     forecasts: Sequence[Forecast] = ()
@@ -95,7 +95,7 @@ def request_forecast(
     """Upload the bars of the symbols, so that events make the forecasts, and read those.
 
     Args:
-        symbols: as Yahoo spells them, without duplicates.
+        symbols: the symbols, as Yahoo spells them, without duplicates.
         as_of: forecast from the last bar on or before this date, or moment (UTC, naive) of hourly bars.
         source: where the bars come from.
         store: where the files go.
@@ -104,10 +104,10 @@ def request_forecast(
         now: the clock.
         patience: starts to wait for the function.
         wait: whether to wait for the results at all.
-        model: whose forecasts are read; the champion's if it is empty.
+        model: the model whose forecasts are read; the champion if it is empty.
         again: whether symbols of an interrupted run that were forecast already are sent too.
         actual: whether to fetch the closes that followed.
-        frequency: of the bars; a run of hourly ones is never resumed.
+        frequency: the frequency of the bars; a run of hourly ones is never resumed.
         advance: called with the number of symbols fetched since the last call.
         on_resume: called with the number of symbols that an earlier run has forecast, if there are any.
         on_interrupt: called with a sentence if an error or Ctrl-C ends the upload when some files were sent.

@@ -19,7 +19,7 @@ class Patience:
     """How long to wait for the function, counted from now; several waits share the time.
 
     Args:
-        seconds: for how long to look again; 0 looks once.
+        seconds: the seconds for which to look again; 0 looks once.
         on_wait: called before each pause with the seconds waited so far.
         clock: seconds, never decreasing.
         sleep: pauses for a number of seconds.
@@ -66,7 +66,7 @@ class Results:
 
 @dataclass(frozen=True)
 class Answers:
-    """What the ledger says of several uploads: the symbols that were forecast, and the reason for each other."""
+    """The answers of the ledger about several uploads: the forecast symbols, and the reason for each other."""
 
     symbols: Sequence[str] = ()
     failures: Mapping[str, Permanent] = field(default_factory=dict)
@@ -81,7 +81,7 @@ def wait_for_ledger(name: str, generation: str, *, warehouse: Warehouse, patienc
         name: the object's name.
         generation: the version that was written.
         warehouse: where the function stores.
-        patience: how long to wait; then whatever is there is returned, perhaps nothing.
+        patience: the time limit; after it, whatever is there is returned, perhaps nothing.
 
     Raises:
         WarehouseUnavailable: try again.
@@ -113,10 +113,10 @@ def read_results(
     """Read the results of one upload.
 
     Args:
-        uploaded: what was sent.
+        uploaded: the upload.
         warehouse: where the function stores.
-        patience: how long to wait for the function.
-        model: whose forecasts; the champion's if it is empty.
+        patience: the time limit for waiting for the function.
+        model: the model whose forecasts are read; the champion if it is empty.
 
     Raises:
         FunctionUnavailable: a symbol of the upload is not accounted for.
@@ -137,11 +137,11 @@ def read_all_results(
     """Read the results of several uploads; one that is not accounted for does not fail the others.
 
     Args:
-        uploads: what was sent.
+        uploads: the uploads.
         symbols: the order of the forecasts.
         warehouse: where the function stores.
-        patience: how long to wait for the function, for all together.
-        model: whose forecasts; the champion's if it is empty.
+        patience: the time limit for waiting for the function, for all together.
+        model: the model whose forecasts are read; the champion if it is empty.
 
     Returns:
         The results, and a reason for each upload that is not accounted for.
@@ -166,10 +166,10 @@ def read_answers(
     """Read from the ledger alone what was forecast of several uploads: a hundredth of what the forecasts are.
 
     Args:
-        uploads: what was sent.
+        uploads: the uploads.
         symbols: the order of the symbols that were forecast.
         warehouse: where the function stores.
-        patience: how long to wait for the function, for all together.
+        patience: the time limit for waiting for the function, for all together.
 
     Returns:
         The answers, and a reason for each upload that is not accounted for.
@@ -190,7 +190,7 @@ def _in_order(made: Iterable[str], symbols: Sequence[str]) -> list[str]:
 def _answered(
     uploads: Sequence[Upload], warehouse: Warehouse, patience: Patience
 ) -> tuple[list[tuple[pd.DataFrame, dict[str, Permanent]]], list[FunctionUnavailable]]:
-    """Of each upload the rows of the ledger that tell of a forecast, and the reason for each other symbol."""
+    """The ledger's rows of forecasts for each upload, and the reason for each other symbol."""
     found: list[tuple[pd.DataFrame, dict[str, Permanent]]] = []
     lost: list[FunctionUnavailable] = []
     writes = [(uploaded.object, uploaded.generation) for uploaded in uploads]

@@ -14,13 +14,13 @@ def send_drop(name: str, *, drops: DropFolder, store: ObjectStore, today: date) 
     today, and removed from there.
 
     Args:
-        name: its path in the folder.
-        drops: where it is.
+        name: the path of the file in the folder.
+        drops: the folder.
         store: the bucket over the same folder.
         today: the date.
 
     Raises:
-        UsageError: it is gone, or its name cannot be an object's.
+        UsageError: the file is gone, or its name cannot be an object's.
         StoreUnavailable: try again.
     """
     data = drops.read(name)

@@ -22,7 +22,7 @@ class Sent:
     """A file that was sent.
 
     Attributes:
-        file: what the person calls it.
+        file: the person's name for the file.
         object: the object's name.
         generation: the version of it.
     """
@@ -38,12 +38,12 @@ def send_file(
     """Write a file into the bucket, so that an event follows.
 
     Args:
-        file: its name, without a folder.
-        data: its content.
+        file: the name of the file, without a folder.
+        data: the content of the file.
         as_of: the last date wanted, or moment (UTC, naive) of hourly bars.
-        symbol: what it holds; by default what it says itself, or else its name.
+        symbol: the symbol of the bars; by default the one in the file, or else its name.
         store: where it goes.
-        frequency: of the bars in it.
+        frequency: the frequency of the bars in the file.
 
     Raises:
         UsageError: `symbol` is none, or the file holds several.

@@ -29,7 +29,7 @@ class Upload:
     Attributes:
         object: the object's name, empty if no symbol could be uploaded.
         generation: the version of the object.
-        symbols: those in the file.
+        symbols: the symbols in the file.
         failures: the reason for each other symbol.
     """
 
@@ -61,13 +61,13 @@ def upload(
     What is odd about the bars as the source gave them is in the file, too, since they no longer show it.
 
     Args:
-        symbols: as Yahoo spells them, without duplicates.
+        symbols: the symbols, as Yahoo spells them, without duplicates.
         as_of: the last date wanted, or moment (UTC, naive) of hourly bars.
         source: where the bars come from.
         store: where the file goes.
         now: the time; the bar of a session or hour that has not closed yet is left out.
         lookback: the span of the bars to send; that of the frequency by default.
-        frequency: of the bars.
+        frequency: the frequency of the bars.
         advance: called with the number of symbols fetched since the last call.
         origin: whether the request is live or a backfill; the object's name shows it.
 

@@ -43,10 +43,10 @@ def noted(event: ObjectFinalized, store: ObjectStore, now: datetime) -> Iterator
     """Note that an event was started for as long as the block runs; the note stays if the process ends in it.
 
     Yields:
-        How many earlier attempts have ended their process, as far as they were noted.
+        The number of earlier attempts that have ended their process, as far as they were noted.
 
     Raises:
-        EndsItsProcess: it was started too often, and never came to an end.
+        EndsItsProcess: the event was started too often, and never came to an end.
         StoreUnavailable: try again.
     """
     name = note_of(event.name, event.generation)

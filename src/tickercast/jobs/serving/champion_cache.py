@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class Model(Protocol):
-    """What the log says of a model."""
+    """A model as the log names it."""
 
     @property
     def name(self) -> str:

@@ -35,9 +35,9 @@ def predict_beside(
 
     Args:
         companions: the models.
-        series: up to the cutoff.
-        deadline: for all of them together; None leaves them out, because an earlier attempt has ended its process and
-            one of them may have been why.
+        series: the series, up to the cutoff.
+        deadline: the time limit for all of them together; None leaves them out, because an earlier attempt has ended
+            its process and one of them may have been why.
 
     Returns:
         Each forecast with its model and the number of its series, and a finding for each that is missing.

@@ -33,7 +33,7 @@ def forecast_file(
 
     Args:
         data: the file.
-        symbol: what it holds.
+        symbol: the symbol of the bars in the file.
         as_of: forecast from the last session on or before this date.
         served: gives the models, the champion first.
         warehouse: where results days are stored.
@@ -87,16 +87,15 @@ def forecast_bars(
     """Forecast the bars of one symbol.
 
     Args:
-        bars: its bars; those after `as_of` are not used.
+        bars: the bars of the symbol; those after `as_of` are not used.
         as_of: forecast from the last session on or before this date.
         served: gives the models, the champion first.
         warehouse: where results days are stored.
         now: the time.
-        left_out: what was odd when they were read.
+        left_out: the findings of the reading.
 
     Raises:
-        NoRecentBars, TooFewSessions, CalendarError: they cannot be forecast.
-        ModelUnavailable, StoreUnavailable, WarehouseUnavailable: try again.
+        the bars cannot be forecast.
     """
     champion, known = served()[0], bars.until(as_of)
     results = known_results([known], warehouse)

@@ -81,7 +81,7 @@ class Limits:
     Attributes:
         largest_file: bytes, unpacked; a larger file is rejected unread.
         oldest_event: the age, counted from its write, at which an event that fails is given up.
-        companions: how long all companions of one event may take together.
+        companions: the time limit for all companions of one event together.
     """
 
     largest_file: int = 64 * _MEGABYTE
@@ -95,8 +95,8 @@ class Series:
 
     Attributes:
         bars: all bars in the file; they are stored.
-        known: those up to the cutoff; they are forecast from.
-        findings: what is odd about them.
+        known: the bars up to the cutoff, from which the forecast is made.
+        findings: the oddities of the bars.
         results: the results day inside the horizon, as far as it was known at the cutoff.
     """
 
@@ -122,9 +122,9 @@ class Outcome:
         status: the ledger's word for those failures, `rejected` or `superseded`. The ledger holds neither those of an
             event that was `ignored`, nor a second time those of a `duplicate`.
         lineup: the models that forecast.
-        origin: what the forecasts were requested for.
-        events: of a file of events, its rows.
-        frequency: of the bars.
+        origin: the purpose of the request: live or a backfill.
+        events: the rows of a file of events.
+        frequency: the frequency of the bars.
     """
 
     series: Sequence[Series] = ()
@@ -164,7 +164,7 @@ def handle_event(
         served: gives the models for bars of a frequency, the champion first.
         past: gives the models for a backfill, by its frequency and cutoff.
         now: the clock.
-        limits: what is refused.
+        limits: the limits beyond which events and files are refused.
         direction: gives the model of directions for bars of a frequency; None if none is served.
 
     Returns:

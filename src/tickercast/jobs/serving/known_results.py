@@ -15,7 +15,7 @@ def known_results(series: Sequence[Bars], warehouse: Warehouse) -> Mapping[str, 
     What became known after a series' cutoff is among them; `ResultsDays` leaves it out.
 
     Args:
-        series: up to their cutoffs.
+        series: the series, up to their cutoffs.
         warehouse: where events are stored.
 
     Raises:

@@ -38,9 +38,9 @@ def score(file: File, news: News, own: Rows, stored: Stored) -> dict[str, pa.Tab
 
     Args:
         file: the event's file; scores that an earlier delivery of it stored do not count as stored.
-        news: what the file added.
+        news: the bars that the file added.
         own: the event's own forecasts, as they were stored.
-        stored: what is stored about the symbols.
+        stored: the stored rows of the symbols.
 
     Raises:
         WarehouseUnavailable: try again.

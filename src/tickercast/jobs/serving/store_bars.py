@@ -44,7 +44,7 @@ to hold the same sessions, it may go unseen."""
 
 @dataclass(frozen=True)
 class News:
-    """What a file adds to the warehouse, without the columns that name the file.
+    """The rows that a file adds to the warehouse, without the columns that name the file.
 
     Attributes:
         prices: rows of the table `prices`.
@@ -93,8 +93,8 @@ def news(file: File, series: Sequence[Bars], stored: Stored, *, now: datetime) -
 
     Args:
         file: the file; rows of its own, from an earlier delivery, do not count as stored.
-        series: its bars.
-        stored: what is stored about its symbols.
+        series: the bars of the file.
+        stored: the stored rows of its symbols.
         now: the time.
 
     Raises:
@@ -318,7 +318,7 @@ class _Comparison:
 
 
 def _chosen(rows: Mask) -> Ints | slice:
-    """What takes the rows from an array: a first file's are all new, and are not copied."""
+    """The index that takes the rows from an array: a first file's are all new, and are not copied."""
     return slice(None) if rows.all() else np.flatnonzero(rows)
 
 

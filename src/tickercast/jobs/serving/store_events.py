@@ -25,7 +25,7 @@ def new_events(file: File, rows: pa.Table, warehouse: Warehouse) -> pa.Table:
 
     Args:
         file: the file; what an earlier delivery of it has stored does not count.
-        rows: its events.
+        rows: the events in the file.
         warehouse: where events are stored.
 
     Raises:

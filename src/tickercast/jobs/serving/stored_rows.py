@@ -1,4 +1,4 @@
-"""What is stored about the symbols of a file, as arrays."""
+"""The stored rows of a file's symbols, as arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ class Rows:
 
 
 class Stored:
-    """What is stored about the symbols of a file, in the frequency of its bars."""
+    """The stored rows of a file's symbols, in the frequency of its bars."""
 
     def __init__(self, file: File, series: Sequence[Bars], warehouse: Warehouse, *, alone: bool = False) -> None:
         """Ask nothing yet; `alone` says that nobody else writes meanwhile, and that files are stored whole or not."""

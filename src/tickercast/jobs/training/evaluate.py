@@ -47,7 +47,7 @@ def evaluate(
         models: the models to evaluate, by label; a report is about the first.
         baselines: the models that they are compared with.
         every: sessions from one origin to the next.
-        windows: how many origins to draw at random, the same for all models; None means all.
+        windows: the number of origins to draw at random, the same for all models; None means all.
         results: the results days by symbol; see `domain.measures.evaluation.rolling_losses`.
         spread: makes the forecasts elsewhere; see `domain.measures.evaluation.rolling_losses`.
         on_progress: called with the forecasts made and their total.

@@ -44,7 +44,7 @@ def leaks(
         first: the first date that may be an origin.
         last: the last date that may be an origin.
         build: makes the models.
-        results: the results days by symbol; a model that reads them is told those.
+        results: the results days by symbol; a model that reads them sees these.
         on_progress: called with the origins checked and their total.
         on_failure: called with each symbol that the source could not give, and why.
 

@@ -51,7 +51,7 @@ class Refit:
     Attributes:
         version: the version that is served now.
         reason: why new trees were grown, or why none were.
-        comparison: how they compare with the served ones, in words; empty where none were grown.
+        comparison: the comparison of the new trees with the served ones, in words; empty where none were grown.
         is_new: whether the new trees are served.
     """
 

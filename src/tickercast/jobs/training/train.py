@@ -93,8 +93,8 @@ def train(
         baselines: the models to compare it with.
         registry: where to register the bundle; None registers nothing.
         picture: draws the evaluation for the registry.
-        seeds: of the networks that are averaged.
-        recipe: how they are trained; None leaves the choice to `fit`.
+        seeds: one seed for each of the networks that are averaged.
+        recipe: the hyperparameters; None leaves the choice to `fit`.
         hold_out: hold out every N-th symbol for evaluation; with 0 the later dates of all symbols evaluate the model.
         results: the results days by symbol, to learn from and to evaluate with; None for a network that reads none.
         on_progress: called with the epochs done and their total.
@@ -157,7 +157,7 @@ def train(
 
 
 def arguments(symbols: Sequence[str], *options: str) -> str:
-    """What `tickercast train` was given beside the source and the date, as a card tells it.
+    """The arguments of `tickercast train` for a card, beside the source and the date.
 
     >>> arguments(["MSFT", "AAPL"], "--seeds 1"), arguments(["A"] * 500)
     ('--seeds 1 MSFT AAPL', 'TICKER ...')
@@ -182,8 +182,8 @@ def fingerprint(
         source: where the bars came from.
         learned: the bars; those after `through` make no difference.
         through: the last date learned from.
-        seeds: of the networks.
-        recipe: as it was given, None for the default.
+        seeds: the seeds of the networks.
+        recipe: the given recipe, None for the default.
         results: the results days by symbol; those that were known after `through` make no difference.
 
     Raises:
@@ -233,7 +233,7 @@ def with_reference(bundle: Bundle, model: RollingPredictor, learned: Sequence[Ba
 
     Args:
         bundle: the trained model; its card states the last date that it was trained on.
-        model: the same, ready to predict.
+        model: the model of the bundle, ready to predict.
         learned: the bars of the training; those of assets that only set the calibration of their class are not kept.
 
     Raises:
@@ -291,7 +291,7 @@ def evaluate_unseen(
     Args:
         model: the model to evaluate.
         baselines: the models to compare it with.
-        series: they may begin at any date.
+        series: the series, which may begin at any date.
         after: the last date that the model has seen.
         last: the last date that may be an origin.
         results: the results days by symbol.

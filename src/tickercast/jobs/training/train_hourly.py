@@ -64,8 +64,8 @@ class HourlyTraining:
     """The result of a training.
 
     Attributes:
-        champion: what is served.
-        others: what is served beside it, each in its role.
+        champion: the bundle that is served.
+        others: the bundles that are served beside it, each in its role.
         decision: whether the LSTM is the champion, and why.
     """
 
@@ -125,7 +125,7 @@ def train_hourly(
         through: the last date that the models may learn from; later dates, up to `last`, measure them.
         models: the models to train, for the bars that were fetched.
         registry: where to register the bundles; None registers nothing.
-        seeds: of the networks that are averaged.
+        seeds: one seed for each of the networks that are averaged.
         on_progress: called with the steps done and their total.
         on_failure: called with each symbol that the source could not give, and why.
 

@@ -68,7 +68,7 @@ def tune(
         prepare: cuts series into examples.
         search: proposes the recipes.
         tracker: shows the study.
-        is_over: asked after each trial whether the time is up; the study can be resumed.
+        is_over: asked after each trial; once it answers yes, no further trial is begun, and the study can be resumed.
         on_progress: called with the trials done, a part of the current one included, and with the result so far.
         on_failure: called with each symbol that the source could not give, and why.
 

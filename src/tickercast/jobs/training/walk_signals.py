@@ -31,11 +31,11 @@ def walk_signals(
     """Make the signals of one symbol at some moments.
 
     Args:
-        bars: the symbol's, from well before the first of them.
-        origins: what names the bars after which strategies decide; the symbol may lack some.
+        bars: the bars of the symbol, from well before the first of them.
+        origins: the ends of the bars after which strategies decide; the symbol may lack some.
         model: forecasts the distribution; None: there is none.
         trend: the model whose median is the trend line; None: there is none.
-        chance: says how likely the next bar closes higher; None: nobody does.
+        chance: gives the chance that the next bar closes higher; None: there is none.
         least: the bars that `chance` needs.
         seen_through: the last date that any of them was trained on.
         on_progress: called with the signals made since the last call.
