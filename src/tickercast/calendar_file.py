@@ -30,14 +30,14 @@ class Years:
 
     Attributes:
         first_year: the first of the years.
-        last_year: the last.
+        last_year: the last of the years.
         last: the last date whose sessions are known or assumed.
         known_until: the last date whose holidays are known.
         sessions: the sessions, in order.
-        days: the same as an array.
-        opens: when they open: datetime64[us], UTC; where trading goes on at night, on the day before.
-        closes: from when their closes are known: datetime64[us], UTC.
-        time_zone: the exchange's.
+        days: the sessions as an array.
+        opens: the opening of each session: datetime64[us], UTC; where trading goes on at night, on the day before.
+        closes: the time from which each session's close is known: datetime64[us], UTC.
+        time_zone: the time zone of the exchange.
         half_holidays: days with trading that are no sessions, since its closes are those of the next session.
     """
 

@@ -52,13 +52,13 @@ class Settings(BaseSettings):
         binance_url: where the source `binance` asks for hourly bars.
         alpaca_key: the id of a key of Alpaca's paper trading, for the broker `alpaca-paper://`; a live account's is
             refused there.
-        alpaca_secret: its secret; like every setting, it may also be a file of its name in small letters in
+        alpaca_secret: the secret of that key; like every setting, it may also be a file of its name in small letters in
             `/run/secrets`: `tickercast_alpaca_secret`.
         binance_testnet_key: an HMAC key of Binance's spot test network, for the broker `binance-testnet://`.
-        binance_testnet_secret: its secret.
+        binance_testnet_secret: the secret of that key.
         events_source: where the daily flow asks for results days: `sec`, `yahoo`, a CSV file or `none`; empty means
             `yahoo` where the bars are Yahoo's, too, and `none` for other bars.
-        sec_user_agent: who asks the SEC, which wants a name and an e-mail address: `Jane Doe jane@example.com`.
+        sec_user_agent: the name and e-mail address that the SEC wants to know: `Jane Doe jane@example.com`.
         sec_url: where the SEC's list of companies is.
         sec_data_url: where the SEC's lists of filings are.
         watchlist: a file of the symbols of the daily flow, or an object of the data bucket by its URL; empty means
@@ -71,9 +71,9 @@ class Settings(BaseSettings):
             separated by commas.
         trade: strategies that the daily flow trades on paper, as `STRATEGY@BROKER`, with spaces between, such as
             `volatility-target@paper://`; empty: none.
-        trade_hourly: the same of the hourly flow, such as `direction@paper://`.
-        trade_limits: what a strategy may do on paper: `stop=0.2,position=1,turnover=2,orders=100`, any of them. `stop`
-            is the loss at which it is closed and halted; position and turnover of 24 hours are shares of equity.
+        trade_hourly: strategies that the hourly flow trades on paper, in the same form, such as `direction@paper://`.
+        trade_limits: the limits of a strategy on paper: `stop=0.2,position=1,turnover=2,orders=100`, any of them.
+            `stop` is the loss at which it is closed and halted; position and turnover of 24 hours are shares of equity.
         retrain_on_losses: `SHARE/LAST`, such as 0.4/20: tune the champion anew at the next training when a smaller
             share of the last results of a strategy that is traded on paper were gains. Empty: never.
         function_url: where a local bucket delivers its events; empty means in this process.
@@ -104,14 +104,14 @@ class Settings(BaseSettings):
         digest_urls: Apprise URLs of the receivers of the daily flow's digest, one message a day; secret, too.
         oidc_issuer: the OpenID Connect provider by which people sign in to the dashboard, such as
             `https://accounts.google.com`.
-        oidc_client_id: by which that provider knows the dashboard.
+        oidc_client_id: the id by which that provider knows the dashboard.
         oidc_client_secret: the provider's secret for it; like every setting, it may also be a file of its name in small
             letters in `/run/secrets`: `tickercast_oidc_client_secret`.
         dashboard_url: the address at which people open the dashboard, such as `https://forecasts.example.org`; empty
             means this machine's. The provider has to know it with `/oauth2callback` at its end.
-        dashboard_viewers: who may open the dashboard once there is a login: addresses, `@example.org`, a claim such as
-            `groups=desk`, or `*` for whoever can sign in, separated by commas.
-        dashboard_operators: who may, beyond that, make and revoke tokens; in the same words, without `*`.
+        dashboard_viewers: the people who may open the dashboard once there is a login: addresses, `@example.org`, a
+            claim such as `groups=desk`, or `*` for whoever can sign in, separated by commas.
+        dashboard_operators: the people who may, beyond that, make and revoke tokens; in the same words, without `*`.
         iap_audience: instead of a provider, the audience of Google's IAP in front of the dashboard:
             `/projects/NUMBER/locations/REGION/services/NAME`.
     """
@@ -305,7 +305,7 @@ def silence_prefect() -> None:
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
     # Its ephemeral server needs 10 s on a quiet machine, and Prefect would give up after 20.
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
-    # What fails there is raised here; a worker whose scheduler closes first logs a traceback of its own.
+    # A failure there is raised here; a worker whose scheduler closes first logs a traceback of its own.
     os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
     if "PREFECT_HOME" not in os.environ:
         home = Path(os.environ.get(f"{PREFIX}HOME") or DEFAULT_HOME).expanduser().absolute() / "prefect"
@@ -334,7 +334,7 @@ def private_folder(path: Path) -> None:
     """Create a folder, and those above it that are missing, for this user alone.
 
     Raises:
-        OSError: it cannot be created.
+        OSError: the folder cannot be created.
     """
     if not path.is_dir():
         private_folder(path.parent)

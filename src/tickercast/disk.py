@@ -13,7 +13,7 @@ def fault(what: str, error: OSError, otherwise: type[TickercastError]) -> Ticker
 
     Args:
         what: the file, folder or engine that was wanted.
-        error: of the operating system.
+        error: the error of the operating system.
         otherwise: the kind of error if nothing is known that would have to be changed.
 
     Returns:
@@ -47,5 +47,5 @@ def closed(what: str) -> str:
 
 
 def reason(error: OSError) -> str:
-    """What the operating system says, in its own words; never empty."""
+    """The reason of the operating system, in its own words; never empty."""
     return error.strerror or " ".join(str(error).split())[:200] or type(error).__name__

@@ -156,7 +156,7 @@ def polled_bucket(settings: Settings) -> PolledBucket | None:
     """The data bucket, if it may be one that sends no events; None for any other.
 
     Raises:
-        UsageError: its URL is not valid.
+        UsageError: the URL of the bucket is not valid.
     """
     if not settings.bucket.startswith("s3:"):
         return None
@@ -245,7 +245,7 @@ def stored_symbols(settings: Settings) -> list[str]:
     """The symbols that have been forecast, where the warehouse is a file that can be read within a second.
 
     Raises:
-        WarehouseUnavailable: it cannot.
+        WarehouseUnavailable: the warehouse cannot be read.
     """
     if not settings.warehouse.startswith("duckdb://"):
         return []
@@ -281,7 +281,7 @@ def statement(name: str) -> str:
     """The statement that creates a table or view.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: no table or view has that name.
     """
     found = statements()
     if name not in found:
@@ -320,11 +320,11 @@ def market_data(name: str, settings: Settings | None = None) -> MarketData:
     """Open the source that a user names: one of `SOURCES`, or the path of a folder or file.
 
     Args:
-        name: as the user gives it.
-        settings: of the source; those of the environment by default.
+        name: the name of the source, as the user gives it.
+        settings: the settings of the source; those of the environment by default.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: the name is neither a source nor a path.
     """
     if name in SOURCES:
         return SOURCES[name](settings or config.load())
@@ -347,7 +347,7 @@ def hourly_data(name: str, settings: Settings) -> MarketData:
     """Open the source of hourly bars that a user names: `binance`, `simulated`, or the path of a folder or file.
 
     Raises:
-        UsageError: it is none of them.
+        UsageError: the name is none of them.
     """
     if name == "simulated":
         from tickercast.backends.market_data.simulated_hours import SimulatedHours
@@ -390,7 +390,7 @@ def results_source(name: str, settings: Settings) -> ResultsSource:
     """Open the source of results days that a user names: one of `RESULTS_SOURCES`, or the path of a CSV file.
 
     Raises:
-        UsageError: it is neither, or a setting is missing.
+        UsageError: the name is neither a source nor a path, or a setting is missing.
     """
     if name in RESULTS_SOURCES:
         return RESULTS_SOURCES[name](settings)
@@ -409,12 +409,12 @@ def results_source(name: str, settings: Settings) -> ResultsSource:
 
 @dataclass(frozen=True)
 class Bench:
-    """What a simulated exchange needs beside its URL; venues need none of it.
+    """The bench of a simulated exchange: its needs beside the URL; venues need none of it.
 
     Attributes:
-        warehouse: where bars and orders are.
+        warehouse: the warehouse of bars and orders.
         now: the time, UTC.
-        frequency: of the bars that fill orders.
+        frequency: the frequency of the bars that fill orders.
         account: the account where the URL names none.
     """
 
@@ -500,9 +500,9 @@ def broker(url: str, settings: Settings, bench: Bench) -> Broker:
     """Open the broker that a user names.
 
     Args:
-        url: such as `paper://`.
-        settings: with a venue's keys.
-        bench: what a simulated exchange needs.
+        url: the URL of the broker, such as `paper://`.
+        settings: the settings, with a venue's keys.
+        bench: the bench of a simulated exchange.
 
     Raises:
         UsageError: no engine is known for the URL, as for that of any live venue.
@@ -589,7 +589,7 @@ def require_training() -> None:
     """Check that the training extras are installed.
 
     Raises:
-        UsageError: they are not.
+        UsageError: a package of the training extras is not installed.
     """
     if not can_train():
         raise UsageError(f"Training needs {', '.join(_TRAINING)}, which are not installed. Run `make setup-dev`.")
@@ -718,7 +718,7 @@ def flow_task(
 
 
 def flow_runner(workers: int, *, dask: bool) -> "TaskRunner[Any]":
-    """What runs the tasks of a Prefect flow side by side; see `flow_prefect.task_runner`."""
+    """The task runner of a Prefect flow, for tasks side by side; see `flow_prefect.task_runner`."""
     from tickercast.backends import flow_prefect
 
     return flow_prefect.task_runner(workers, dask=dask)
@@ -811,7 +811,7 @@ def read_event(headers: Mapping[str, str], body: bytes) -> tuple[Mapping[str, An
     """Read the attributes and data of an event from a request: a CloudEvent, or a bucket's Pub/Sub notification.
 
     Raises:
-        EventUnreadable: it is truncated or damaged, and has to be delivered again.
+        EventUnreadable: the event is truncated or damaged, and has to be delivered again.
     """
     from tickercast.backends import event_bodies
 
@@ -822,7 +822,7 @@ def read_s3_event(event: Any) -> "Sequence[Message]":
     """Read what a call of the function on AWS Lambda announces; nothing for S3's test event.
 
     Raises:
-        EventUnreadable: it is none of S3's events.
+        EventUnreadable: the call is none of S3's events.
     """
     from tickercast.backends import s3_events
 
@@ -833,7 +833,7 @@ def object_finalized(attributes: Mapping[str, Any], data: Mapping[str, Any]) -> 
     """Read a CloudEvent of type `google.cloud.storage.object.v1.finalized`.
 
     Raises:
-        UsageError: it is another event, or has no bucket, name or generation.
+        UsageError: the event is of another type, or has no bucket, name or generation.
     """
     from tickercast.backends import event_bodies
 

@@ -130,11 +130,12 @@ def read_frame(frame: pd.DataFrame, *, symbol: str | None = None, every: str = D
         every: the frequency of the bars: `1d`, or `1h`.
 
     Returns:
-        The same as `read_csv`.
+        The reading, as `read_csv` returns it.
 
     Raises:
-        UsageError: it is no table, or `symbol` is none, or no symbol is named, or the table holds others than it.
-        InvalidBars: nothing in it can be used, or it names another symbol than `symbol`.
+        UsageError: the argument is no table, or `symbol` is none, or no symbol is named, or the table holds others than
+            it.
+        InvalidBars: no row of the table can be used, or it names another symbol than `symbol`.
     """
     if not isinstance(frame, pd.DataFrame):
         raise UsageError(f"A {type(frame).__name__} was given: a pandas DataFrame was needed. Make one of it.")
@@ -148,7 +149,7 @@ def read_frame(frame: pd.DataFrame, *, symbol: str | None = None, every: str = D
 
 
 def _content(path: str | Path) -> tuple[bytes, str]:
-    """What a file holds, and its name."""
+    """The content of a file, and its name."""
     if not isinstance(path, str | Path):
         raise UsageError(f"A {type(path).__name__} was given: the path of a file was needed. Name one.")
     file = Path(path)
@@ -165,7 +166,7 @@ def _spelt(symbol: str) -> str:
 
 
 def _read_one(content: bytes, symbol: str, every: str) -> Reading:
-    """What is to be of one symbol alone."""
+    """Read the content of a file that has to be of one symbol alone."""
     reading = _read(content, symbol, every)
     held = [*reading, *reading.failures]
     if held != [symbol]:
@@ -205,7 +206,7 @@ class Model:
 
     Attributes:
         predictor: the model behind it; see `domain.forecast.Predictor` for its arrays.
-        frequency: of the bars that it forecasts; None where it forecasts any.
+        frequency: the frequency of the bars that the model forecasts; None where it forecasts any.
 
     Raises:
         UsageError: an attribute of the predictor is missing, or not what is needed.
@@ -288,7 +289,7 @@ class Model:
 
 
 def _findings(series: Sequence[Bars], model: Predictor, when_read: Findings) -> list[list[Finding]]:
-    """What is odd about the bars of each series, as an event finds it for a forecast from the last of them."""
+    """The oddities of each series' bars, as an event finds them for a forecast from the last bar."""
     odd: dict[int, list[Finding]] = {}
     if series[0].frequency.is_daily:
         now = datetime.now(UTC)
@@ -331,7 +332,7 @@ _NEEDED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "min_sessions": ("a whole number, 0 or more", lambda value: isinstance(value, Integral) and int(value) >= 0),
     "predict": ("a method", callable),
 }
-"""What a model has to have."""
+"""The needed attributes of a model: a description of each, and its check."""
 
 
 def load_model(name: str | Path = "champion", *, every: str = DAILY.name) -> Model:
@@ -346,7 +347,7 @@ def load_model(name: str | Path = "champion", *, every: str = DAILY.name) -> Mod
         every: the frequency of the bars that it forecasts: `1d` or `1h`.
 
     Raises:
-        UsageError: there is no such model, or its package is not installed.
+        UsageError: no model has that name, or its package is not installed.
         BundleError: the bundle is damaged.
     """
     if not isinstance(name, str | Path):
@@ -363,7 +364,7 @@ class Evaluation:
 
     Attributes:
         losses: the losses of each model, the judged one first; see `domain.measures.evaluation.losses`.
-        frequency: of the bars.
+        frequency: the frequency of the bars.
     """
 
     losses: Mapping[str, pd.DataFrame]
@@ -477,8 +478,8 @@ def _series(bars: Bars | Reading | Iterable[Bars], wanted: Frequency | None) -> 
     """The series, which are of one frequency.
 
     Raises:
-        UsageError: they are not, or are no bars.
-        InvalidBars: they are bars that no file would give.
+        UsageError: the series differ in frequency, or are no bars.
+        InvalidBars: the series are bars that no file would give.
     """
     series = list(bars.bars.values()) if isinstance(bars, Reading) else _listed(bars)
     for one in series:
@@ -498,6 +499,6 @@ def _series(bars: Bars | Reading | Iterable[Bars], wanted: Frequency | None) -> 
 
 
 def _listed(bars: Any) -> list[Any]:
-    """What was given; what holds no bars when it is gone through stands for itself."""
+    """The arguments as a list; an argument that holds no bars when it is gone through stands for itself."""
     is_many = isinstance(bars, Iterable) and not isinstance(bars, Bars | pd.DataFrame | Mapping | str)
     return list(bars) if is_many else [bars]

@@ -66,8 +66,8 @@ def waiting(sentence: str, show: Show | None = None) -> None:
     """Say what is waited for, and how long at most.
 
     Args:
-        sentence: what; empty if that is over.
-        show: who shows it; by default who does so for this thread.
+        sentence: the reason for the wait; empty once it is over.
+        show: shows the sentence; by default the display of this thread.
     """
     if sentence:
         logging.getLogger(WAITING).info("%s", sentence)

@@ -41,7 +41,7 @@ class ModelStore:
     Args:
         store: the bucket; writes to it make no events.
         shipped: the folder with the bundle that is published where none has been.
-        frequency: of the bars, each of which has a pointer of its own.
+        frequency: the frequency of the bars; each frequency has a pointer of its own.
         pointer: the object that is the pointer; by default that of the frequency's champion.
     """
 
@@ -158,7 +158,7 @@ class ModelStore:
                 nothing newer until a month begins.
 
         Raises:
-            UsageError: there is no such version or companion.
+            UsageError: no such version or companion is published.
             BundleError: the version's files are corrupt, or the pointer is and `to` is not given.
             ModelUnavailable: nothing has been published.
             PreconditionFailed: the pointer has changed meanwhile.
@@ -229,8 +229,8 @@ class ModelStore:
         """Read a published version.
 
         Raises:
-            BundleError: its files are corrupt or belong to another version.
-            ModelUnavailable: it has not been published.
+            BundleError: the version's files are corrupt or belong to another version.
+            ModelUnavailable: the version has not been published.
         """
         where = folder(name, version)
         try:
@@ -252,7 +252,7 @@ class ModelStore:
 
         Raises:
             UsageError: the version has none.
-            BundleError: it is corrupt or missing.
+            BundleError: the reference is corrupt or missing.
         """
         if not card.reference_sha256:
             remedy = (
@@ -285,7 +285,7 @@ class ModelStore:
         """The last date that a version was trained on; None of a model that was never published, as a baseline.
 
         Raises:
-            BundleError: its files are corrupt.
+            BundleError: the version's files are corrupt.
             ModelUnavailable: other versions are published, and this one is not.
             StoreUnavailable: try again.
         """
@@ -329,7 +329,7 @@ class ModelStore:
 
 
 def _stands(pointer: Pointer, card: ModelCard) -> str:
-    """What became of a published version; see `PublishedVersion`."""
+    """The standing of a published version; see `PublishedVersion`."""
     if (card.name, card.version) == (pointer.name, pointer.version):
         return "demoted" if pointer.baseline else Role.CHAMPION
     served = (one.role for one in pointer.served if (one.name, one.version) == (card.name, card.version))
@@ -348,7 +348,7 @@ def files(bundle: Bundle) -> dict[str, bytes]:
     """The objects of a bundle by name, in the order in which they are written.
 
     Raises:
-        BundleError: its reference was not read.
+        BundleError: the bundle's reference was not read.
     """
     where = folder(bundle.card.name, bundle.card.version)
     bundle.check_whole()

@@ -90,7 +90,7 @@ class ObjectStore(Protocol):
 
         Args:
             name: the object's name.
-            data: its content.
+            data: the content of the object.
             if_generation: write only if this is the live generation; an empty text means that there is none.
             metadata: custom metadata, text only.
 
@@ -104,7 +104,7 @@ class ObjectStore(Protocol):
         """Read an object, or an older generation of it.
 
         Raises:
-            ObjectNotFound: there is no such object or generation.
+            ObjectNotFound: no such object or generation is stored.
             StoreUnavailable: try again.
         """
 
@@ -117,7 +117,7 @@ class ObjectStore(Protocol):
         A write that repeats an older one (`objects.repeating`) has the time that its metadata give.
 
         Raises:
-            ObjectNotFound: there is no such generation any more.
+            ObjectNotFound: no such generation is stored any more.
             UsageError: the name leaves the bucket, or the bucket refuses us.
             StoreUnavailable: try again.
         """
@@ -135,7 +135,7 @@ class ObjectStore(Protocol):
             The generation under the other name.
 
         Raises:
-            ObjectNotFound: there is no such generation any more.
+            ObjectNotFound: no such generation is stored any more.
             UsageError: the other name is not valid.
             StoreUnavailable, FunctionUnavailable: try again.
         """
@@ -150,11 +150,11 @@ class ObjectStore(Protocol):
 
 @dataclass(frozen=True)
 class QueryLimits:
-    """What a query that somebody typed may take.
+    """The limits of a query that somebody typed.
 
     Attributes:
-        seconds: after which it is ended.
-        memory_mb: megabytes, where the engine takes them from this machine.
+        seconds: the seconds after which the query is ended.
+        memory_mb: the limit in megabytes, where the engine takes its memory from this machine.
     """
 
     seconds: float
@@ -224,10 +224,10 @@ class Warehouse(Protocol):
         Args:
             name: the table or view.
             where: the value wanted, a list of values or of ranges, or a range, by column.
-            columns: those wanted; None: all, of a table those that this release defines.
+            columns: the columns to read; None: all, of a table those that this release defines.
 
         Raises:
-            Outdated: it lacks one of them, since it is of an earlier release.
+            Outdated: the table lacks one of them, since it is of an earlier release.
             WarehouseUnavailable: try again.
         """
 
@@ -243,11 +243,11 @@ class Warehouse(Protocol):
 
         Args:
             name: the table or view.
-            where: as in `read`.
+            where: the filter, as in `read`.
             limits: the memory that the engine may take; its seconds do not count.
 
         Raises:
-            UsageError: it needs more.
+            UsageError: the query needs more memory.
             WarehouseUnavailable: try again.
         """
 
@@ -261,10 +261,10 @@ class Warehouse(Protocol):
         Args:
             text: the query.
             parameters: the values of its `@name`s; a list is an array.
-            limits: for a text that somebody typed; however long it takes then, no append waits for it.
+            limits: the limits of a text that somebody typed; however long it takes then, no append waits for it.
 
         Raises:
-            UsageError: it is not one query, does not fit the tables, or exceeds the limits.
+            UsageError: the text is not one query, does not fit the tables, or exceeds the limits.
             WarehouseUnavailable: try again.
         """
 
@@ -328,7 +328,7 @@ class DropFolder(Protocol):
         """The content of a dropped file.
 
         Raises:
-            UsageError: it is gone, or cannot be read.
+            UsageError: the file is gone, or cannot be read.
         """
 
     def remove(self, name: str) -> None:
@@ -352,7 +352,7 @@ class PolledBucket(Protocol):
         """Check that of two first writers of a name the second is refused.
 
         Raises:
-            EngineUnusable: it is not.
+            EngineUnusable: the second writer is not refused.
             StoreUnavailable: try again.
         """
 
@@ -380,7 +380,7 @@ class MarketData(Protocol):
         """Fetch the bars of several symbols at once.
 
         Args:
-            symbols: as Yahoo spells them, without duplicates.
+            symbols: the symbols, as Yahoo spells them, without duplicates.
             first: the first date wanted, inclusive.
             last: the last date wanted, inclusive.
             advance: called with the number of symbols done since the last call, for a progress bar.
@@ -434,17 +434,17 @@ class Broker(Protocol):
             OrderRefused: the venue says that it will not take it, and has not.
             StatusUnknown: the answer is lost, late, a duplicate's or of a broken server: `order` says what happened.
             Unauthenticated: the venue refuses the keys.
-            BrokerUnavailable: it was not sent, or refused before it was looked at, as by a limit of calls.
+            BrokerUnavailable: the order was not sent, or was refused before it was looked at, as by a limit of calls.
         """
 
     def order(self, client_id: str, symbol: str) -> OrderReport | None:
-        """What the venue knows of an order, ended ones too; None where it never got it.
+        """The status of an order at the venue, ended ones too; None where the venue never got it.
 
         The exit of a bracket is known by `domain.trading.orders.exit_id` of its entry, from the entry's first fill on.
 
         Args:
-            client_id: the order's.
-            symbol: the order's, as it is stored: a venue may keep a list of orders for each.
+            client_id: the client id of the order.
+            symbol: the symbol of the order, as it is stored: a venue may keep a list of orders for each.
 
         Raises:
             As `account`.
@@ -469,7 +469,7 @@ class Broker(Protocol):
         """
 
     def rules(self, symbols: Sequence[str]) -> Mapping[str, Rules]:
-        """What the venue demands of orders, by symbol; a symbol that it does not know is left out.
+        """The demands of the venue on orders, by symbol; a symbol that it does not know is left out.
 
         Raises:
             As `account`.
@@ -478,7 +478,7 @@ class Broker(Protocol):
 
 @dataclass(frozen=True)
 class ResultsReading:
-    """What a source knows of the results days of some symbols.
+    """The answer of a source about the results days of some symbols.
 
     Attributes:
         rows: columns as `domain.files.event_files.SCHEMA` has them.
@@ -504,7 +504,7 @@ class ResultsSource(Protocol):
         """Ask for the results days of several symbols.
 
         Args:
-            symbols: as Yahoo spells them, without duplicates.
+            symbols: the symbols, as Yahoo spells them, without duplicates.
             since: the first date wanted, where the source has a past at all.
             advance: called with the number of symbols done since the last call, for a progress bar.
 
@@ -520,7 +520,7 @@ class RunRecord:
 
     Attributes:
         parameters: the inputs of the training.
-        metrics: its results, where no bundle holds them.
+        metrics: the results of the training, where no bundle holds them.
         curves: losses by epoch, from the first on.
         datasets: the data by use: `training`, `evaluation`.
         artifacts: further files of the run, by file name.
@@ -562,7 +562,7 @@ class ModelRegistry(Protocol):
         """Read a registered version back, to the byte.
 
         Raises:
-            BundleError: there is no such version, or its files are damaged.
+            BundleError: no such version is registered, or its files are damaged.
             StoreUnavailable: try again.
         """
 
@@ -584,7 +584,7 @@ class ModelRegistry(Protocol):
         """Point an alias at a version.
 
         Raises:
-            BundleError: there is no such version.
+            BundleError: no such version is registered.
             StoreUnavailable: try again.
         """
 
@@ -598,7 +598,7 @@ class DriftReport:
 
     Attributes:
         html: a self-contained page.
-        json: the same figures.
+        json: the same figures for programs.
     """
 
     html: bytes
@@ -613,7 +613,7 @@ class DriftReporter(Protocol):
 
         Args:
             seen: a column of numbers for each finding, by its name; NaN where a row has no such number.
-            sample: the same columns, of the training.
+            sample: the same columns from the training.
             findings: the decisions; the report shows the same scores.
         """
 
@@ -630,14 +630,14 @@ class Tearsheet(Protocol):
         Args:
             result: the variant whose account is drawn, after costs.
             rival: the one that it is compared with.
-            title: of the page.
+            title: the title of the page.
             said: sentences that stand above every figure.
 
         Returns:
             HTML.
 
         Raises:
-            UsageError: it never traded.
+            UsageError: the variant never traded.
             EngineUnusable: these returns cannot be drawn.
         """
 
@@ -658,9 +658,9 @@ class Trial(Generic[RecipeT]):
     """A finished trial of a study.
 
     Attributes:
-        number: from 0 on, in the order in which trials began.
-        recipe: its hyperparameters.
-        loss: on the validation blocks, less is better; None if it was pruned.
+        number: the number of the trial, from 0 on, in the order in which trials began.
+        recipe: the hyperparameters of the trial.
+        loss: the loss on the validation blocks, less is better; None if it was pruned.
     """
 
     number: int
@@ -673,8 +673,8 @@ class StudyResult(Generic[RecipeT]):
     """The trials of a study that have finished.
 
     Attributes:
-        study: its name.
-        trials: in the order in which they began; the first one's recipe is the default.
+        study: the name of the study.
+        trials: the finished trials in the order in which they began; the first one's recipe is the default.
     """
 
     study: str
@@ -714,7 +714,7 @@ class RecipeSearch(Protocol[RecipeT]):
         interrupted study ends as it would have without the interruption.
 
         Args:
-            study: its name; it is created if there is none.
+            study: the name of the study, which is created if there is none.
             default: the recipe whose fields are varied.
             attempt: the training; `Pruned` ends the trial, any other exception ends the search.
             trials: total to finish, including those of earlier calls.
@@ -749,7 +749,7 @@ class StudyTracker(Protocol):
         """Open the run of a study, or reopen it; on leaving it is marked as finished, stopped or failed.
 
         Args:
-            name: of the study.
+            name: the name of the study.
             record: the inputs that its trials share.
 
         Raises:
@@ -765,9 +765,9 @@ class Letter:
     """A message that is more than a few lines: each receiver gets the form that it can show.
 
     Attributes:
-        title: in a few words.
+        title: the title, in a few words.
         text: plain text, which reads in any typeface.
-        html: the same as a page that loads nothing.
+        html: the same text as a page that loads nothing.
         picture: a PNG for receivers that take one; empty if there is none.
     """
 
@@ -792,9 +792,9 @@ class Notifier(Protocol):
         """Send a message.
 
         Args:
-            title: in a few words.
+            title: the title, in a few words.
             text: plain text, one line an alert.
-            severity: of the most urgent alert.
+            severity: the severity of the most urgent alert.
 
         Raises:
             AlertUnavailable: the receiver did not accept it; try again.

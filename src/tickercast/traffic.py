@@ -22,8 +22,8 @@ class Traffic:
     """Bytes since the count began.
 
     Attributes:
-        loaded: of the rows that were stored: BigQuery's logical size, or Arrow's in memory.
-        queried: that queries are billed for; 0 where nothing is billed.
+        loaded: the bytes of the rows that were stored: BigQuery's logical size, or Arrow's in memory.
+        queried: the bytes that queries are billed for; 0 where nothing is billed.
     """
 
     loaded: int = 0
@@ -45,7 +45,7 @@ def counted() -> Iterator[None]:
 
 
 def so_far() -> Traffic:
-    """What was counted; zeros outside of a count."""
+    """The bytes counted so far; zeros outside of a count."""
     return _COUNTING.get() or Traffic()
 
 

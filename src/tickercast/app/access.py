@@ -36,7 +36,7 @@ class StoredForecast:
 
     Attributes:
         made: the forecast.
-        as_of: in the name of its file.
+        as_of: the date in the name of its file.
     """
 
     made: Forecast
@@ -74,17 +74,17 @@ class Access(Requests):
         """Revoke the valid token of an id or owner.
 
         Raises:
-            UsageError: there is none.
+            UsageError: no valid token has that id or owner.
             StoreUnavailable: try again.
         """
         return revoke_token(name, self.models.store, now=self.now())
 
     def gate(self, *, needs_tokens: bool) -> Gate:
-        """What decides about each call of the API; see `jobs.access.gate`."""
+        """The gate that admits calls of the API; see `jobs.access.gate`."""
         return Gate(self.models.store, needs_tokens=needs_tokens, now=self.now, clock=time.monotonic)
 
     def usage_log(self) -> Usage:
-        """What counts the calls of the API; see `jobs.access.usage`."""
+        """The counter of the API's calls; see `jobs.access.usage`."""
         return Usage(self.now)
 
     def leased_calls(self, token: Token) -> int:
@@ -112,7 +112,7 @@ class Access(Requests):
         return views.symbols(self.readable, frequency.name)
 
     def no_days(self, missing: Sequence[str]) -> str:
-        """What to do about symbols without a forecast of days, in words.
+        """The remedy for symbols without a forecast of days, in words.
 
         Raises:
             WarehouseUnavailable: try again.
@@ -135,11 +135,11 @@ class Access(Requests):
         """Read the current forecast of a symbol, or that from a cutoff.
 
         Args:
-            symbol: as Yahoo spells it.
-            model: whose; the champion's if it is empty or `champion`.
+            symbol: the symbol, as Yahoo spells it.
+            model: the model whose forecast is read; the champion if it is empty or `champion`.
             cutoff: the forecast origin; the newest by default. Of hourly bars a moment (UTC without a time zone), or a
                 day, whose newest origin is read.
-            frequency: of the bars.
+            frequency: the frequency of the bars.
 
         Raises:
             UsageError: `symbol` is none.
@@ -183,7 +183,7 @@ class Access(Requests):
         """One row a symbol: what its current forecast says, and how far that can be trusted.
 
         Args:
-            symbols: those wanted, as Yahoo spells them; by default all with a forecast of the 100 days up to `as_of`.
+            symbols: the symbols, as Yahoo spells them; by default all with a forecast of the 100 days up to `as_of`.
             as_of: the last cutoff that counts; the newest of all by default. The record is that of today all the same.
 
         Raises:
@@ -210,7 +210,7 @@ class Access(Requests):
 
         Args:
             data: a file of prices.
-            symbol: what it holds.
+            symbol: the symbol of the bars.
             as_of: forecast from the last session on or before this date; today by default.
 
         Raises:
@@ -222,10 +222,10 @@ class Access(Requests):
         return send_file(f"{symbol}.csv", data, day, symbol=symbol, store=self.store)
 
     def entries_of(self, name: str, generation: str) -> list[Entry]:
-        """What became of one write: an entry a symbol, none while its event is under way.
+        """The status of one write: an entry a symbol, none while its event is under way.
 
         Raises:
-            ObjectNotFound: there was no such write.
+            ObjectNotFound: no such write was made.
             StoreUnavailable, WarehouseUnavailable: try again.
         """
         found = ledger.entries(self.tables.read("ingestions", {"object": name, "generation": generation}))
@@ -252,7 +252,7 @@ class Access(Requests):
 
         Args:
             closes: one or more series, `(n,)` each, oldest first.
-            steps: how many to forecast.
+            steps: the number of steps to forecast.
 
         Returns:
             `(series, steps, len(QUANTILES))`: quantiles of the log-return from the last close.
@@ -269,7 +269,7 @@ class Access(Requests):
 
         Args:
             data: the file of prices; where it is empty, the bars come from the market data.
-            symbol: what it holds.
+            symbol: the symbol of the bars in the file.
             as_of: forecast from the last session on or before this date; today by default.
 
         Raises:

@@ -70,7 +70,7 @@ def _argument(name: str, value: Any, hint: Any) -> Any:
     """The value, as a list where it is a column or a set and a sequence is wanted.
 
     Raises:
-        UsageError: it is of another type.
+        UsageError: the value is of another type.
     """
     is_many = isinstance(value, Iterable) and not isinstance(value, str | bytes | Sequence | Mapping | pd.DataFrame)
     if is_many and any(get_origin(part) is Sequence for part in _parts(hint)):

@@ -1,4 +1,4 @@
-"""Who may call the function: senders of events, and no page that somebody has open in a browser.
+"""The permitted callers of the function: senders of events, and no page that somebody has open in a browser.
 
 A browser sends a page's posts to any address of this machine, and by a name that the page's owner points there. What
 it cannot do is leave out `Origin` and `Sec-Fetch-Site`, send an event's content type without asking first, or name
@@ -26,11 +26,11 @@ _KINDS = ("application/cloudevents", "application/json")
 
 @dataclass(frozen=True)
 class Refused:
-    """Why a request is not handled.
+    """The refusal of a request.
 
     Attributes:
-        status: of the answer.
-        reason: what was seen, what was needed, what to do.
+        status: the status of the answer.
+        reason: the fault, the need and the remedy, in a sentence or two.
     """
 
     status: int
@@ -44,8 +44,9 @@ def refused(headers: Mapping[str, str], settings: Settings) -> Refused | None:
     """Why a request is not handled; None if it may be an event.
 
     Args:
-        headers: of the request.
-        settings: name the hosts; on Cloud Run, which calls by names of its own, any is taken.
+        headers: the headers of the request.
+        settings: the settings, which name the hosts; on Cloud Run, which calls by names of its own, any host is
+            accepted.
     """
     origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site")
     if origin is not None or site not in (None, "none"):

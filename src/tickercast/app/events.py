@@ -27,10 +27,10 @@ class Events(Ports):
 
         Args:
             name: `sec`, `yahoo`, the path of a file, or `none`.
-            bars: where the bars come from, which decides where nothing else does.
+            bars: the source of the bars, which decides where nothing else does.
 
         Raises:
-            UsageError: there is no such source, or a setting is missing.
+            UsageError: no such source is known, or a setting is missing.
         """
         usual = "yahoo" if (bars or self.settings.source) == "yahoo" else NO_SOURCE
         chosen = name or self.settings.events_source or usual

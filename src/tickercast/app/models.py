@@ -188,9 +188,9 @@ class Models(Ports):
             last: the last date to forecast from.
             source: the market data.
             symbols: only these; empty: all that the source holds.
-            frequency: of the bars.
+            frequency: the frequency of the bars.
             every: bars from one origin to the next; by default a horizon of sessions, or each hour.
-            windows: how many origins to draw at random; None: all.
+            windows: the number of origins to draw at random; None: all.
             events: results days that the models may read; see `results_of`.
             dask: the processes to spread the forecasts over, or the address of a Dask scheduler; by default this one.
             on_progress: called with the forecasts made and their total.
@@ -250,7 +250,7 @@ class Models(Ports):
 
         Args:
             events: the path of a CSV file of them, `stored` for those in the warehouse; empty for none.
-            symbols: as Yahoo spells them.
+            symbols: the symbols, as Yahoo spells them.
             first: the first date that is forecast from.
 
         Raises:
@@ -298,7 +298,7 @@ class Models(Ports):
             last: the last date that may be an origin.
             source: the market data.
             symbols: only these; empty: all that the source holds.
-            frequency: of the bars.
+            frequency: the frequency of the bars.
             events: results days that the models may read; see `results_of`.
             on_progress: called with the origins checked and their total.
             on_failure: called with each symbol that is left out, and why.
@@ -405,11 +405,11 @@ class Models(Ports):
 
         Args:
             to: the version, or a companion's name; what was served before by default, see `ModelStore.rollback`.
-            frequency: of the bars; of hours nothing newer is served until a month begins.
+            frequency: the frequency of the bars; of hours nothing newer is served until a month begins.
             direction: with hours, the model of the next hour's direction.
 
         Raises:
-            UsageError: there is no such version, or directions are asked for of days.
+            UsageError: no such version is published, or directions are asked for of days.
             BundleError: a file is corrupt.
             ModelUnavailable: nothing has been published.
             PreconditionFailed: another version has come to be served meanwhile.

@@ -82,7 +82,7 @@ class Operations(Models, Events, Outlooks, Trading):
             as_of: the last date wanted; today by default.
             source: the market data; the configured one by default.
             wrap: makes of each job the step that is called instead.
-            patience: how long to wait for another run to end.
+            patience: the time limit for waiting for another run to end.
             on_progress: called with the epochs of a training done and their total.
         """
         from tickercast.jobs.daily.run_day import run_day
@@ -107,7 +107,7 @@ class Operations(Models, Events, Outlooks, Trading):
         """The symbols that were named, or those of `TICKERCAST_UNIVERSE` or `…_WATCHLIST`, or all of the source.
 
         Raises:
-            UsageError: there are none, or one is not valid.
+            UsageError: no symbol is named, or one is not valid.
         """
         words = list(one_or_more(symbols)) or self.kept_watchlist()
         if not words and self.settings.universe:
@@ -129,7 +129,7 @@ class Operations(Models, Events, Outlooks, Trading):
         return WatchlistFile(kept, self.settings)
 
     def costs(self, since: date) -> "pd.DataFrame":
-        """What forecasts cost at list prices, by the day on which their files arrived.
+        """The cost of forecasts at list prices, by the day on which their files arrived.
 
         Args:
             since: the first day, UTC.
@@ -171,12 +171,12 @@ class Operations(Models, Events, Outlooks, Trading):
             path: the file; one that exists is replaced once the new one is whole.
             first: the first cutoff or session wanted.
             last: the last one wanted.
-            symbols: those wanted; all by default.
+            symbols: the symbols to export; all by default.
             every: the frequency wanted, `1d` or `1h`; both by default.
             advance: called with the number of rows written so far.
 
         Raises:
-            UsageError: there is no such kind, a date is none, or the file cannot be written.
+            UsageError: no such kind is known, a date is none, or the file cannot be written.
             WarehouseUnavailable: try again.
         """
         from tickercast.jobs.operations.export import export
@@ -198,15 +198,15 @@ class Operations(Models, Events, Outlooks, Trading):
         """Copy every row of another warehouse into this one; see `jobs.operations.copy_tables`.
 
         Args:
-            source: its URL, as in `TICKERCAST_WAREHOUSE`.
+            source: the URL of the other warehouse, as in `TICKERCAST_WAREHOUSE`.
             on_chunk: called with a table and the number of its rows copied so far.
 
         Returns:
             The rows copied now, by table.
 
         Raises:
-            UsageError: it is no such URL, it holds no tables, or this one holds rows that it does not.
-            Outdated: its tables are of an earlier release.
+            UsageError: `source` is no such URL, holds no tables, or lacks rows that this warehouse holds.
+            Outdated: the tables of `source` are of an earlier release.
             WarehouseUnavailable: try again.
         """
         from tickercast.jobs.operations.copy_tables import copy_tables
@@ -225,7 +225,7 @@ class Operations(Models, Events, Outlooks, Trading):
         Args:
             symbols: the watchlist; all that have been forecast by default.
             day: the last date to check; today by default, or of hours yesterday.
-            frequency: of the bars.
+            frequency: the frequency of the bars.
         """
         from tickercast.jobs.operations.drift import check_drift
 
@@ -292,13 +292,13 @@ class Operations(Models, Events, Outlooks, Trading):
         """How the champion's 80% intervals have held, a row a symbol; see the view `calibration`.
 
         Args:
-            symbols: those wanted; None: all.
-            frequency: of their bars.
+            symbols: the symbols to read; None: all.
+            frequency: the frequency of the bars.
         """
         return calibrations(self.readable, None if symbols is None else one_or_more(symbols), frequency)
 
     def digest(self, watchlist: str | Sequence[str] | None = None) -> "Digest | None":
-        """What the digest of the newest session says; None if nothing has been forecast.
+        """The digest of the newest session; None if nothing has been forecast.
 
         Args:
             watchlist: the symbols; those of `TICKERCAST_WATCHLIST` by default, or all that are still forecast.

@@ -77,9 +77,9 @@ class Outlooks(Ports):
         """Count how often a portfolio lost more than was said; see `jobs.operations.score_portfolio`.
 
         Args:
-            file: the same.
+            file: the file of holdings, as in `portfolio`.
             first: the first cutoff wanted.
-            last: the last.
+            last: the last cutoff wanted.
             on_progress: called with the cutoffs done and their total.
 
         Raises:

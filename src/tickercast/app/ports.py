@@ -165,7 +165,7 @@ class Ports:
         """A source of bars of a frequency; the configured one by default, and binance where that has no hourly bars.
 
         Raises:
-            UsageError: there is no such source.
+            UsageError: no such source is known.
         """
         if frequency.is_daily:
             return self.market_data(source)
@@ -174,8 +174,7 @@ class Ports:
     def market_data(self, source: str = "") -> MarketData:
         """A source of daily bars by its name; the configured one by default.
 
-        Raises:
-            UsageError: there is no such source.
+        no such source is known.
         """
         name = source or self.settings.source
         if name not in self._sources:
@@ -191,7 +190,7 @@ class Ports:
         """How long to wait for the function, counted from the call.
 
         Args:
-            seconds: for a remote function; one in this process has answered already.
+            seconds: the time limit for a remote function; one in this process has answered already.
             on_wait: called before each pause with the seconds waited so far.
         """
         return Patience(min(seconds, _AT_ONCE_S) if self.delivers_at_once else seconds, on_wait)
@@ -200,7 +199,7 @@ class Ports:
         """Answer a query in BigQuery's dialect, whichever engine is configured.
 
         Raises:
-            UsageError: it is not one query, does not fit the tables, or exceeds the limits of `settings`.
+            UsageError: the text is not one query, does not fit the tables, or exceeds the limits of `settings`.
             WarehouseUnavailable: try again.
         """
         limits = QueryLimits(self.settings.query_timeout_s, self.settings.query_memory_mb)
@@ -221,7 +220,7 @@ class Ports:
         """The coins that were named, or those of `TICKERCAST_HOURLY_WATCHLIST`.
 
         Raises:
-            UsageError: there are none, or one is not valid.
+            UsageError: no coin is named, or one is not valid.
         """
         words = list(one_or_more(symbols)) or read_symbols(self.settings.hourly_watchlist, self.settings)
         if not words:

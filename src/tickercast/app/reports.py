@@ -67,7 +67,7 @@ class Reports(Access, Outlooks):
         """Write the report of stored forecasts of days by the champion.
 
         Args:
-            symbols: those wanted; those that are held by default, or all that are still forecast.
+            symbols: the symbols of the report; those that are held by default, or all that are still forecast.
             as_of: the last cutoff wanted; the newest by default.
             holdings: a file of holdings, whose risk is shown too.
 
@@ -89,7 +89,7 @@ class Reports(Access, Outlooks):
         return self.report([made[symbol] for symbol in wanted or sorted(made)], holdings=holdings)
 
     def _no_days(self, missing: Sequence[str], cutoff: date | None) -> str:
-        """What to do where no forecast of days is stored: of some symbols, or of any."""
+        """The remedy where no forecast of days is stored: of some symbols, or of any."""
         known = self.forecast_symbols(HOURLY)
         hours = [symbol for symbol in known if symbol in missing or not (missing or cutoff)]
         others = " ".join(symbol for symbol in missing if symbol not in hours) or "TICKER"

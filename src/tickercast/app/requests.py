@@ -62,9 +62,9 @@ class Requests(Ports):
             symbols: one or several, as Yahoo spells them, or as the exchange does where bars are hourly.
             as_of: forecast from the last bar on or before this date, or of hourly bars this moment, UTC.
             source: the market data; the configured one by default, and binance for hourly bars.
-            model: whose forecasts are returned, of those in `TICKERCAST_MODELS`; the champion's by default.
+            model: the model whose forecasts are returned, of those in `TICKERCAST_MODELS`; the champion by default.
             wait: seconds to wait for a remote function; None does not wait for its results.
-            again: of more than 50 symbols, whether those that an interrupted run has forecast are sent again.
+            again: whether symbols that an interrupted run has forecast are sent again, where there are more than 50.
             actual: whether to fetch the closes that followed.
             every: the frequency of the bars: `1d` or `1h`.
             advance: called with the number of symbols fetched since the last call.
@@ -133,7 +133,7 @@ class Requests(Ports):
             path: the file: CSV, also in gzip or zip, or Parquet.
             as_of: forecast from the last bar on or before this date, or of hourly bars this moment, UTC; today or the
                 hour that has just ended by default.
-            symbol: what it holds; by default what it says itself, or else its name.
+            symbol: the symbol of the bars; by default the one in the file, or else its name.
             every: the frequency of the bars: `1d` or `1h`.
 
         Raises:
@@ -307,7 +307,7 @@ class Requests(Ports):
             listed: the generation that `failed_ingestions` gave for it; nothing is sent if another is live by now.
 
         Raises:
-            UsageError: there is no such file, or it cannot be sent.
+            UsageError: no such file is in the bucket, or it cannot be sent.
             PreconditionFailed: somebody else wrote the file in between.
             Transient: try again.
         """

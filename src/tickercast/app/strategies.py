@@ -54,12 +54,12 @@ class Strategies(Ports):
         """Choose a watchlist from members, and store it in `universes`; see `domain.trading.universe`.
 
         Args:
-            file: `symbol[,from,to]`, who was a member when.
+            file: a file with the lines `symbol[,from,to]`, which says who was a member when.
             as_of: the last date whose bars may be used; today by default.
             by: `return`, `volatility`, `volume` or `skill`.
-            over: the sessions that are looked at.
-            top: how many are taken.
-            keep: `symbol,shares`: what is held stays, whatever its rank.
+            over: the number of sessions that are ranked over.
+            top: the number of symbols that are taken.
+            keep: a file with the lines `symbol,shares`; the held symbols stay, whatever their rank.
             source: the market data, or `stored`; the configured one by default.
 
         Raises:
@@ -122,7 +122,7 @@ class Strategies(Ports):
         held: Mapping[str, float] | None = None,
         until: datetime | None = None,
     ) -> Targets:
-        """What variants want to hold after the newest stored bar; see `domain.trading.strategy`.
+        """The wanted weights of variants after the newest stored bar; see `domain.trading.strategy`.
 
         A symbol whose own bar is still open by then, as a coin's while the stocks beside it have closed, is decided on
         its newest one.
@@ -131,8 +131,8 @@ class Strategies(Ports):
             variants: the strategies with their parameters.
             symbols: the series; all that have signals by default.
             as_of: the last date wanted; today by default.
-            every: of the bars.
-            members: who is in the universe; all of the symbols by default.
+            every: the frequency of the bars.
+            members: the members of the universe; all of the symbols by default.
             held: the weights that are held, by symbol; whatever is held beside the symbols is no member. Nothing by
                 default.
             until: the time, UTC; bars that closed later are not looked at.
@@ -179,18 +179,18 @@ class Strategies(Ports):
         Args:
             variants: the strategies with their parameters.
             first: the first date of a decision.
-            last: the last date.
+            last: the last date of a decision.
             symbols: the series; by default all members, all that have signals, or all that the source holds.
-            members: who was in the universe when; all of the symbols, always, by default.
+            members: the members of the universe over time; all of the symbols, always, by default.
             source: the market data to walk forward through; empty: stored forecasts are read.
-            every: of the bars.
-            step: bars from one decision to the next.
-            costs: what trading costs.
-            tried: how many variants were tried in all.
+            every: the frequency of the bars.
+            step: the number of bars from one decision to the next.
+            costs: the costs of trading.
+            tried: the number of variants that were tried in all.
             on_progress: called with the signals made and their total.
 
         Raises:
-            UsageError: there are no bars or signals then, or a strategy decides what cannot be.
+            UsageError: no bars or signals are stored then, or a strategy decides what cannot be.
             Transient: an engine does not answer.
         """
         named = list(one_or_more(symbols)) or (members.symbols if members else [])

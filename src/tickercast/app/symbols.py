@@ -24,11 +24,11 @@ def read_symbols(path: str, settings: Settings | None = None) -> list[str]:
     No path means no symbols; see `domain.watchlist`.
 
     Args:
-        path: of a file, or the URL of an object in the data bucket.
+        path: the path of a file, or the URL of an object in the data bucket.
         settings: where the data bucket is; those of the environment by default.
 
     Raises:
-        UsageError: it cannot be read, is empty, or has a header and is not CSV.
+        UsageError: the file cannot be read, is empty, or has a header and is not CSV.
         StoreUnavailable: try again.
     """
     if not path:
@@ -44,7 +44,7 @@ class WatchlistFile:
     """The file of the watchlist, which people may edit as well.
 
     Attributes:
-        path: of the file, or the URL of an object in the data bucket.
+        path: the path of the file, or the URL of an object in the data bucket.
         settings: where the data bucket is.
     """
 
@@ -55,7 +55,7 @@ class WatchlistFile:
         """The symbols in it, in upper case; none if there is no such file yet.
 
         Raises:
-            UsageError: it cannot be read, or holds what is no symbol.
+            UsageError: the file cannot be read, or holds a word that is no symbol.
             StoreUnavailable: try again.
         """
         return [parse_symbol(word) for word in watchlist.symbols_in(self._read()[0], self.path)]
@@ -140,12 +140,12 @@ def read_text(path: str, what: str, settings: Settings | None = None) -> str:
     """Read a text file, without its byte order mark.
 
     Args:
-        path: of a file, or the URL of an object in the data bucket.
-        what: the file holds, for errors.
+        path: the path of a file, or the URL of an object in the data bucket.
+        what: the content of the file, for errors.
         settings: where the data bucket is; those of the environment by default.
 
     Raises:
-        UsageError: it cannot be read.
+        UsageError: the file cannot be read.
         StoreUnavailable: try again.
     """
     return _read(path, what, settings or config.load())[0]

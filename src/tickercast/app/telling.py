@@ -14,7 +14,7 @@ class Telling:
     """The `MarketData` port over another source; see `tickercast.ports`.
 
     Attributes:
-        source: what is asked.
+        source: the source of the bars.
         on_findings: called with what each answer left out of bars or changed, by symbol.
     """
 

@@ -51,12 +51,12 @@ class Trading(Strategies):
 
         Args:
             variant: the strategy.
-            broker: `paper://`, or that of a venue where paper is traded.
-            symbols: what it may hold, each with signals; all that have signals by default.
-            every: of the bars.
-            members: who is in the universe, of whom those without signals are left; all of the symbols by default.
-            bracket: exits for entries.
-            dry: store and send nothing.
+            broker: the URL of the broker: `paper://`, or that of a venue where paper is traded.
+            symbols: the symbols that the strategy may hold, each with signals; all that have signals by default.
+            every: the frequency of the bars.
+            members: the members of the universe, of whom those without signals are left; all of the symbols by default.
+            bracket: whether entries have exits.
+            dry: whether to store and send nothing.
             as_of: the session after which it is decided, or the moment (UTC, naive), on a simulated exchange alone;
                 the newest by default.
 
