@@ -8,6 +8,7 @@
     │   ├── NoResults            a source has no results day of the symbol
     │   ├── NoRecentBars         no bar, or no recent one, on or before `as_of`
     │   ├── InvalidBars          a file or its prices break the CSV contract
+    │   │   └── BeyondLimits     a file holds more than is read
     │   ├── TooFewSessions       the series is shorter than the model needs
     │   ├── CalendarError        no sessions are known for the symbol or the dates
     │   ├── ObjectNotFound       the object, or that generation of it, does not exist
@@ -15,7 +16,10 @@
     │   ├── SchemaMismatch       a stored table has another shape than its SQL file
     │   ├── BundleError          a model bundle is corrupt, truncated or mismatched
     │   ├── EngineUnusable       an engine is damaged, full, closed or of another version until somebody acts
+    │   │   └── NotOffered       it knows no such request
     │   ├── OrderRefused         a venue will not take an order
+    │   ├── NeverWritten         an event announces a write that the store knows nothing of
+    │   ├── EndsItsProcess       every attempt at an event ended its process
     │   └── AccessDenied         a caller may not do what it asks for
     │       ├── Unauthenticated  its token is missing, wrong, expired or revoked
     │       ├── OutOfScope       its token is for other things
@@ -31,6 +35,8 @@
         ├── ModelUnavailable     no model has been published where the function looks
         ├── EventUnreadable      an event arrived truncated or damaged
         ├── FlowUnavailable      the server of the daily flow does not answer
+        ├── LeaseHeld            another run is at the same work
+        ├── LeaseLost            another run may have begun the same work
         ├── BrokerUnavailable    a venue does not answer
         │   └── StatusUnknown    whether an order has arrived there is not known: ask before anything else
         └── AlertUnavailable     a receiver did not accept an alert
@@ -97,6 +103,10 @@ class InvalidBars(Permanent):
     """A file or its prices break the CSV contract."""
 
 
+class BeyondLimits(InvalidBars):
+    """A file holds more than is read, however it is read."""
+
+
 class TooFewSessions(Permanent):
     """The series is shorter than the model needs."""
 
@@ -125,8 +135,20 @@ class EngineUnusable(Permanent):
     """An engine is damaged, full, closed to us or of another version, and stays so until somebody acts."""
 
 
+class NotOffered(EngineUnusable):
+    """The store behind a protocol does not know a request, or a header of it."""
+
+
 class OrderRefused(Permanent):
     """A venue will not take an order, and has not taken it."""
+
+
+class NeverWritten(Permanent):
+    """An event announces a write that the store knows nothing of."""
+
+
+class EndsItsProcess(Permanent):
+    """Every attempt at an event ended its process."""
 
 
 class AccessDenied(Permanent):
@@ -195,6 +217,14 @@ class EventUnreadable(Transient):
 
 class FlowUnavailable(Transient):
     """The server of the daily flow does not answer."""
+
+
+class LeaseHeld(Transient):
+    """Another run is at the same work, and holds its lease."""
+
+
+class LeaseLost(Transient):
+    """A run could not renew its lease, and another one may have begun the same work."""
 
 
 class BrokerUnavailable(Transient):

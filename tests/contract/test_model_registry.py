@@ -32,7 +32,7 @@ from tickercast.ports import RunRecord
 pytest.importorskip("mlflow")
 pytest.importorskip("onnx")
 
-SHIPPED = Path(features.__file__).parents[1] / "shipped/models/tickercast-lstm/1"
+SHIPPED = Path(features.__file__).parents[2] / "shipped/models/tickercast-lstm/1"
 
 DATA = Dataset("sample", "ab" * 32, date(2000, 3, 1), date(2010, 12, 31), ("AAPL", "MSFT"), 5400)
 

@@ -12,8 +12,8 @@ from tests.support.trading import SYMBOLS, Evening
 
 from tickercast.domain.calendar import sessions_between
 from tickercast.domain.measures import promotion
-from tickercast.errors import UsageError
-from tickercast.jobs.daily.lease import LeaseHeld, lease
+from tickercast.errors import LeaseHeld
+from tickercast.jobs.daily.lease import lease
 from tickercast.jobs.daily.run_day import LOCK
 
 JUNE = [date(2024, 6, day) for day in range(10, 27)]
@@ -147,7 +147,7 @@ def test_two_runs_at_once_do_not_collide(tmp_path: Path, monkeypatch: pytest.Mon
         def second(*arguments: Any, **named: Any) -> Any:
             if job.__name__ == "catch_up":
                 assert evening.store.names("locks/") == ["locks/daily.json"]
-                with pytest.raises(UsageError, match="Another run of daily holds the lock") as refused:
+                with pytest.raises(LeaseHeld, match="Another run of daily holds the lock") as refused:
                     evening.run(around)
                 refusals.append(str(refused.value))
             return job(*arguments, **named)

@@ -16,7 +16,7 @@ from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.config import Settings
 from tickercast.domain.cards.model_card import MODEL, Bundle, read_bundle
 from tickercast.domain.learning import features
-from tickercast.errors import StoreUnavailable, UsageError
+from tickercast.errors import LeaseHeld, StoreUnavailable, UsageError
 from tickercast.jobs.daily import lease as leases
 from tickercast.ports import RunRecord
 
@@ -25,7 +25,7 @@ pytest.importorskip("onnx")
 
 from tickercast.backends.registry.bucket import BucketRegistry
 
-SHIPPED = Path(features.__file__).parents[1] / "shipped/models/tickercast-lstm/1"
+SHIPPED = Path(features.__file__).parents[2] / "shipped/models/tickercast-lstm/1"
 NAME = "registry/mlflow.db"
 
 pytestmark = [
@@ -132,7 +132,7 @@ def test_a_run_waits_for_the_holder_and_then_takes_over(tmp_path: Path, monkeypa
     elsewhere = leases.Lease(machine="another", process=1, until=clock[0] + leases.TERM)
     store.write("locks/registry.json", elsewhere.model_dump_json().encode())
     take = functools.partial(leases.lease, store, "registry", now=lambda: clock[0])
-    with pytest.raises(UsageError, match="holds the lock on another"), take(patience=timedelta(minutes=1)):
+    with pytest.raises(LeaseHeld, match="holds the lock on another"), take(patience=timedelta(minutes=1)):
         raise AssertionError("another holds it")
     assert sum(pauses) == 60
     with take(patience=2 * leases.TERM):

@@ -18,9 +18,9 @@ from tickercast.domain.cards.model_card import Bundle, Pointer
 from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.measures.drift import OF_HOURS, DriftFinding
-from tickercast.errors import SourceUnavailable, UsageError
+from tickercast.errors import LeaseHeld, SourceUnavailable, UsageError
 from tickercast.jobs.champion.decisions import Decided
-from tickercast.jobs.daily.lease import LeaseHeld, lease
+from tickercast.jobs.daily.lease import lease
 from tickercast.jobs.hourly import run_hour as run_hour_module
 from tickercast.jobs.hourly.refresh import Refreshed, refresh
 from tickercast.jobs.hourly.run_hour import Hour, Upkeep
@@ -275,7 +275,9 @@ def test_a_training_that_lasts_holds_up_no_forecast_and_is_not_begun_again(app: 
         hour = app.run_hour(["BTCUSDT"])
     assert len(hour.made) == 1
     [line] = upkeep_lines(hour.upkeep)
-    assert line.startswith("models      left to the next hour. Another run of hourly-upkeep holds the lock on ")
+    assert line.startswith(
+        "models      left to the next hour. Another run of hourly-upkeep holds the lock in this process."
+    )
 
 
 def test_tables_that_came_second_are_not_said_to_be_served(app: Site) -> None:

@@ -11,7 +11,8 @@ from tests.support.trading_faults import ACCOUNT, DAYS, Killed, Venue, World, co
 from tickercast import engines
 from tickercast.config import Settings
 from tickercast.domain.trading.orders import OrderReport, Side, Status
-from tickercast.errors import UsageError
+from tickercast.errors import LeaseHeld, LeaseLost, UsageError
+from tickercast.jobs.daily.lease import Hold
 from tickercast.jobs.trading import trade as job
 from tickercast.reading.trading import LAPSED, read_trading_events
 
@@ -47,8 +48,34 @@ def test_two_runs_at_the_same_time_order_once(tmp_path: Path) -> None:
 
 def test_a_run_keeps_another_one_of_its_account_out(tmp_path: Path) -> None:
     world = World(tmp_path)
-    with pytest.raises(UsageError, match=r"Another run of trading in [a-z]+://[a-z]+ holds the lock"):
+    with pytest.raises(LeaseHeld, match=r"Another run of trading in [a-z]+://[a-z]+ holds the lock"):
         world.trade(20, world.trade)
+
+
+def test_a_run_that_lost_its_lock_sends_no_further_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "calm"):
+        (tmp_path / name).mkdir()
+    world, calm = World(tmp_path / "one"), World(tmp_path / "calm")
+    for one in (world, calm):
+        one.venue.open_session(DAYS[3])
+    submit, holds = Venue.submit, list[Hold]()
+
+    def overtaken(venue: Venue, order: job.Order) -> OrderReport:
+        [lock] = world.store.names("locks/")
+        world.store.write(lock, b"another run's")
+        holds[0]._renew()
+        return submit(venue, order)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Hold, "keep", lambda hold, over: holds.append(hold))
+        patched.setattr(Venue, "submit", overtaken)
+        with pytest.raises(LeaseLost):
+            world.trade()
+    assert len(world.venue.orders) == 1
+    world.trade()
+    calm.trade()
+    assert world.venue.orders == calm.venue.orders
+    assert len(calm.venue.orders) == 2
 
 
 def test_a_process_that_is_killed_by_a_signal_orders_once(tmp_path: Path) -> None:

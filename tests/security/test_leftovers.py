@@ -16,8 +16,8 @@ from tickercast.backends.object_store.drops import Drops
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.domain.bars import Bars
 from tickercast.domain.files.price_files import to_csv
-from tickercast.errors import TickercastError, UsageError
-from tickercast.jobs.daily.lease import LeaseHeld, lease
+from tickercast.errors import LeaseHeld, TickercastError, UsageError
+from tickercast.jobs.daily.lease import lease
 from tickercast.reading.quarantine import quarantined
 
 PROJECT = Path(__file__).parents[2]

@@ -19,7 +19,7 @@ from tickercast.domain.learning.widths import Widths
 from tickercast.errors import BundleError, TooFewSessions
 from tickercast.models.onnx import BATCH, OnnxModel
 
-SHIPPED = Path(features.__file__).parents[1] / "shipped/models"
+SHIPPED = Path(features.__file__).parents[2] / "shipped/models"
 
 
 @pytest.fixture(scope="module")

@@ -33,8 +33,8 @@ from botocore.exceptions import ClientError
 
 from tickercast import logs
 from tickercast.backends.object_store import names as object_names
-from tickercast.backends.object_store.s3_errors import NotOffered, translated
-from tickercast.errors import EngineUnusable, ObjectNotFound, PreconditionFailed, StoreUnavailable
+from tickercast.backends.object_store.s3_errors import translated
+from tickercast.errors import EngineUnusable, NotOffered, ObjectNotFound, PreconditionFailed, StoreUnavailable
 from tickercast.ports import ObjectFinalized
 
 _WRITE_ID = "tickercast-write"

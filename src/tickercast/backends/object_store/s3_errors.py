@@ -10,6 +10,7 @@ from botocore import exceptions as boto
 from tickercast.backends.object_store import sentences as said
 from tickercast.errors import (
     EngineUnusable,
+    NotOffered,
     ObjectNotFound,
     PreconditionFailed,
     StoreUnavailable,
@@ -17,11 +18,6 @@ from tickercast.errors import (
     UsageError,
 )
 from tickercast.plain import shortened
-
-
-class NotOffered(EngineUnusable):
-    """The store behind the protocol does not know a request, or a header of it."""
-
 
 _VENDOR_ERRORS = (
     boto.BotoCoreError,

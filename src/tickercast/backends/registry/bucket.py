@@ -34,7 +34,7 @@ class BucketRegistry:
         UsageError: the URL names no object.
     """
 
-    def __init__(self, url: str, store: ObjectStore, hold: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, url: str, store: ObjectStore, hold: Callable[[], AbstractContextManager[object]]) -> None:
         self._name = url.removeprefix(SCHEME)
         if not url.startswith(SCHEME) or not self._name.endswith(".db") or self._name.startswith(("/", ".")):
             raise UsageError(

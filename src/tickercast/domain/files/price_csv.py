@@ -16,11 +16,11 @@ from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.files import refusals
 from tickercast.domain.files.price_arrow import TERMS, Asked, as_table, read_columns
 from tickercast.domain.files.price_containers import decoded
-from tickercast.domain.files.price_limits import MOST_COLUMNS, MOST_UNEVEN, BeyondLimits, check_rows
+from tickercast.domain.files.price_limits import MOST_COLUMNS, MOST_UNEVEN, check_rows
 from tickercast.domain.files.price_titles import PRICES, TITLES, Part, column_of, known, layout, stacked
 from tickercast.domain.findings import NOTHING_FOUND, Findings
 from tickercast.domain.text import one_line, shown
-from tickercast.errors import InvalidBars
+from tickercast.errors import BeyondLimits, InvalidBars
 
 _SEPARATORS = (",", ";", "\t", "|")
 _BEFORE = 20  # lines that may stand before the header

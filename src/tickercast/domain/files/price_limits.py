@@ -6,7 +6,7 @@ Daily bars of thousands of symbols are far below these limits.
 
 from tickercast.domain.files import refusals
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
-from tickercast.errors import InvalidBars
+from tickercast.errors import BeyondLimits
 
 LARGEST = 256_000_000
 """Bytes of a file, unpacked; the function reads fewer."""
@@ -31,10 +31,6 @@ MOST_UNEVEN = 10_000
 
 LARGEST_TEXT = 128_000_000
 """Bytes of the texts of all cells in the columns that are read."""
-
-
-class BeyondLimits(InvalidBars):
-    """The file holds more than is read, however it is read."""
 
 
 def check_rows(rows: int, columns: int, largest: int = LARGEST) -> None:

@@ -1,10 +1,12 @@
 """Keep two runs of the same work apart, by an object that names the holder and the end of its lease.
 
 The holder renews it while it works. If the holder was killed, the next run begins at once on the same machine, where
-its process is known to be gone, and after `TERM` elsewhere.
+its process is known to be gone, and after `TERM` elsewhere. A holder that could not renew it for so long learns that
+its lease is lost.
 """
 
 import contextlib
+import logging
 import os
 import socket
 import threading
@@ -15,8 +17,10 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from tickercast.errors import ObjectNotFound, PreconditionFailed, TickercastError, UsageError
+from tickercast.errors import LeaseHeld, LeaseLost, ObjectNotFound, PreconditionFailed, TickercastError
 from tickercast.ports import ObjectStore
+
+log = logging.getLogger(__name__)
 
 TERM = timedelta(minutes=10)
 """How long a lease holds unless it is renewed."""
@@ -24,11 +28,8 @@ TERM = timedelta(minutes=10)
 _RENEWALS = 4  # a term
 _PAUSE_S = 5.0
 _BOOT = Path("/proc/sys/kernel/random/boot_id")  # tells containers apart that share a host's name
-_HELD: set[str] = set()
-
-
-class LeaseHeld(UsageError):
-    """Another run holds the lease."""
+_HELD: set[tuple[str, str]] = set()  # the stores and names of the leases that this process holds, or asks for
+_CHANGING = threading.Lock()
 
 
 class Lease(BaseModel):
@@ -40,6 +41,118 @@ class Lease(BaseModel):
     process: int = Field(gt=0, lt=2**31)
     until: AwareDatetime
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process wrote it, of which no two threads hold one lease."""
+        return self.machine == _machine() and self.process == os.getpid()
+
+
+class Hold:
+    """A lease that this process has taken.
+
+    Args:
+        store: where it is kept.
+        name: of its object.
+        work: in words.
+        now: the clock.
+
+    Raises:
+        LeaseHeld: another run holds it.
+        StoreUnavailable: try again.
+    """
+
+    def __init__(self, store: ObjectStore, name: str, work: str, now: Callable[[], datetime]) -> None:
+        self._store, self._name, self._work, self._now = store, name, work, now
+        self._lost = ""
+        self._renewing = threading.Lock()
+        self._key = store.url, name
+        with _CHANGING:
+            if self._key in _HELD:
+                raise LeaseHeld(f"Another run of {work} holds the lock in this process. Wait for it.")
+            _HELD.add(self._key)
+        try:
+            self._generation, self._until = self._take()
+        except BaseException:
+            _HELD.discard(self._key)
+            raise
+
+    def check(self) -> None:
+        """Check that no other run may have begun the work, before something that two of them must not do.
+
+        Raises:
+            LeaseLost: one may have.
+        """
+        with self._renewing:
+            if not self._lost and self._now() >= self._until:  # such as after the sleep of a laptop
+                self._renew()
+            if self._lost:
+                raise LeaseLost(f"{self._lost} This one stops; the other, or the next one, does what is left.")
+            if self._now() >= self._until:
+                raise LeaseLost(
+                    f"The lock of {self._work} ended at {self._end} and cannot be renewed: another run may "
+                    "have begun. This one stops; run it again once the bucket answers."
+                )
+
+    def keep(self, over: threading.Event) -> None:
+        """Renew it until an event is set, or it is lost."""
+        while not over.wait(TERM.total_seconds() / _RENEWALS) and not self._lost:
+            with self._renewing:
+                self._renew()
+
+    def give_back(self) -> None:
+        """Delete its object, unless that is another run's by now."""
+        try:
+            live = self._store.generation(self._name)
+            if self._is_ours(live):
+                self._store.delete(self._name, generation=live)
+        except TickercastError as error:
+            log.warning("The lock of %s stays until %s, as it cannot be deleted: %s", self._work, self._end, error)
+        finally:
+            _HELD.discard(self._key)  # only now: a thread that takes it over would lose it to the deletion
+
+    def _take(self) -> tuple[str, datetime]:
+        live = self._store.generation(self._name)
+        holder = _read(self._store, self._name, live) if live else None
+        # One that claims more than a term was written by no run.
+        if holder is not None and self._now() < holder.until <= self._now() + 2 * TERM and not _is_gone(holder):
+            raise LeaseHeld(
+                f"Another run of {self._work} holds the lock on {holder.machine} (process {holder.process}). Wait for "
+                f"it; if it is gone, the next run can begin at {holder.until:%H:%M} UTC."
+            )
+        try:
+            return self._write(live)
+        except PreconditionFailed as error:
+            raise LeaseHeld(f"Another run of {self._work} began at the same moment. Wait for it.") from error
+
+    def _renew(self) -> None:
+        """Renew it once; where that fails, it is tried again later, unless another run has taken it."""
+        try:
+            try:
+                self._generation, self._until = self._write(self._generation)
+            except PreconditionFailed:  # by another run, or by a renewal of ours whose answer was lost
+                live = self._store.generation(self._name)
+                if not self._is_ours(live):
+                    raise
+                self._generation, self._until = self._write(live)
+        except PreconditionFailed:
+            self._lost = f"The lock of {self._work} is another run's by now, or was deleted."
+            log.warning("%s", self._lost)
+        except TickercastError as error:
+            log.warning("The lock of %s cannot be renewed now, and holds until %s: %s", self._work, self._end, error)
+
+    def _write(self, generation: str) -> tuple[str, datetime]:
+        until = self._now() + TERM
+        content = Lease(machine=_machine(), process=os.getpid(), until=until).model_dump_json().encode()
+        return self._store.write(self._name, content, if_generation=generation), until
+
+    @property
+    def _end(self) -> str:
+        return f"{self._until:%H:%M} UTC"
+
+    def _is_ours(self, generation: str) -> bool:
+        holder = _read(self._store, self._name, generation) if generation else None
+        return holder is not None and holder.is_ours
+
 
 @contextlib.contextmanager
 def lease(
@@ -49,7 +162,7 @@ def lease(
     now: Callable[[], datetime],
     patience: timedelta = timedelta(0),
     said: str = "",
-) -> Iterator[None]:
+) -> Iterator[Hold]:
     """Hold the lease of some work for as long as the block runs.
 
     Args:
@@ -59,68 +172,41 @@ def lease(
         patience: the time limit for waiting while another run holds the lease.
         said: the work in words, for whoever is refused; its name by default.
 
+    Yields:
+        The hold, which tells whether the lease is lost.
+
     Raises:
-        UsageError: another run holds it.
+        LeaseHeld: another run holds it.
         StoreUnavailable: try again.
     """
-    name = f"locks/{work}.json"
-    held = _take_patiently(store, name, said or work, now, patience)
+    hold = _take_patiently(store, f"locks/{work}.json", said or work, now, patience)
     over = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(store, name, held, now, over), daemon=True)
+    keeper = threading.Thread(target=hold.keep, args=(over,), daemon=True)
     keeper.start()
-    _HELD.add(name)
     try:
-        yield
+        yield hold
     finally:
-        _HELD.discard(name)
         over.set()
         keeper.join()
-        with contextlib.suppress(TickercastError):  # it expires by itself
-            store.delete(name, generation=store.generation(name))
+        hold.give_back()
 
 
-def _take_patiently(store: ObjectStore, name: str, work: str, now: Callable[[], datetime], patience: timedelta) -> str:
+def _take_patiently(store: ObjectStore, name: str, work: str, now: Callable[[], datetime], patience: timedelta) -> Hold:
     until = now() + patience
     while True:
         try:
-            return _take(store, name, work, now)
+            return Hold(store, name, work, now)
         except LeaseHeld:
             if now() >= until:
                 raise
             time.sleep(min(_PAUSE_S, max((until - now()).total_seconds(), 0)))
 
 
-def _take(store: ObjectStore, name: str, work: str, now: Callable[[], datetime]) -> str:
-    live = store.generation(name)
-    if live:
-        holder = _read(store, name)
-        # One that claims more than a term was written by no run.
-        if holder is not None and now() < holder.until <= now() + 2 * TERM and not _is_gone(holder, name):
-            raise LeaseHeld(
-                f"Another run of {work} holds the lock on {holder.machine} (process {holder.process}). Wait for it; if "
-                f"it is gone, the next run can begin at {holder.until:%H:%M} UTC."
-            )
+def _read(store: ObjectStore, name: str, generation: str) -> Lease | None:
     try:
-        return store.write(name, _ours(now()), if_generation=live)
-    except PreconditionFailed as error:
-        raise LeaseHeld(f"Another run of {work} began at the same moment. Wait for it.") from error
-
-
-def _keep(store: ObjectStore, name: str, held: str, now: Callable[[], datetime], over: threading.Event) -> None:
-    while not over.wait(TERM.total_seconds() / _RENEWALS):
-        with contextlib.suppress(TickercastError):  # tried again a quarter of a term later
-            held = store.write(name, _ours(now()), if_generation=held)
-
-
-def _read(store: ObjectStore, name: str) -> Lease | None:
-    try:
-        return Lease.model_validate_json(store.read(name))
+        return Lease.model_validate_json(store.read(name, generation=generation))
     except (ObjectNotFound, ValidationError):
         return None
-
-
-def _ours(now: datetime) -> bytes:
-    return Lease(machine=_machine(), process=os.getpid(), until=now + TERM).model_dump_json().encode()
 
 
 def _machine() -> str:
@@ -128,12 +214,12 @@ def _machine() -> str:
     return f"{socket.gethostname()} {boot}".strip()
 
 
-def _is_gone(holder: Lease, name: str) -> bool:
+def _is_gone(holder: Lease) -> bool:
     """Whether the holder ran on this machine and has ended; nothing is known of another machine's processes."""
     if holder.machine != _machine():
         return False
-    if holder.process == os.getpid():
-        return name not in _HELD
+    if holder.is_ours:  # and left over, as no thread of this process holds it
+        return True
     try:
         os.kill(holder.process, 0)
     except ProcessLookupError:

@@ -38,7 +38,7 @@ from tickercast.jobs.champion.scores import Scores, read_scores
 from tickercast.jobs.daily.catch_up import CaughtUp, catch_up, collect_results
 from tickercast.jobs.daily.compact import compact_warehouse, is_due
 from tickercast.jobs.daily.fetch import fetch
-from tickercast.jobs.daily.lease import lease
+from tickercast.jobs.daily.lease import Hold, lease
 from tickercast.jobs.daily.reforecast import outdated_files, reforecast
 from tickercast.jobs.daily.retrain import (
     FIRST,
@@ -242,15 +242,16 @@ def run_day(
         on_progress: called with the epochs of a training done and their total.
 
     Raises:
-        UsageError: another run holds the lock, or the date is before all that is trained on.
+        UsageError: the date is before all that is trained on.
+        LeaseHeld, LeaseLost: another run holds the lock, or may have taken it.
         TickercastError: the day cannot be finished now; an alert has been sent, and the day can be run again.
     """
     if as_of and as_of < FIRST:
         raise UsageError(f"{as_of} is before {FIRST}, where bars begin to be read: a later date was needed. Name one.")
-    with lease(services.store, LOCK, now=services.now, patience=patience):
+    with lease(services.store, LOCK, now=services.now, patience=patience) as hold:
         today = services.now().date()
         current = symbols if as_of in (None, today) else None  # a past date needs no current forecast
-        steps = _Steps(services, wrap)
+        steps = _Steps(services, wrap, hold)
         try:
             seed(services.registry, services.models)
             members = symbols
@@ -273,8 +274,10 @@ def run_day(
 class _Steps:
     services: Services
     wrap: Wrap
+    hold: Hold
 
     def __call__(self, job: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        self.hold.check()
         done: R = self.wrap(job)(*args, **kwargs)
         return done
 

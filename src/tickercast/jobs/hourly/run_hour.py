@@ -20,7 +20,7 @@ from tickercast.domain.trading.strategy import Variant
 from tickercast.domain.trading.universe import Members, always
 from tickercast.errors import Permanent, PreconditionFailed, TickercastError, Transient
 from tickercast.jobs.champion.decisions import HOURLY_RECORD, Decided, recorded_decision
-from tickercast.jobs.daily.lease import LeaseHeld, lease
+from tickercast.jobs.daily.lease import lease
 from tickercast.jobs.hourly.refresh import Fit, Refreshed, refresh
 from tickercast.jobs.hourly.retrain import Train, retrain_networks
 from tickercast.jobs.hourly.review import Evaluated, month_before, review_champion
@@ -246,7 +246,7 @@ def _look_after(
     try:
         with lease(services.store_of(HOURLY).store, _UPKEEP_LOCK, now=services.now):
             return _upkeep(symbols, source, services, learning, wrap)
-    except (LeaseHeld, Transient) as error:
+    except Transient as error:
         return Upkeep(left=f"left to the next hour. {error}")
 
 

@@ -175,7 +175,7 @@ def send_digest(
         now: the clock.
 
     Raises:
-        UsageError: another run sends it.
+        LeaseHeld: another run sends it.
         WarehouseUnavailable, StoreUnavailable: try again; whoever has got it is recorded.
     """
     with lease(store, _LOCK, now=now):

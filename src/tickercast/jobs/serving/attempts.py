@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tickercast.domain.objects import note_of
-from tickercast.errors import ObjectNotFound, Permanent, PreconditionFailed, TickercastError
+from tickercast.errors import EndsItsProcess, ObjectNotFound, PreconditionFailed, TickercastError
 from tickercast.ports import ObjectFinalized, ObjectStore
 
 log = logging.getLogger(__name__)
@@ -32,10 +32,6 @@ _SMALL = 1_000_000
 class _Note:
     attempts: int
     started_at: datetime
-
-
-class EndsItsProcess(Permanent):
-    """Every attempt at an event ended its process."""
 
 
 @contextmanager

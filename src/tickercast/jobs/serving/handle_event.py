@@ -28,9 +28,11 @@ from tickercast.domain.frequency import DAILY, Frequency, stamp
 from tickercast.domain.quality import findings_of
 from tickercast.domain.text import shown
 from tickercast.errors import (
+    EndsItsProcess,
     InvalidBars,
     InvalidName,
     ModelUnavailable,
+    NeverWritten,
     ObjectNotFound,
     Permanent,
     PreconditionFailed,
@@ -39,7 +41,7 @@ from tickercast.errors import (
     UsageError,
     without_frames,
 )
-from tickercast.jobs.serving.attempts import EndsItsProcess, noted
+from tickercast.jobs.serving.attempts import noted
 from tickercast.jobs.serving.companions import LogReturns, predict_beside
 from tickercast.jobs.serving.directions import Asked, DirectionPredictor, predict_directions
 from tickercast.jobs.serving.known_results import known_results
@@ -137,10 +139,6 @@ class Outcome:
 
     def __post_init__(self) -> None:
         without_frames(*self.failures.values())
-
-
-class NeverWritten(Permanent):
-    """An event announces a write that the store knows nothing of."""
 
 
 @traffic.counted()

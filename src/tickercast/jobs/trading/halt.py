@@ -141,7 +141,7 @@ def adopt_positions(
         now: the clock.
 
     Raises:
-        UsageError: a run trades in the account.
+        LeaseHeld: a run trades in the account.
         Transient: an engine or the venue does not answer.
     """
     account = account_of(broker, broker.account())

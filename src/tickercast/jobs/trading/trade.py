@@ -46,7 +46,7 @@ from tickercast.domain.trading.risk import (
 )
 from tickercast.domain.trading.strategy import Targets, Variant
 from tickercast.errors import CalendarError, OrderRefused, StatusUnknown, UsageError
-from tickercast.jobs.daily.lease import lease
+from tickercast.jobs.daily.lease import Hold, lease
 from tickercast.plain import first_of
 from tickercast.ports import Between, Broker, ObjectStore, Warehouse
 from tickercast.reading.trading import (
@@ -151,21 +151,23 @@ def trade(
         symbols: what the strategy may hold, anything else is sold; none: whatever has signals.
 
     Raises:
-        UsageError: the account is another strategy's, has decided on a later bar, or another run trades in it.
-        Transient: an engine or the venue does not answer; the next run goes on where this one stopped.
+        UsageError: the account is another strategy's, or has decided on a later bar.
+        LeaseHeld: another run trades in it.
+        Transient: an engine or the venue does not answer, or the lock is lost; the next run goes on where this one
+            stopped.
     """
     state = broker.account()
     account = account_of(broker, state)
-    with nullcontext() if dry else alone(account, store, now):
-        made = _Run(broker, account, warehouse, every, now, dry, variant, decide, limits, bracket, symbols)
+    with nullcontext() if dry else alone(account, store, now) as hold:
+        made = _Run(broker, account, warehouse, every, now, dry, variant, decide, limits, bracket, symbols, hold)
         return made.finish(state)
 
 
-def alone(account: str, store: ObjectStore, now: Callable[[], datetime]) -> AbstractContextManager[None]:
+def alone(account: str, store: ObjectStore, now: Callable[[], datetime]) -> AbstractContextManager[Hold]:
     """Keep other runs out of an account.
 
     Raises:
-        UsageError: one is at work there.
+        LeaseHeld: one is at work there.
     """
     return lease(store, f"trading-{client_id(account)[:12]}", now=now, said=f"trading in {account}")
 
@@ -295,6 +297,7 @@ class _Run(Reconciliation):
     limits: Limits
     bracket: Bracket | None
     symbols: Sequence[str]
+    hold: Hold | None
 
     def finish(self, state: Account) -> Traded:
         clock = self.broker.clock()
@@ -551,6 +554,7 @@ class _Run(Reconciliation):
         name = self._id(planned, bar)
         if self.dry:
             return Sent(planned, name, "planned")
+        self._check_is_alone()
         if self._is_halted_now() or not self._frees(planned.symbol, book):
             return None
         bracket = planned.bracket
@@ -612,6 +616,7 @@ class _Run(Reconciliation):
         """Send an order, and find out what became of it; it is sent again only where the venue does not know it."""
         name = intent.order.client_id
         for _ in range(_ATTEMPTS):
+            self._check_is_alone()
             try:
                 report: OrderReport | None = self.broker.submit(intent.order)
             except OrderRefused as error:
@@ -626,6 +631,10 @@ class _Run(Reconciliation):
             f"{self.account} lost {_ATTEMPTS} answers to the order {name} of {intent.order.symbol}, and does not know "
             "it. It is kept: run tickercast trade again, which asks for it first."
         )
+
+    def _check_is_alone(self) -> None:
+        if self.hold is not None:
+            self.hold.check()
 
     def _halted(self) -> TradingEvent | None:
         return halted(read_trading_events(self.warehouse, self.account), self.account, self.variant.name)
