@@ -90,8 +90,8 @@ def print_backfill(plan: BackfillPlan, results: Sequence[Backfilled], failures: 
 
     Args:
         plan: the work.
-        results: of each symbol and session.
-        failures: of whole parts.
+        results: the results of each symbol and session.
+        failures: the failures of whole parts.
     """
     if plan.forecast_before or plan.rejected_before:
         say(

@@ -1,4 +1,4 @@
-"""What a shell completes: symbols, sources, views, models and columns.
+"""Completion in a shell: symbols, sources, views, models and columns.
 
 Each function gets the word that is being typed. A shell must never show an error or wait for a server, so only what
 lies on this machine is asked, and what cannot be read completes nothing.
@@ -92,7 +92,7 @@ def states(incomplete: str) -> list[str]:
 
 @_none_on_errors
 def exported(incomplete: str) -> list[str]:
-    """What `export` writes."""
+    """The kinds of rows that `export` writes."""
     return _matching(("forecasts", "prices", "scores"), incomplete)
 
 

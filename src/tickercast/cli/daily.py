@@ -92,7 +92,7 @@ def telling(job: Callable[..., Any], on_start: Callable[[str], None] = lambda na
     """The same job, with a log line on what it did.
 
     Args:
-        job: of the day.
+        job: a job of the day.
         on_start: called with its name when it begins.
     """
     from tickercast.show.day import task_line

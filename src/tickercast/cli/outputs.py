@@ -16,13 +16,13 @@ def check_file(option: str, name: str, endings: Sequence[str] = (), *, makes_fol
     """Refuse a file that could not be written; it is tried, and all is left as it was.
 
     Args:
-        option: that names it.
+        option: the option that names the file.
         name: the file; none is asked for where it is empty.
-        endings: how its name may end; in any way if there are none.
+        endings: the permitted endings of its name; any if there are none.
         makes_folder: whether its folder will be made if there is none.
 
     Raises:
-        UsageError: its name has none of the endings, there is no such folder, or something that is not a file is in the
+        UsageError: the name has none of the endings, there is no such folder, or something that is not a file is in the
             way.
         EngineUnusable: the system refuses to write it.
     """
@@ -55,7 +55,7 @@ def check_folder(option: str, name: str) -> None:
     """Refuse a folder in which no file could be written; it is tried, and all is left as it was.
 
     Args:
-        option: that names it.
+        option: the option that names the folder.
         name: the folder; none is asked for where it is empty.
 
     Raises:

@@ -25,7 +25,7 @@ def check_files(report_out: str, chart_out: str, symbols: int, *, unattended: bo
     Args:
         report_out: the file of the report, or empty.
         chart_out: the file of the chart, or empty.
-        symbols: how many there are.
+        symbols: the number of symbols.
         unattended: whether the results are not waited for.
 
     Raises:

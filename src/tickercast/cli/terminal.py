@@ -57,7 +57,7 @@ class Terminal(Console):
 
     Args:
         stderr: whether it is standard error.
-        width: of a line, at least, where it is no terminal.
+        width: the least width of a line, in letters, where it is no terminal.
     """
 
     def __init__(self, *, stderr: bool = False, width: int = 0) -> None:
@@ -357,7 +357,7 @@ def date_of(word: str) -> date:
     """Read a date, which may be one to come, or `today`.
 
     Raises:
-        UsageError: it is not a date.
+        UsageError: the word is not a date.
     """
     if word.lower() == "today":
         return date.today()
@@ -373,7 +373,7 @@ def day_of(word: str) -> date:
     """Read a date up to today, or `today`.
 
     Raises:
-        UsageError: it is not a date, or out of range.
+        UsageError: the word is not a date, or out of range.
     """
     as_of = date_of(word)
     if as_of.year < _FIRST_YEAR or as_of > date.today():
@@ -385,12 +385,12 @@ def moment_of(word: str, frequency: "Frequency", now: datetime | None = None) ->
     """Read a date up to today, or for hours a moment up to now, UTC and naive.
 
     Args:
-        word: as the user typed it.
-        frequency: of the bars.
+        word: the word, as the user typed it.
+        frequency: the frequency of the bars.
         now: the time.
 
     Raises:
-        UsageError: it is none, or out of range.
+        UsageError: the word is no such date or moment, or out of range.
     """
     if frequency.is_daily:
         return day_of(word)
@@ -409,7 +409,7 @@ def step_of(every: str) -> tuple["Frequency", int]:
     """Read how far origins lie apart: `10` sessions, or `6h`.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: the word is neither.
     """
     from tickercast.domain.frequency import DAILY, HOURLY
 

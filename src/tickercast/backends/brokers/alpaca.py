@@ -93,7 +93,7 @@ class AlpacaPaper:
 
     Args:
         key: the id of a key for paper trading.
-        secret: its secret.
+        secret: the secret of the key.
         stand_in: the origin of a stand-in, for tests.
         timeout: seconds to connect, and to wait for an answer.
 
@@ -163,7 +163,7 @@ class AlpacaPaper:
             return _report(self._client.post("/orders", fields), {})
 
     def order(self, client_id: str, symbol: str) -> OrderReport | None:
-        """What Alpaca knows of an order, or of the exits of its bracket, which are one order here."""
+        """The state of an order, or of the exits of its bracket, which are one order here."""
         with self._translated():
             if not client_id.endswith(_EXIT):
                 found = self._by_client_id(client_id)
@@ -314,8 +314,8 @@ def translated(client_id: str = "", *secrets: str) -> Iterator[None]:
     """Turn what alpaca-py, its transport and the reading of answers raise into errors of ours.
 
     Args:
-        client_id: of the order that is sent; empty for a question.
-        secrets: what is never quoted.
+        client_id: the client id of the order that is sent; empty for a question.
+        secrets: the texts that are never quoted.
 
     Raises:
         Unauthenticated, OrderRefused, StatusUnknown, BrokerUnavailable: as `ports.Broker.submit` says.

@@ -70,7 +70,7 @@ ORIGIN = "https://testnet.binance.vision"
 NAME = "Binance's test network"
 
 QUOTE = "USDT"
-"""What coins are bought with."""
+"""The currency in which coins are bought."""
 
 WINDOW_S = 5.0
 """Seconds after which a request that has not arrived is refused; less than an answer is waited for."""
@@ -101,8 +101,8 @@ class BinanceTestnet:
 
     Args:
         key: an HMAC key of the test network.
-        secret: its secret.
-        symbols: those that count, as they are stored (`BTCUSDT` or `BTC-USD`); empty: every coin that is held and
+        secret: the secret of the key.
+        symbols: the symbols that count, as they are stored (`BTCUSDT` or `BTC-USD`); empty: every coin that is held and
             trades against USDT, spelled `BTCUSDT`.
         stand_in: the origin of a stand-in, for tests.
         timeout: seconds to connect, and to wait for an answer.
@@ -191,7 +191,7 @@ class BinanceTestnet:
             raise
 
     def order(self, client_id: str, symbol: str) -> OrderReport | None:
-        """What Binance knows of an order; one that may still be on its way is waited for."""
+        """The state of an order; one that may still be on its way is waited for."""
         pair = _pair(symbol)
         found = self._find(client_id, pair)
         if found is None and client_id in self._unsure:
@@ -212,7 +212,7 @@ class BinanceTestnet:
         return Clock(now=now, open=True, next_open=now)
 
     def rules(self, symbols: Sequence[str]) -> Mapping[str, Rules]:
-        """What the filters of the symbols say of orders at the market; nothing is sold short."""
+        """The rules for orders at the market, by the filters of the symbols; nothing is sold short."""
         pairs = {symbol: _pair(symbol) for symbol in symbols if _PAIR.fullmatch(symbol)}
         with asking(NAME):
             listed = self._listed(sorted(set(pairs.values()))) if pairs else {}
@@ -221,7 +221,7 @@ class BinanceTestnet:
     # ------------------------------------------------------------ what is asked
 
     def _listed(self, pairs: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
-        """What the exchange says of pairs; where it knows one of them not, each is asked for by itself."""
+        """The exchange's entries for pairs; where it does not know one of them, each is asked for by itself."""
         asked = json.dumps(pairs, separators=(",", ":"))
         seen = self._public("/api/v3/exchangeInfo", allowed={_BAD_SYMBOL}, symbols=asked)
         if seen is not None:
@@ -372,7 +372,7 @@ def _pair(symbol: str) -> str:
     ('BTCUSDT', 'BTCUSDT', 'ETHUSDT')
 
     Raises:
-        UsageError: it is no coin against USDT.
+        UsageError: the symbol is no coin against USDT.
     """
     named = _PAIR.fullmatch(symbol)
     if not named:

@@ -59,12 +59,12 @@ class Paper:
     """The `Broker` port over stored bars; see `tickercast.ports`.
 
     Args:
-        url: as the user named it.
-        account_id: which account.
-        warehouse: where bars and orders are.
+        url: the URL, as the user named it.
+        account_id: the id of the account.
+        warehouse: the warehouse of bars and orders.
         now: the time, UTC: nothing that closed later is seen.
-        frequency: of the bars that fill orders.
-        terms: what the exchange takes.
+        frequency: the frequency of the bars that fill orders.
+        terms: the terms of the exchange.
     """
 
     url: str
@@ -80,7 +80,8 @@ class Paper:
         """The account, at the newest closes.
 
         Raises:
-            UsageError: it had another capital, cost of borrowing or currency, or bars of another frequency before.
+            UsageError: the account had another capital, cost of borrowing or currency, or bars of another frequency
+                before.
         """
         made = self._exchange()
         return Account(
@@ -124,7 +125,7 @@ class Paper:
         return found
 
     def order(self, client_id: str, symbol: str) -> OrderReport | None:
-        """What became of an order or of the exit of its bracket."""
+        """The state of an order or of the exit of its bracket."""
         state = self._exchange().orders.get(client_id)
         return _report(state) if state else None
 

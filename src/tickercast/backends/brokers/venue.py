@@ -1,4 +1,4 @@
-"""What venues over HTTP share: a session that sends nothing twice, ends in time and reaches one place alone.
+"""Shared parts of venues over HTTP: a session that sends nothing twice, ends in time and reaches one place alone.
 
 >>> origin_of("https://venue.example", "")
 'https://venue.example'
@@ -30,7 +30,7 @@ TIMEOUT_S = (4.0, 10.0)
 """Seconds to connect, and to wait for each part of an answer."""
 
 UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
-"""What reading an answer ends in that is not what was asked for; a `json` that is none is a ValueError."""
+"""The errors of reading an answer that is not what was asked for; a `json` that is none is a ValueError."""
 
 _STAND_IN = re.compile(r"http://127\.0\.0\.1:\d{1,5}")
 _LONGEST_WORDS = 160
@@ -83,12 +83,12 @@ def asking(venue: str, client_id: str = "") -> Iterator[None]:
     """Turn what the transport and the reading of an answer raise into errors of ours.
 
     Args:
-        venue: its name in a sentence.
-        client_id: of the order that is sent; empty for a question.
+        venue: the name of the venue in a sentence.
+        client_id: the client id of the order that is sent; empty for a question.
 
     Raises:
         StatusUnknown: an order was sent, and it has no answer that can be read.
-        BrokerUnavailable: there is no such answer to a question, or the order was not sent.
+        BrokerUnavailable: no answer to a question can be read, or the order was not sent.
     """
     try:
         yield
@@ -127,7 +127,7 @@ def paused(venue: str, until: str) -> BrokerUnavailable:
     """The error of a venue that was asked too often.
 
     Args:
-        venue: its name in a sentence.
+        venue: the name of the venue in a sentence.
         until: `Retry-After` or the like, in seconds from now or since 1970; else empty.
     """
     again = "in a minute"
@@ -139,7 +139,7 @@ def paused(venue: str, until: str) -> BrokerUnavailable:
 
 
 def words(text: object, *secrets: str) -> str:
-    """What a venue says, safe to quote: one line without any of the keys."""
+    """The words of a venue, safe to quote: one line without any of the keys."""
     said = " ".join(str(text).split())
     for secret in secrets:
         said = said.replace(secret, "***")
@@ -152,7 +152,7 @@ def as_far_as_told(status: Status, filled: Decimal, told: Decimal) -> tuple[Stat
     An order ends when its last fill is told, so that whoever asks until then misses none.
 
     Args:
-        status: the order's.
+        status: the status of the order.
         filled: the quantity that the order says is filled.
         told: the quantity of the fills that are known.
     """
@@ -178,7 +178,7 @@ def decimal(value: object) -> Decimal:
     """A number of an answer, exactly as it was written; nothing is 0.
 
     Raises:
-        ValueError: it is no finite number.
+        ValueError: the text is no finite number.
     """
     number = Decimal(str(value or 0))
     if not number.is_finite():

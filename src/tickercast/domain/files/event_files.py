@@ -49,9 +49,9 @@ def read_events(data: bytes, name: str, written_at: datetime) -> pa.Table:
     """Read a file of events whole, or refuse it.
 
     Args:
-        data: its content, CSV in UTF-8.
-        name: its name; where it has no column `symbol`, all rows are of the symbol that it is named after.
-        written_at: when it was written.
+        data: the content of the file, CSV in UTF-8.
+        name: the name of the file; where it has no column `symbol`, all rows are of the symbol that it is named after.
+        written_at: the time of the write.
 
     Returns:
         Rows of `SCHEMA`, without duplicates, in the file's order.
@@ -92,7 +92,7 @@ def write_events(rows: pa.Table) -> bytes:
 
 
 def known_from(day: date, written_at: datetime) -> datetime:
-    """From when a day counts as known that no one dated: the end of a past one, the file's writing for others."""
+    """The time from which an undated day counts as known: the end of a past one, the file's writing for others."""
     end = datetime(day.year, day.month, day.day, tzinfo=UTC) + _DAY
     return min(end, written_at)
 

@@ -36,7 +36,7 @@ def in_order(series: Sequence[Bars]) -> Reading:
     What is refused in one file is refused in all together, such as a price that the hours around it exclude.
 
     Args:
-        series: of one symbol, the file that counts most last.
+        series: the bars of one symbol by file; the file that counts most last.
     """
     columns = below_each_other(series)
     ends = columns["closed_at"]

@@ -42,15 +42,15 @@ _NUMBERS = (*PRICES, "adj_close", "volume")
 
 @dataclass(frozen=True)
 class Asked:
-    """What a file is read for.
+    """The request for a file: its name, the symbols and the bars that are wanted, and its limits.
 
     Attributes:
         name: the file's name without its ending, which may be the symbol.
         symbols: the symbols that are wanted; None: all.
         window: the bars that are used, and so judged.
         largest: bytes of the largest file, on which other limits depend.
-        ending: of a file of its kind.
-        frequency: of the bars.
+        ending: the ending of a file of its kind.
+        frequency: the frequency of the bars.
     """
 
     name: str = ""
@@ -85,11 +85,11 @@ def read_columns(parts: Sequence[tuple[Part, pa.Table]], asked: Asked, *, may_ha
 
     Args:
         parts: where the columns of all symbols are, or those of each.
-        asked: what is wanted.
+        asked: the request for the file.
         may_have_commas: whether a cell may hold a comma.
 
     Raises:
-        InvalidBars: there is no row, no symbol, or the file's name says another one than its columns.
+        InvalidBars: the file has no row or no symbol, or its name says another symbol than its columns.
     """
     table, titles = _joined([(part, _selected(part, table)) for part, table in parts])
     if not len(table):
@@ -153,7 +153,7 @@ def as_table(series: Sequence[Bars], findings: Findings = NOTHING_FOUND) -> pa.T
 
 
 def findings_column(series: Sequence[Bars], findings: Findings) -> pa.DictionaryArray:
-    """What was found in the bars of each symbol, in its first row."""
+    """The findings about the bars of each symbol, in its first row."""
     sizes = [len(bars) for bars in series]
     numbers = np.zeros(sum(sizes), np.int32)
     numbers[np.cumsum([0, *sizes[:-1]])] = np.arange(1, len(series) + 1)
@@ -275,7 +275,7 @@ def _terms(column: pa.ChunkedArray | pa.DictionaryArray) -> tuple[Ints, list[str
 
 
 def _told(table: pa.Table, numbers: Ints, names: Sequence[str]) -> dict[str, Finding]:
-    """What the column Findings says of each symbol, in the first of its rows that has a text."""
+    """The findings in the column Findings, by symbol: the first of its rows that has a text."""
     if "findings" not in table.column_names:
         return {}
     codes, words = _terms(table["findings"])
@@ -309,7 +309,7 @@ def _simulated(table: pa.Table, titles: Mapping[str, str]) -> NDArray[np.bool_]:
 def _moments(
     table: pa.Table, titles: dict[str, str], numbers: Ints, names: Sequence[str], frequency: Frequency
 ) -> NDArray[np.datetime64]:
-    """Of days the date and time at the exchange, of hours the moment in UTC."""
+    """The moment of each row: of days the date and time at the exchange, of hours the moment in UTC."""
     column, kind = table["session_date"], table["session_date"].type
     moments: NDArray[np.datetime64]
     if "time" not in table.column_names:
@@ -329,7 +329,7 @@ def _moments(
 
 
 def _stamps(column: pa.ChunkedArray, title: str, frequency: Frequency) -> tuple[Stamps, Ints]:
-    """What a column of dates says, each different cell once, and the number of each row's."""
+    """The stamps in a column of dates, each different cell once, and the number of each row's."""
     kind = column.type
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
         different, codes = np.unique(column.to_numpy().astype("datetime64[s]"), return_inverse=True)

@@ -227,7 +227,7 @@ def _closed_share(symbol: str, days: Days) -> float:
 
 
 def _fits(symbol: str, days: Days) -> str:
-    """Which exchange the bars are like, in words; empty if they are like none."""
+    """The exchange that the bars are like, in words; empty if they are like none."""
     shares: dict[str, float] = {}
     for other in _ELSEWHERE:
         if calendar_name(other) == calendar_name(symbol):

@@ -1,4 +1,4 @@
-"""What a file of prices may be wrapped in: gzip, a zip file of one, UTF-8 or UTF-16; and what it is not."""
+"""The containers of a file of prices: gzip, a zip file of one, UTF-8 or UTF-16; and files of other kinds."""
 
 import codecs
 import io
@@ -34,7 +34,7 @@ def unpacked(data: bytes, largest: int = LARGEST) -> bytes:
         largest: bytes that it may have unpacked.
 
     Raises:
-        InvalidBars: it is damaged, too large, not one file, or none of prices.
+        InvalidBars: the file is damaged, too large, not one file, or none of prices.
     """
     if data.startswith(_GZIP):
         data = _gunzipped(data, largest)
@@ -49,7 +49,7 @@ def decoded(data: bytes) -> bytes:
     """The text of a CSV in UTF-8: in Python's own texts, one rare letter makes all others take four bytes.
 
     Raises:
-        InvalidBars: it is no text.
+        InvalidBars: the file is no text.
     """
     _check_kind(data)
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "")

@@ -42,13 +42,13 @@ _DAY, _EPOCH = re.compile(r"\d{4}[-./]\d\d[-./]\d\d.*|\d{8}"), re.compile(r"\d{1
 
 @dataclass(frozen=True)
 class Header:
-    """How a CSV begins.
+    """The beginning of a CSV.
 
     Attributes:
-        separator: between its cells.
-        parts: its columns.
+        separator: the separator between its cells.
+        parts: the parts of its columns.
         width: the number of its titles.
-        start: where the first bar begins, in bytes.
+        start: the place of the first bar, in bytes.
     """
 
     separator: str
@@ -82,7 +82,7 @@ def _check_end(text: bytes) -> None:
     """Refuse a text without a line end whose last number may be cut off: shorter than all of its symbol's others.
 
     Raises:
-        InvalidBars: it may be, or the text has no header of prices.
+        InvalidBars: the number may be cut off, or the text has no header of prices.
     """
     header = read_header(head(text))
     *lines, end = text[max(header.start, len(text) - _TAIL) :].decode(errors="replace").splitlines() or [""]
@@ -103,7 +103,7 @@ def first_symbol(data: bytes) -> str | None:
     """The first symbol that a CSV names itself, by its beginning; None if it names none.
 
     Raises:
-        InvalidBars: it has no header of prices.
+        InvalidBars: the file has no header of prices.
     """
     text = head(decoded(data))
     header = read_header(text)
@@ -114,7 +114,7 @@ def last_symbol(data: bytes) -> str | None:
     """The last symbol that a CSV names itself; None if it names none.
 
     Raises:
-        InvalidBars: it has no header of prices.
+        InvalidBars: the file has no header of prices.
     """
     text = decoded(data)
     header = read_header(head(text))
@@ -272,7 +272,7 @@ def _check_volume(titles: Sequence[object], rows: Sequence[Sequence[str]]) -> No
     """Refuse rows without a header whose volume moves as the closes do, as an adjusted or an average price does.
 
     Raises:
-        InvalidBars: it does, in most of the rows, and there is no other column that can only be a volume.
+        InvalidBars: the volume does, in most of the rows, and no other column can only be a volume.
     """
     at = titles.index("volume")
     numbers = [row for row in rows if len(row) == len(titles) and all(_IS_NUMBER(row[place]) for place in (at - 1, at))]
@@ -337,7 +337,7 @@ def _repaired(line: str, names: Sequence[str], header: Header) -> list[str] | No
     """The cells of a row that is longer or shorter by empty cells; None for a note in one cell.
 
     Raises:
-        InvalidBars: it has more cells, or fewer, than the header.
+        InvalidBars: the row has more cells, or fewer, than the header.
     """
     cells = _cells(line, header.separator)
     if sum(bool(cell.strip()) for cell in cells) < 2:

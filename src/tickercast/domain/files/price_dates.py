@@ -55,7 +55,7 @@ _NO_TIME = np.timedelta64(0, "s")
 
 @dataclass(frozen=True)
 class Stamps:
-    """What a column says, each different text once.
+    """The dates and times in a column, each different text once.
 
     Attributes:
         wall: `(n,)`, date and time as written, NaT where the text is no date.
@@ -68,10 +68,10 @@ class Stamps:
 
 @dataclass(frozen=True)
 class Clock:
-    """What a column of times of day says, each different text once.
+    """The times of day in a column, each different text once.
 
     Attributes:
-        time: `(n,)`, since midnight, up to 24:00, NaT where the text is no time.
+        time: `(n,)`, the time since midnight, up to 24:00, NaT where the text is no time.
         offset: `(n,)`, minutes by which that is before UTC; NaN where no zone is written.
     """
 
@@ -123,7 +123,7 @@ def session_moments(
     symbol's other ones have the same time of day at the exchange.
 
     Args:
-        stamps: what the column says.
+        stamps: the stamps of the column.
         codes: `(rows,)`, the stamp of each row, −1 for none.
         numbers: `(rows,)`, the number of each row's symbol.
         names: the symbols.
@@ -164,7 +164,7 @@ def instants(stamps: Stamps, codes: NDArray[np.integer]) -> Seconds:
     """The moment of each row in UTC; where no zone is written, it is UTC.
 
     Args:
-        stamps: what the column says.
+        stamps: the stamps of the column.
         codes: `(rows,)`, the stamp of each row, −1 for none.
 
     Returns:
@@ -200,9 +200,9 @@ def at_times(
     """Put the times of day beside the dates to these; dates with times of their own are complete without.
 
     Args:
-        stamps: what the column of dates says.
+        stamps: the stamps of the column of dates.
         codes: `(rows,)`, the stamp of each row, −1 for none.
-        clock: what the column of times says.
+        clock: the times of the column of times.
         times: `(rows,)`, the time of each row, −1 for none.
         daily: whether a time without a zone, or none, leaves the date as it is; no hour is known without one.
 

@@ -66,11 +66,11 @@ def read_prices(
         symbols: the symbols that are wanted; None: all.
         window: the bars that are used, and so judged; by default three years up to the last bar of each symbol.
         largest: bytes that the file may have unpacked, on which other limits depend; see `price_limits`.
-        frequency: of the bars; those of hours are stamped with the moment at which each opens, in UTC unless they name
-            a zone, and a file of Binance's archive is named as there.
+        frequency: the frequency of the bars; bars of hours are stamped with the moment at which each opens, in UTC
+            unless they name a zone, and a file of Binance's archive is named as there.
 
     Returns:
-        The valid bars by symbol, what is odd about them, and the reason for each other symbol.
+        The valid bars by symbol, the findings about them, and the reason for each other symbol.
 
     Raises:
         InvalidBars: nothing in the file can be used.
@@ -86,7 +86,7 @@ def first_symbol(data: bytes) -> str | None:
     """The first symbol that a file names itself, in a column or in its titles; None if it names none.
 
     Raises:
-        InvalidBars: it is no file of prices.
+        InvalidBars: the data is no file of prices.
     """
     data = unpacked(data)
     return _spelt(price_parquet.first_symbol(data) if is_parquet(data) else price_csv.first_symbol(data))
@@ -96,7 +96,7 @@ def last_symbol(data: bytes) -> str | None:
     """The last symbol that a file names itself, another than the first where it names several; None if it names none.
 
     Raises:
-        InvalidBars: it is no file of prices.
+        InvalidBars: the data is no file of prices.
     """
     data = unpacked(data)
     return _spelt(price_parquet.last_symbol(data) if is_parquet(data) else price_csv.last_symbol(data))
@@ -106,8 +106,8 @@ def check_one_symbol(data: bytes, given: str) -> None:
     """Check that a file for which a symbol is given does not name several itself.
 
     Raises:
-        UsageError: it does.
-        InvalidBars: it is no file of prices.
+        UsageError: the file names several.
+        InvalidBars: the data is no file of prices.
     """
     first, last = first_symbol(data), last_symbol(data)
     if first and last and first != last:

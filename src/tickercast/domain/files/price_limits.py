@@ -37,8 +37,8 @@ def check_rows(rows: int, columns: int, largest: int = LARGEST) -> None:
     """Check how many rows and cells there are.
 
     Args:
-        rows: in the file.
-        columns: of each row.
+        rows: the number of rows in the file.
+        columns: the number of columns of each row.
         largest: bytes of the largest file, on which it depends how many rows are read.
 
     Raises:

@@ -43,7 +43,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Beside:
-    """What else of a file may show how its numbers are written.
+    """Further texts of a file that may show how its numbers are written.
 
     Attributes:
         columns: the texts of its further columns.
@@ -71,7 +71,7 @@ def read_numbers(
     Args:
         columns: texts, by column.
         titles: the file's own titles of the columns.
-        beside: what else of the file shows how they are written.
+        beside: the further texts of the file.
 
     Raises:
         InvalidBars: a comma, a point or an apostrophe may separate thousands as well as something else.
@@ -180,7 +180,7 @@ def _fractions(columns: Sequence[pa.ChunkedArray]) -> tuple[int, int]:
 
 
 def _multiples(text: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """What the last letter of each volume multiplies it by; None if no volume has such a letter."""
+    """The factor in the last letter of each volume; None if no volume has such a letter."""
     if not have_suffixes(text):
         return None
     suffix = pc.utf8_lower(pc.utf8_slice_codeunits(text, -1))

@@ -25,7 +25,7 @@ def read_parquet(data: bytes, asked: Asked) -> Reading:
     """Read a Parquet file; see `price_files.read_prices`. Columns that are not needed are not read.
 
     Raises:
-        InvalidBars: it is damaged or too large, or a column has another type than was needed.
+        InvalidBars: the file is damaged or too large, or a column has another type than was needed.
     """
     try:
         titles = _titles(data, asked.largest)
@@ -44,7 +44,7 @@ def first_symbol(data: bytes) -> str | None:
     """The first symbol that a file names itself; None if it names none.
 
     Raises:
-        InvalidBars: it is damaged, or has no columns of prices.
+        InvalidBars: the file is damaged, or has no columns of prices.
     """
     return _symbol(data, 0)
 
@@ -53,7 +53,7 @@ def last_symbol(data: bytes) -> str | None:
     """The last symbol that a file names itself; None if it names none.
 
     Raises:
-        InvalidBars: it is damaged, or has no columns of prices.
+        InvalidBars: the file is damaged, or has no columns of prices.
     """
     return _symbol(data, -1)
 
@@ -140,7 +140,7 @@ def _check_kind(title: str, kind: pa.DataType) -> None:
     """Refuse a column of a type that holds neither texts nor numbers nor dates.
 
     Raises:
-        InvalidBars: in the words of the file.
+        InvalidBars: the column has such a type, in the words of the file.
     """
     types = pa.types
     plain = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_null(kind)

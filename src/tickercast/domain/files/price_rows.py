@@ -66,13 +66,13 @@ _AT_ONCE = 1 << 15  # rows that are judged together: their columns stay in the p
 
 @dataclass(frozen=True)
 class _Words:
-    """What is said of the bars of a frequency alone.
+    """The words about bars that depend on their frequency.
 
     Attributes:
-        form: of a date that can be read.
-        late: bars that are not over.
-        doubled: rows of which one would be right.
-        duplicate: the refusal of those.
+        form: the form of a date that can be read.
+        late: the words for bars that are not over.
+        doubled: the words for rows of which one would be right.
+        duplicate: the refusal of such rows.
         split: the refusal of bars on two bases.
     """
 
@@ -133,7 +133,7 @@ class Rows:
         simulated: the rows that are marked as simulated.
         cell: the text of a value, by its column and row, to be quoted.
         titles: the file's own titles of the columns.
-        frequency: of the bars.
+        frequency: the frequency of the bars.
     """
 
     numbers: Ints
@@ -228,7 +228,7 @@ class _Judge:
     """Judges the rows of some symbols of a file; each step leaves out rows, or refuses symbols.
 
     Args:
-        rows: those of the symbols.
+        rows: the rows of the symbols.
         whole: the columns of bars of the whole file; those that nothing changes are shared by all symbols.
         start: the place of the first of the rows among them.
         window: the bars that are used.
@@ -274,7 +274,7 @@ class _Judge:
                 step()
         return self._assembled()
 
-    # What rows there are.
+    # The rows that there are.
 
     def _own(self, number: int) -> slice:
         return slice(int(self._starts[number]), int(self._ends[number]))

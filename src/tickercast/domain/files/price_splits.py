@@ -112,7 +112,7 @@ def _unshown(numbers: Ints, opens: Floats, closes: Floats, factors: Floats, roun
 def _as_multiples(
     numbers: Ints, closes: Floats, adjusted: Floats, wrong: NDArray[np.bool_]
 ) -> dict[int, tuple[str, float]]:
-    """Which of the two columns is wrong at some bars, and its value as a multiple of that of the nearest other bar."""
+    """The one of the two columns that is wrong at some bars, and its value as a multiple of the nearest other bar's."""
     at, others = np.flatnonzero(wrong), np.flatnonzero(~wrong)  # each symbol has some of these
     places = np.searchsorted(others, at)
     before, after = others[np.maximum(places - 1, 0)], others[np.minimum(places, len(others) - 1)]

@@ -18,7 +18,7 @@ from tickercast.domain.text import shown
 PRICES = ("open", "high", "low", "close")
 
 BLANKS = ("", "-", "--", "—", "n/a", "#n/a", "na", "nan", "null", "none", "<na>", "nil", ".")
-"""What stands for no value, in lower case."""
+"""The words for no value, in lower case."""
 
 TITLES = {
     "session_date": "Date",
@@ -54,7 +54,7 @@ WEAKER = {
     "volume": "vol volumeof",
     "symbol": "name code",
 }
-"""Those that count where there is none of the others; the first of them that is there."""
+"""Titles that count where none of the others is there; the first of them that is there."""
 
 _COLUMNS = {title: column for column, titles in ALIASES.items() for title in titles.split()}
 _WEAK = {title: (column, rank) for column, titles in WEAKER.items() for rank, title in enumerate(titles.split())}

@@ -17,8 +17,8 @@ class Refusal:
     """A reason why bars are refused; calling it with what was seen gives the error.
 
     Attributes:
-        seen: what was seen and what was needed, with {places} for what the file says.
-        remedy: what to do.
+        seen: the fault and the need, with {places} for quotations of the file.
+        remedy: the remedy.
     """
 
     seen: str

@@ -37,7 +37,7 @@ def exit_id(client_id: str) -> str:
 
 
 class Side(StrEnum):
-    """Which way an order goes."""
+    """The direction of an order."""
 
     BUY = "buy"
     SELL = "sell"
@@ -52,7 +52,7 @@ class Status(StrEnum):
     PARTIALLY_FILLED = "partially_filled"
     FILLED = "filled"
     CANCELLED = "cancelled"
-    """By us or by the venue; what was filled before stays filled."""
+    """Taken back by us or by the venue; what was filled before stays filled."""
 
     EXPIRED = "expired"
     REJECTED = "rejected"
@@ -68,9 +68,9 @@ class Bracket:
     """Exits that go with an entry, as parts of its price, both positive; the first that is met cancels the other.
 
     Attributes:
-        stop: how far against the entry the stop starts, such as .02.
-        limit: how far against it the stop still fills, such as .03.
-        take: how far in favour of it the profit is taken, such as .40.
+        stop: the distance against the entry at which the stop starts, such as .02.
+        limit: the distance against the entry up to which the stop still fills, such as .03.
+        take: the distance in favour of the entry at which the profit is taken, such as .40.
     """
 
     stop: Decimal
@@ -84,7 +84,7 @@ class Order:
 
     Attributes:
         client_id: our own id, at most 36 letters, digits and hyphens: the venue takes it once.
-        symbol: as it is stored here, such as `MSFT` or `BTC-USD`; a broker spells it as its venue does.
+        symbol: the symbol as it is stored here, such as `MSFT` or `BTC-USD`; a broker spells it as its venue does.
         side: buy or sell.
         quantity: shares or coins, positive, within the venue's rules.
         bracket: exits that go with it; None where there are none.
@@ -104,8 +104,8 @@ class Fill:
     Attributes:
         fill_id: the venue's id of it; where it has none, the client id and the quantity filled up to then.
         quantity: positive; where the venue takes its fee in what is traded, what the fill changed the position by.
-        price: what was paid or got for one.
-        fee: in the account's currency; 0 where the venue takes none. A buy costs quantity × price + fee.
+        price: the price paid or received for one.
+        fee: the fee in the account's currency; 0 where the venue takes none. A buy costs quantity × price + fee.
         filled_at: the venue's time.
     """
 
@@ -118,16 +118,16 @@ class Fill:
 
 @dataclass(frozen=True)
 class OrderReport:
-    """What a venue says of an order.
+    """The report of a venue on an order.
 
     Attributes:
-        client_id: the order's.
+        client_id: the client id of the order.
         venue_id: the venue's own id.
-        symbol: as it is stored here.
+        symbol: the symbol as it is stored here.
         side: buy or sell.
-        quantity: what was ordered.
-        filled: what is filled by now.
-        status: how far it is.
+        quantity: the ordered quantity.
+        filled: the quantity that is filled by now.
+        status: the status of the order.
         reason: why it was rejected, in the venue's words; else empty.
         fills: the parts, the oldest first.
         reported_at: the venue's time of this state.
@@ -147,12 +147,12 @@ class OrderReport:
 
 @dataclass(frozen=True)
 class Position:
-    """What is held of a symbol.
+    """The position in a symbol.
 
     Attributes:
-        symbol: as it is stored here.
-        quantity: negative for a short position, never 0.
-        average_price: what was paid for one on average; None where the venue does not say.
+        symbol: the symbol as it is stored here.
+        quantity: the quantity; negative for a short position, never 0.
+        average_price: the average price paid for one; None where the venue does not say.
         price: the venue's last price.
     """
 
@@ -167,11 +167,11 @@ class Account:
     """The account at a venue.
 
     Attributes:
-        account_id: which one it is, as far as may be shown.
-        currency: of all amounts, such as `USD`.
-        cash: what is not invested; negative where it is borrowed.
-        equity: cash and positions.
-        buying_power: what may be bought now.
+        account_id: the id of the account, as far as it may be shown.
+        currency: the currency of all amounts, such as `USD`.
+        cash: the cash that is not invested; negative where it is borrowed.
+        equity: the value of cash and positions.
+        buying_power: the value that may be bought now.
     """
 
     account_id: str
@@ -198,10 +198,10 @@ class Clock:
 
 @dataclass(frozen=True)
 class Rules:
-    """What a venue demands of orders in a symbol.
+    """The demands of a venue on orders in a symbol.
 
     Attributes:
-        symbol: as it is stored here.
+        symbol: the symbol as it is stored here.
         lot: quantities are multiples of it.
         tick: prices are multiples of it.
         least_quantity: the smallest quantity.

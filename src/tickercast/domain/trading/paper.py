@@ -40,7 +40,7 @@ BASES = {0: ("basis", "basis_at"), 20: ("basis_20", "basis_20_at"), 40: ("basis_
 """The columns of a close and its time that are kept beside a quantity, by how many bars before the newest it is."""
 
 REACH = timedelta(days=100)
-"""In which as many daily bars are found."""
+"""The span in which the bars of `BASES` are found, where bars are daily."""
 
 Moments = NDArray[np.datetime64]
 
@@ -64,7 +64,7 @@ def bases(closes_at: Moments, closes: Floats) -> dict[str, Any]:
 
 
 def growth(ratios: Sequence[float]) -> float:
-    """By what a quantity has grown, from each kept close over the present one: their median; 1 of none.
+    """The factor by which a quantity has grown, from each kept close over the present one: their median; 1 of none.
 
     >>> growth([2.0, 2.04, 2.0]), growth([])
     (2.0, 1.0)
@@ -74,14 +74,14 @@ def growth(ratios: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class Terms:
-    """What the exchange takes, and what an account begins with.
+    """The terms of a simulated exchange: its costs, and the cash that an account begins with.
 
     Attributes:
         costs: fees, slippage, borrowing and capacity; the rest of it is not used.
         capital: the cash of a new account.
         lot: quantities are multiples of it.
         expires_after: an order that found no bar for so long has ended.
-        currency: of the cash, and of all that is bought.
+        currency: the currency of the cash, and of all that is bought.
     """
 
     costs: Costs = field(default_factory=Costs)
@@ -156,14 +156,14 @@ class Series:
     """The bars of a symbol, the oldest first: `(k,)` each.
 
     Attributes:
-        opens_at: when the first trade may be, UTC.
-        closes_at: when the close is known, UTC.
-        open: adjusted, as are the other prices.
+        opens_at: the time from which trades are possible, UTC.
+        closes_at: the time from which the close is known, UTC.
+        open: the first price, adjusted, as are the other prices.
         high: the highest price.
-        low: the lowest.
-        close: the last.
-        value: what was traded, in currency; NaN where the volume is not known.
-        bars_a_year: by which borrowing is charged.
+        low: the lowest price.
+        close: the last price.
+        value: the traded value, in currency; NaN where the volume is not known.
+        bars_a_year: the number of bars a year, by which borrowing is charged.
     """
 
     opens_at: Moments
@@ -176,7 +176,7 @@ class Series:
     bars_a_year: float = 252.0
 
     def factor(self, kept: Bases) -> float:
-        """By what a quantity has grown since these closes were known: more than 1 after a split or dividend."""
+        """The growth factor of a quantity since these closes were known: more than 1 after a split or dividend."""
         ratios = []
         for close, closed_at in kept:
             at = int(self.closes_at.searchsorted(np.datetime64(closed_at)))
@@ -190,9 +190,9 @@ class Part:
     """A fill.
 
     Attributes:
-        quantity: in the units of that time, positive.
-        price: of one of these.
-        fee: in currency.
+        quantity: the quantity in the units of that time, positive.
+        price: the price of one unit.
+        fee: the fee in currency.
         at: the open, or the close of the bar that met an exit's price, UTC.
         bases: closes of bars by then, as they were known when the fill was stored; empty: not stored yet.
     """
@@ -213,15 +213,15 @@ class Sent:
         symbol: the series.
         side: buy or sell.
         quantity: positive.
-        at: when it came, UTC.
+        at: the time at which the order came, UTC.
         exits: the bracket's stop, limit and take, as parts of the entry's price; empty: none.
         cancelled: whether it was taken back before it was filled.
-        exit_cancelled: whether its bracket's exit was.
+        exit_cancelled: whether its bracket's exit was taken back.
         bases: closes of bars when it came; empty: not known.
-        parts: fills that were told before, which stay as they were.
-        ended: the status that was told before, if that was the last; None: still open.
-        exit_parts: the same of its exit.
-        exit_ended: the same of its exit.
+        parts: fills that were reported before, which stay as they were.
+        ended: the status that was reported before, if that was the last; None: still open.
+        exit_parts: fills of its exit that were reported before, which stay as they were.
+        exit_ended: the status of its exit that was reported before, if that was the last; None: still open.
     """
 
     client_id: str
@@ -241,17 +241,17 @@ class Sent:
 
 @dataclass(frozen=True)
 class State:
-    """What became of an order.
+    """The state of an order.
 
     Attributes:
         sent: the order.
-        client_id: its id, or that of its exit.
+        client_id: the id of the order, or that of its exit.
         side: buy or sell.
-        quantity: what was ordered.
-        status: how far it is.
-        parts: its fills.
+        quantity: the ordered quantity.
+        status: the status of the order.
+        parts: the fills of the order.
         at: the time of this state, UTC.
-        reason: why it ended without being filled.
+        reason: the reason why the order ended without being filled.
     """
 
     sent: Sent
@@ -265,7 +265,7 @@ class State:
 
     @property
     def filled(self) -> float:
-        """What is filled by now."""
+        """The quantity that is filled by now."""
         return _sum(self.parts)
 
 
@@ -276,7 +276,7 @@ class Exchange:
     Attributes:
         series: the bars of each symbol, those that have closed by now.
         sent: all orders, the oldest first.
-        terms: what the exchange takes.
+        terms: the terms of the exchange.
         now: the time, UTC.
     """
 
@@ -288,7 +288,7 @@ class Exchange:
 
     @cached_property
     def orders(self) -> Mapping[str, State]:
-        """What became of each order and exit, by client id."""
+        """The state of each order and exit, by client id."""
         found: dict[str, State] = {}
         for one in self.sent:
             made = self._entry(one)
@@ -355,7 +355,7 @@ class Exchange:
 
     @cached_property
     def positions(self) -> Mapping[str, float]:
-        """What is held now, by symbol; negative for short positions."""
+        """The positions now, by symbol; negative for short positions."""
         held: dict[str, float] = {}
         for state in self.orders.values():
             bars = self._bars(state.sent.symbol)
@@ -371,7 +371,7 @@ class Exchange:
 
     @cached_property
     def cash(self) -> float:
-        """What is not invested, after fees and borrowing."""
+        """The cash that is not invested, after fees and borrowing."""
         paid = sum(
             _sign(state.side) * part.quantity * part.price + part.fee
             for state in self.orders.values()
@@ -380,7 +380,7 @@ class Exchange:
         return self.terms.capital - paid - sum(map(self._borrowed, {one.symbol for one in self.sent}))
 
     def _borrowed(self, symbol: str) -> float:
-        """What the short positions of a symbol have cost up to now."""
+        """The cost of a symbol's short positions up to now."""
         bars = self._bars(symbol)
         steps = np.zeros(len(bars.close) + 1)
         for state in self.orders.values():

@@ -1,4 +1,4 @@
-"""From target weights to orders: the difference to what is held, within a venue's rules. All by value, in decimals.
+"""Orders from target weights: the difference to what is held, within a venue's rules. All by value, in decimals.
 
 Exits, which make a position smaller, come before entries, which make one larger; an order that would turn a position
 round is one of each. Only so much is bought as the buying power allows.
@@ -38,14 +38,14 @@ BAND = Costs().band
 
 @dataclass(frozen=True)
 class Want:
-    """What a strategy wants of a symbol.
+    """The wanted weight of a symbol.
 
     Attributes:
         symbol: the series.
         weight: the share of equity; NaN: left as it is.
-        reason: why.
+        reason: the reason.
         mark: the newest close.
-        close: that of the newest bar; NaN where the symbol has none.
+        close: the close of the newest bar; NaN where the symbol has none.
     """
 
     symbol: str
@@ -66,8 +66,8 @@ class Planned:
         quantity: within the venue's rules.
         price: the newest close.
         weight: the share of equity that is wanted; NaN where nobody said.
-        reason: why.
-        rules: the venue's.
+        reason: the reason.
+        rules: the rules of the venue.
         bracket: exits that go with it.
     """
 
@@ -117,11 +117,11 @@ def plan(
     """Plan orders.
 
     Args:
-        wants: what is wanted of each symbol.
+        wants: the wanted weight of each symbol.
         held: quantities by symbol.
-        equity: of the account.
-        rules: the venue's, by symbol.
-        busy: why nothing is ordered of a symbol.
+        equity: the equity of the account.
+        rules: the rules of the venue, by symbol.
+        busy: the reason why nothing is ordered of a symbol, by symbol.
         bracketed: symbols whose position has the exits of a bracket at the venue, by the entry's client id: it stays as
             it is until the strategy wants it closed or turned round.
         bracket: exits for entries.
@@ -153,8 +153,8 @@ def fitted(entries: Sequence[Planned], buying_power: Decimal, placed: Decimal = 
     """Cut entries to the part of the buying power that is used; what is too small then is left out.
 
     Args:
-        entries: those that are still to be sent.
-        buying_power: what the venue says now.
+        entries: the entries that are still to be sent.
+        buying_power: the buying power that the venue reports now.
         placed: the value of entries of the same decision that were sent before, as by a run that was killed: each is
             cut as if all were sent together.
     """
@@ -167,7 +167,7 @@ def fitted(entries: Sequence[Planned], buying_power: Decimal, placed: Decimal = 
 
 
 def _changes(wants: Sequence[Want], held: Mapping[str, Decimal], equity: Decimal) -> list[float]:
-    """As a backtest would order them."""
+    """The change of each symbol, as a backtest would order it."""
     columns = [[each.weight for each in wants], [float(held.get(each.symbol, ZERO)) for each in wants]]
     columns += [[each.mark for each in wants], [each.close for each in wants]]
     weights, shares, marks, closes = (np.array(column, np.float64) for column in columns)

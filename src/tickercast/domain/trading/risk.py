@@ -36,7 +36,7 @@ class Cause(StrEnum):
 
 
 class Action(StrEnum):
-    """What happened to the trading of a strategy."""
+    """The kinds of events in the trading of a strategy."""
 
     HALT = "halt"
     RESUME = "resume"
@@ -50,11 +50,11 @@ class TradingEvent:
     Attributes:
         account: the account at a broker; empty: every one.
         strategy: the strategy by its name, and all its variants if that has no parameters; empty: every one.
-        action: what happened.
-        cause: why.
-        reason: in a sentence.
-        cutoff_at: when the close was known on which was decided; None for what a person did.
-        happened_at: when.
+        action: the kind of event.
+        cause: the cause.
+        reason: the reason, in a sentence.
+        cutoff_at: the time from which the close behind the decision was known; None for what a person did.
+        happened_at: the time of the event.
     """
 
     account: str
@@ -81,7 +81,7 @@ def covers(named: str, strategy: str) -> bool:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a strategy may do on paper.
+    """The limits of a strategy on paper.
 
     Attributes:
         stop: the loss since its start or its last resume, as a share of equity, at which it is closed and halted.
@@ -136,7 +136,7 @@ def halted(events: Iterable[TradingEvent], account: str, strategy: str) -> Tradi
 
 
 def resumed_at(events: Iterable[TradingEvent], account: str, strategy: str) -> datetime | None:
-    """When a strategy was last resumed; None if never."""
+    """The time at which a strategy was last resumed; None if never."""
     moments = [
         event.happened_at for event in events if event.action is Action.RESUME and event.is_about(account, strategy)
     ]
@@ -147,8 +147,8 @@ def stopped(equity: Sequence[float], limits: Limits) -> str:
     """Why a strategy stops, in a sentence; empty while it does not.
 
     Args:
-        equity: since its start or its last resume, the oldest first.
-        limits: with the stop.
+        equity: the equity since the start or the last resume, the oldest first.
+        limits: the limits, with the stop.
     """
     if len(equity) < 2 or equity[0] <= 0:
         return ""
@@ -168,10 +168,10 @@ def clipped(weights: Floats, limits: Limits) -> Floats:
 
 @dataclass(frozen=True)
 class Allowed:
-    """What of a plan may be ordered.
+    """The part of a plan that may be ordered.
 
     Attributes:
-        orders: in the order in which they are sent.
+        orders: the orders in the order in which they are sent.
         met: the limits that were met, and a sentence each.
     """
 
@@ -183,8 +183,8 @@ def allowed(plan: Sequence[Planned], equity: Decimal, spent: Decimal, sent: int,
     """Cut a plan to the limits of a day: exits come first and may always be as large as they are.
 
     Args:
-        plan: exits first.
-        equity: of the account.
+        plan: the orders, exits first.
+        equity: the equity of the account.
         spent: the value of the entries of the last 24 hours.
         sent: the orders of the last 24 hours.
         limits: the limits.

@@ -1,4 +1,4 @@
-"""What strategies read: the bars and signals of several symbols on one axis of time.
+"""Bars and signals of several symbols on one axis of time, for strategies to read.
 
 A signal is what a forecast said at its origin: the median and the 80% interval of its last step, the chance that the
 next bar closes higher, and Prophet's median. A strategy sees one moment at a time, and nothing after it.
@@ -61,22 +61,22 @@ class Signals:
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """What a strategy may read at one moment, of n symbols.
+    """The bars and signals that a strategy may read at one moment, of n symbols.
 
     Attributes:
-        symbols: n of them.
+        symbols: the n symbols.
         cutoff: the last session, or the end of the last hour, UTC.
         closes: `(n, bars)`, closes up to that one, adjusted for dividends; NaN where there is no bar.
         steps: `(n,)`, the horizon of the newest forecast, in bars; NaN where there is no forecast.
         age: `(n,)`, the symbol's bars since that forecast was made.
-        expected: `(n,)`, log-return of its median up to its last step; NaN but where it was made at this moment.
-        low: `(n,)`, that of the lower end of its 80% interval, likewise.
-        high: `(n,)`, that of the upper end.
+        expected: `(n,)`, the log-return of its median up to its last step; NaN but where it was made at this moment.
+        low: `(n,)`, the log-return of the lower end of its 80% interval, likewise.
+        high: `(n,)`, the log-return of the upper end, likewise.
         prob_up: `(n,)`, the chance that the next bar closes higher, likewise.
-        trend: `(n,)`, log-return of Prophet's median up to its last step, likewise.
+        trend: `(n,)`, the log-return of Prophet's median up to its last step, likewise.
         member: `(n,)`, whether the symbol is in the universe.
         held: `(n,)`, the weights that are held, in shares of equity; negative for short positions.
-        bars_a_year: `(n,)`, to annualise by: 252 sessions, 365 days of a coin, or hours.
+        bars_a_year: `(n,)`, the bars a year, to annualise by: 252 sessions, 365 days of a coin, or hours.
     """
 
     symbols: Sequence[str]
@@ -104,17 +104,17 @@ class Panel:
     """Bars and signals of n symbols at T moments; NaN where a symbol has none.
 
     Attributes:
-        symbols: n of them.
-        frequency: of the bars.
-        ends: `(T,)`, what names each bar.
-        open: `(T, n)`, adjusted for dividends and splits as `close` is.
-        close: `(T, n)`.
-        value: `(T, n)`, what was traded in the bar, in currency, as `traded_value` gives it; NaN if not known.
-        signals: `(T, n)` for each of `FIELDS`.
+        symbols: the n symbols.
+        frequency: the frequency of the bars.
+        ends: `(T,)`, the date or end of each bar, which names it.
+        open: `(T, n)`, the first price, adjusted for dividends and splits as `close` is.
+        close: `(T, n)`, the last price.
+        value: `(T, n)`, the value traded in the bar, in currency, as `traded_value` gives it; NaN if not known.
+        signals: `(T, n)` for each of `FIELDS`, the signal at each moment.
         age: `(T, n)`, bars of the symbol since its newest forecast; infinite before the first.
         member: `(T, n)`, whether the symbol was in the universe.
         seen: `(T, n)`, whether a signal is of a date that its model was trained on.
-        backfilled: `(T, n)`, whether it was made when its future was known.
+        backfilled: `(T, n)`, whether the forecast was made when its future was known.
         simulated: whether any bars were generated.
     """
 
@@ -171,7 +171,7 @@ class Panel:
         return found | np.isfinite(self.signals["trend"])
 
     def known(self, row: int, held: Floats) -> Known:
-        """What is known once a bar has closed."""
+        """The knowledge of a strategy once a bar has closed."""
         at = {name: values[row] for name, values in self.signals.items()}
         end: date = self.ends[row].item()
         return Known(
@@ -186,7 +186,9 @@ class Panel:
         )
 
     def known_at(self, moment: datetime, held: Floats) -> Known:
-        """What is known at a time after the newest bar: the last moment, or the newest bar of what is open yet.
+        """The knowledge of a strategy at a time after the newest bar.
+
+        It is that of the last moment, or of a symbol's newest bar that has closed where the last is still open.
 
         Args:
             moment: the time, UTC; see `bars_at`.
@@ -209,7 +211,7 @@ class Panel:
         )
 
     def bars_at(self, moment: datetime) -> list[date]:
-        """What names the bar of each symbol that is decided on at a time after the newest bar.
+        """The bar of each symbol, by its name, that is decided on at a time after the newest bar.
 
         It is the last moment, as in a backtest; but where the bar of a symbol has not closed by then, as a coin's while
         the stocks beside it have closed, it is the newest one that has.
@@ -235,7 +237,7 @@ class Panel:
 
     @property
     def newest(self) -> list[date | None]:
-        """What names the newest bar of each symbol; None where it has none."""
+        """The name of each symbol's newest bar; None where it has none."""
         rows = self._newest_rows
         known = np.isfinite(self.close[rows, np.arange(len(rows))])
         return [self.ends[row].item() if found else None for row, found in zip(rows, known, strict=True)]
@@ -275,7 +277,7 @@ def before(frequency: Frequency) -> timedelta:
 
 
 def traded_value(volume: Floats, close: Floats) -> Floats:
-    """What was traded in each bar of a series, in its currency: `(k,)`; NaN where the volume is not known.
+    """The value traded in each bar of a series, in its currency: `(k,)`; NaN where the volume is not known.
 
     A series whose volumes are all 0 reports none, as currencies do; in any other, 0 is a bar in which nothing traded.
 
@@ -291,9 +293,9 @@ def panel(series: Sequence[Bars], signals: Sequence[Signals] = (), member: Mappi
     """Put bars and signals on one axis.
 
     Args:
-        series: of one frequency, one a symbol.
-        signals: of any of these symbols.
-        member: by symbol `(bars,)`, whether each of its bars is one of a member; a symbol without any is always one.
+        series: the bars of one frequency, one series a symbol.
+        signals: the signals of any of these symbols.
+        member: `(bars,)` by symbol, whether each of its bars is one of a member; a symbol without any is always one.
     """
     ends = np.unique(np.concatenate([bars.ends for bars in series]))
     shape = (len(ends), len(series))
@@ -347,7 +349,7 @@ def last_steps(quantiles: Floats) -> dict[str, Floats]:
 
 
 def _calendar(symbol: str) -> str:
-    """What tells whose sessions a symbol has: its exchange, or itself where that is not known."""
+    """The calendar of a symbol: its exchange, or the symbol itself where that is not known."""
     try:
         return calendar_name(symbol)
     except CalendarError:

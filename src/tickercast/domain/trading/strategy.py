@@ -26,7 +26,7 @@ from tickercast.domain.trading.signals import Floats, Known, Panel
 from tickercast.errors import UsageError
 
 FORECAST, DIRECTION, PROPHET = "forecast", "direction", "prophet"
-"""What a strategy may read beside bars."""
+"""The inputs of a strategy beside bars."""
 
 _HALF_80 = 1.2815515655446004
 """Half the width of a Gaussian's 80% interval, in standard deviations."""
@@ -39,11 +39,11 @@ _UNCOUNTED = "doubtful ones do not count"
 
 @dataclass(frozen=True)
 class Decision:
-    """What a strategy wants at a moment, of n symbols.
+    """The decision of a strategy at a moment, for n symbols.
 
     Attributes:
         weights: `(n,)`, shares of equity; NaN leaves a position as it is.
-        reason: says why, by the number of the symbol.
+        reason: gives the reason, by the number of the symbol.
     """
 
     weights: Floats
@@ -73,7 +73,7 @@ def interval_momentum(known: Known, *, span: float = 10, threshold: float = 0.5,
     """Hold what has moved up, in units of its own forecast interval.
 
     Args:
-        known: what is known.
+        known: the bars and signals at the moment.
         span: bars of the symbol in the move.
         threshold: the least move, in half widths of the 80% interval of as many bars.
         short: 1 to be short by as much of what has moved down.
@@ -91,8 +91,8 @@ def direction(known: Known, *, margin: float = 0, short: float = 1) -> Decision:
     """Hold the likelier direction of the next bar.
 
     Args:
-        known: what is known.
-        margin: how far the chance has to be from one half.
+        known: the bars and signals at the moment.
+        margin: the least distance of the chance from one half.
         short: 1 to be short where down is likelier, 0 to be flat.
     """
     lean = known.prob_up - 0.5
@@ -111,7 +111,7 @@ def prophet_trend(known: Known, *, threshold: float = 0, short: float = 0) -> De
     """Hold what lies below Prophet's trend line.
 
     Args:
-        known: what is known.
+        known: the bars and signals at the moment.
         threshold: the least log-return up to the line.
         short: 1 to be short by as much of what lies above it.
     """
@@ -123,7 +123,7 @@ def volatility_target(known: Known, *, target: float = 0.15, most: float = 1) ->
     """Hold every symbol, less of it where its forecast interval is wide.
 
     Args:
-        known: what is known.
+        known: the bars and signals at the moment.
         target: the volatility a year that a position may have.
         most: the largest part of an equal share.
     """
@@ -172,7 +172,7 @@ class Strategy:
 
     Attributes:
         decide: the function.
-        reads: what it needs beside bars.
+        reads: the inputs that it needs beside bars.
         limits: the least and the largest value of its parameters.
         whole: the parameters that are counts.
     """
@@ -184,7 +184,7 @@ class Strategy:
 
     @property
     def summary(self) -> str:
-        """What it does, in a sentence."""
+        """The summary of the strategy, in a sentence."""
         return inspect.cleandoc(self.decide.__doc__ or "").split("\n")[0]
 
 
@@ -198,7 +198,7 @@ STRATEGIES: Mapping[str, Strategy] = {
     "prophet-trend": Strategy(prophet_trend, (PROPHET,), {"threshold": (0, 100), "short": (0, 1)}),
     "volatility-target": Strategy(volatility_target, (FORECAST,), {"target": (0.001, 10), "most": (0, 1)}),
 }
-"""Those that are built in, by name."""
+"""The built-in strategies, by name."""
 
 
 # ---------------------------------------------------------------- variants
@@ -209,11 +209,11 @@ class Variant:
     """A strategy with its parameters.
 
     Attributes:
-        strategy: its name.
+        strategy: the name of the strategy.
         decide: the function.
-        parameters: every one that it has, with its value.
-        changed: those that differ from their defaults.
-        reads: what it needs beside bars.
+        parameters: every parameter that it has, with its value.
+        changed: the parameters that differ from their defaults.
+        reads: the inputs that it needs beside bars.
         source: the text of a strategy of one's own; empty where it is built in.
     """
 
@@ -240,7 +240,7 @@ class Variant:
         """Decide, and check what was decided.
 
         Raises:
-            UsageError: it is no decision about these symbols.
+            UsageError: the function returned no decision about these symbols.
         """
         made = self.decide(known, **self.parameters)
         weights = _within(_checked(made, known, self.name), known.held)
@@ -249,11 +249,11 @@ class Variant:
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """What variants want to hold after the newest bar.
+    """The wanted weights of variants after the newest bar.
 
     Attributes:
         panel: the bars and signals, the newest last.
-        wanted: by variant, in the order of the panel's symbols, a weight and its reason; NaN: left as it is.
+        wanted: a weight and its reason by variant, in the order of the panel's symbols; NaN: left as it is.
         missing: the reason for each symbol that was named and is not in the panel.
     """
 
@@ -291,7 +291,7 @@ def parse(text: str) -> Variant:
     """Read a variant of a built-in strategy: `NAME` or `NAME:parameter=value,…`.
 
     Raises:
-        UsageError: there is no such strategy or parameter, or its value is beyond the limits.
+        UsageError: no such strategy or parameter is known, or its value is beyond the limits.
     """
     name, _, words = text.strip().partition(":")
     if name not in STRATEGIES:
@@ -316,7 +316,7 @@ def variant(
     """A strategy with parameters as words: `parameter=value,…`.
 
     Raises:
-        UsageError: it has no such parameter, or one without a number for its default.
+        UsageError: the strategy has no such parameter, or one without a number for its default.
     """
     usual = _defaults(name, decide)
     given: dict[str, float] = {}

@@ -28,7 +28,7 @@ from tickercast.domain.trading.strategy import Variant
 from tickercast.errors import Permanent
 
 DRAWS = 1000
-"""Of the bootstrap."""
+"""The number of draws of the bootstrap."""
 
 LEAST_BLOCKS = 8
 """The fewest blocks from which an interval is drawn."""
@@ -45,19 +45,19 @@ _NORMAL = NormalDist()
 
 @dataclass(frozen=True)
 class Costs:
-    """What trading costs, and its limits.
+    """The costs of trading, and its limits.
 
     Attributes:
-        fees_bps: of the value of each trade, in basis points, on both sides.
-        slippage_bps: by how much a fill is worse than the open, in basis points.
-        borrow_bps: what short positions pay a year, in basis points of their value.
+        fees_bps: the fees in basis points of the value of each trade, on both sides.
+        slippage_bps: the distance of a fill from the open, to the worse side, in basis points.
+        borrow_bps: the cost of short positions a year, in basis points of their value.
         capacity: the largest part of a bar's traded value that is filled.
         delisting_loss: the part of a long position that is lost where a symbol stops trading: 30% is what Shumway
             (Journal of Finance 1997) found for delistings for bad performance.
         lot: orders are cut to multiples of so many shares; 0: fractions are traded.
         band: a change of weight that is smaller is not traded, but to close a position.
-        buying_power: the part of the buying power that entries take: prices move until they are filled;
-            infinite: they are never cut.
+        buying_power: the part of the buying power that entries use, as prices move until they are filled; infinite:
+            they are never cut.
     """
 
     fees_bps: float = 10.0
@@ -78,8 +78,8 @@ class Costs:
         """The shares that a bar fills at most, in whole lots; infinite where its volume is not known.
 
         Args:
-            value: what was traded in the bar, in currency, as `signals.traded_value` gives it.
-            prices: at which the shares are filled.
+            value: the value traded in the bar, in currency, as `signals.traded_value` gives it.
+            prices: the prices at which the shares are filled.
             lot: the shares of a lot; 0: fractions are traded.
         """
         found = self.capacity * np.where(np.isfinite(value), value, np.inf) / prices
@@ -99,9 +99,9 @@ class Run:
         equity: `(T,)`, at each close, in currency.
         weights: `(T, n)`, positions at each close, in shares of equity.
         traded: `(T,)`, value traded at each open, in shares of equity.
-        orders: how many orders were filled, in whole or in part.
-        capped: how many of them were filled in part, up to the capacity.
-        unfilled: how many others met a bar whose capacity was nothing.
+        orders: the number of orders that were filled, in whole or in part.
+        capped: the number of them that were filled in part, up to the capacity.
+        unfilled: the number of other orders, which met a bar whose capacity was nothing.
         delisted: the symbols that stopped trading while they were held.
     """
 
@@ -123,7 +123,7 @@ def simulate(
     Args:
         panel: the bars.
         weigh: decides after each `every`-th close.
-        costs: what trading costs.
+        costs: the costs of trading.
         start: the row of the first decision; strategies may read the bars before it.
         every: bars from one decision to the next.
         capital: the equity at the beginning, in currency.
@@ -201,11 +201,11 @@ def changes(weights: Floats, shares: Floats, equity: float, marks: Floats, close
 
     Args:
         weights: `(n,)`, shares of equity.
-        shares: `(n,)`, what is held.
-        equity: in currency.
+        shares: `(n,)`, the held shares.
+        equity: the equity in currency.
         marks: `(n,)`, the newest closes.
-        closes: `(n,)`, those of the newest bar; NaN where a symbol has none.
-        costs: with the band and the lot.
+        closes: `(n,)`, the closes of the newest bar; NaN where a symbol has none.
+        costs: the costs, with the band and the lot.
     """
     able = np.isfinite(weights) & np.isfinite(closes)
     wanted = np.where(able, weights, 0.0) * equity / np.where(able, marks, 1.0)
@@ -222,11 +222,11 @@ def _within_power(orders: Floats, shares: Floats, equity: float, marks: Floats, 
     """Cut what makes positions larger to the part of the buying power that is used, once exits are filled.
 
     Args:
-        orders: `(n,)`, those that were decided now.
-        shares: `(n,)`, what is held once the orders before them are filled.
-        equity: in currency.
+        orders: `(n,)`, the orders that were decided now.
+        shares: `(n,)`, the shares that are held once the orders before them are filled.
+        equity: the equity in currency.
         marks: `(n,)`, the newest closes.
-        costs: with the part and the lot.
+        costs: the costs, with the part and the lot.
     """
     if math.isinf(costs.buying_power):
         return orders
@@ -276,18 +276,18 @@ class Interval:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What a variant would have earned.
+    """The performance of a variant in a backtest.
 
     Attributes:
         variant: the strategy with its parameters.
         net: the account after costs.
-        gross: the same without costs.
-        bars_a_year: of the account, to annualise by; see `Panel.rows_a_year`.
-        sharpe: of the net returns, a year, with its interval from a block bootstrap.
+        gross: the account without costs.
+        bars_a_year: the bars a year of the account, to annualise by; see `Panel.rows_a_year`.
+        sharpe: the Sharpe ratio of the net returns, a year, with its interval from a block bootstrap.
         haircut: the Sharpe ratio a year that the best of so many variants without skill would show (Bailey and López de
             Prado, Journal of Portfolio Management 2014).
         deflated: the Sharpe ratio less the haircut, with its interval.
-        probability: that the true Sharpe ratio is above 0 after deflation: their deflated Sharpe ratio.
+        probability: the chance that the true Sharpe ratio is above 0 after deflation: their deflated Sharpe ratio.
     """
 
     variant: Variant
@@ -306,12 +306,12 @@ class Result:
 
     @property
     def net_return(self) -> float:
-        """Of the whole time, after costs."""
+        """The return of the whole time, after costs."""
         return float(self.net.equity[-1] / self.net.equity[0] - 1)
 
     @property
     def gross_return(self) -> float:
-        """Of the whole time, before costs."""
+        """The return of the whole time, before costs."""
         return float(self.gross.equity[-1] / self.gross.equity[0] - 1)
 
     @property
@@ -338,12 +338,12 @@ class Backtest:
         results: one a variant.
         panel: the bars and signals, those before the first decision included.
         start: the row of the first decision.
-        costs: what trading cost.
+        costs: the costs of trading.
         every: bars from one decision to the next.
-        tried: how many variants were tried in all.
+        tried: the number of variants that were tried in all.
         point_in_time: whether it was known who was in the universe on each date.
         failures: the reason for each symbol that was left out.
-        findings: what was left out of bars, or changed, when they were read.
+        findings: the findings on bars that were left out or changed on reading, by symbol.
     """
 
     results: Sequence[Result]
@@ -373,14 +373,14 @@ def backtest(
 
     Args:
         panel: bars and signals.
-        variants: at least one.
-        costs: what trading costs.
+        variants: the variants, at least one.
+        costs: the costs of trading.
         start: the row of the first decision.
         every: bars from one decision to the next.
-        tried: how many variants were tried in all; at least as many as there are here.
+        tried: the number of variants that were tried in all; at least as many as there are here.
         point_in_time: whether it was known who was in the universe on each date.
         failures: the reason for each symbol that was left out.
-        findings: what was left out of bars, or changed, when they were read.
+        findings: the findings on bars that were left out or changed on reading, by symbol.
     """
     counted = max(tried, len(variants))
     results = _judged(panel, variants, costs, start, every, counted)
@@ -449,8 +449,8 @@ def sharpe_interval(returns: Floats, block: int, *, draws: int = DRAWS, seed: in
     Args:
         returns: `(T,)`, of each bar.
         block: bars of a block, within which returns are dependent.
-        draws: of the bootstrap.
-        seed: of its generator.
+        draws: the number of draws of the bootstrap.
+        seed: seed of the bootstrap.
     """
     count = len(returns) // block
     value = _ratio(returns)
@@ -484,7 +484,7 @@ def haircut(tried: int, spread: float) -> float:
     Bailey and López de Prado, The Deflated Sharpe Ratio, Journal of Portfolio Management 2014.
 
     Args:
-        tried: how many variants.
+        tried: the number of variants.
         spread: the standard deviation of their Sharpe ratios.
 
     >>> haircut(1, 1.0), round(haircut(10, 1.0), 3), round(haircut(100, 1.0), 3)

@@ -23,7 +23,7 @@ from tickercast.domain.trading.signals import Bools, Floats
 from tickercast.errors import UsageError
 
 RULES = ("return", "volatility", "volume", "skill")
-"""What members can be ranked by."""
+"""The rules by which members can be ranked."""
 
 SURVIVORS = "Today's members: survivors only. Those that failed or left are missing, which flatters every result."
 """Said of a universe of which only the present members are known."""
@@ -53,7 +53,7 @@ class Members:
     """The members of a universe; a symbol that left and came back has several entries.
 
     Attributes:
-        entries: at least one.
+        entries: the entries, at least one.
         point_in_time: whether the file says when each was a member.
     """
 
@@ -90,9 +90,9 @@ class Ranked:
     """A symbol of a watchlist.
 
     Attributes:
-        rank: from 1, the highest score.
+        rank: the rank from 1 on, the highest score first.
         symbol: the series.
-        score: what it was ranked by.
+        score: the score, by the rule of the universe.
         is_held: whether it is listed only because it is held.
     """
 
@@ -108,9 +108,9 @@ class Universe:
 
     Attributes:
         as_of: the last date whose bars were used.
-        rule: how it was ranked.
-        rows: the highest score first.
-        members: how many could be ranked.
+        rule: the rule of the ranking.
+        rows: the symbols, the highest score first.
+        members: the number of members that could be ranked.
         point_in_time: whether it was known who was a member on that date.
         failures: the reason for each member that could not be ranked.
     """
@@ -130,8 +130,8 @@ class Choice:
     Attributes:
         file: the members.
         by: one of `RULES`.
-        over: the sessions that are looked at.
-        top: how many are taken.
+        over: the number of sessions that are ranked over.
+        top: the number of symbols that are taken.
     """
 
     file: str
@@ -179,11 +179,11 @@ def read_members(text: str, name: str) -> Members:
     """Read `symbol[,from,to]`, one membership a line, the titles in the first.
 
     Args:
-        text: the file's.
-        name: the file, for errors.
+        text: the content of the file.
+        name: the name of the file, for errors.
 
     Raises:
-        UsageError: it is no such file.
+        UsageError: the text is no such file.
     """
     titles, lines = titled_lines(text, name)
     if "symbol" not in titles or ("from" in titles) != ("to" in titles):
@@ -223,7 +223,7 @@ def rule_of(by: str, over: int, top: int) -> str:
 
 
 def scores(by: str, close: Floats, value: Floats) -> Floats:
-    """What members are ranked by, from the last sessions of each: `(n,)`; NaN where a bar is missing.
+    """The scores by which members are ranked, from the last sessions of each: `(n,)`; NaN where a bar is missing.
 
     Args:
         by: `return` (of the whole span: 0.1 is 10%), `volatility` (standard deviation of log-returns, a session) or
@@ -246,8 +246,8 @@ def ranked(score: Mapping[str, float], top: int, *, held: Mapping[str, float] | 
     """The members with the highest scores, then whatever else is held; equal ones by name.
 
     Args:
-        score: of each member; NaN where there is none.
-        top: how many.
+        score: the score of each member; NaN where there is none.
+        top: the number of members that are taken.
         held: the score of each symbol that is held: a member keeps its true rank, others follow the last of them.
     """
     kept = held or {}

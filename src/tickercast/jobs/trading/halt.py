@@ -74,7 +74,7 @@ def _taken_back(venue: Venue, warehouse: Warehouse, open_broker: Callable[[Venue
 
 
 def became(counts: Mapping[str, int]) -> str:
-    """What became of orders that were to be taken back, by status; those that no venue got have none, and do not count.
+    """The sentence about orders that were to be taken back, by status; orders that no venue got do not count.
 
     >>> became({"cancelled": 1, "filled": 2}), became({"accepted": 2}), became({"": 1})
     ('1 open order taken back, 2 had been filled', 'no open order taken back, 2 still open', 'no order was open')
@@ -108,10 +108,10 @@ def resume_trading(*, account: str, strategy: str, warehouse: Warehouse, now: da
 
 @dataclass(frozen=True)
 class Adopted:
-    """What became of positions that differed from our fills.
+    """The result of adopting positions that differed from our fills.
 
     Attributes:
-        changes: what was added to our quantities, by symbol.
+        changes: the quantity added to ours, by symbol.
         left: the symbols with an open order, which were left as they are.
     """
 
@@ -135,7 +135,7 @@ def adopt_positions(
     Args:
         venue: the account and its strategy.
         broker: the venue.
-        every: of the bars.
+        every: the frequency of the bars.
         warehouse: where fills are kept.
         store: where the lock of the account is.
         now: the clock.

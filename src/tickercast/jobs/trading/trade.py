@@ -69,13 +69,13 @@ _LEAST = 1e-9
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of an order in this run.
+    """The result of an order in this run.
 
     Attributes:
         planned: the order.
-        client_id: its id.
-        status: the venue's, or `planned` in a dry run.
-        reason: why it was refused.
+        client_id: the client id of the order.
+        status: the status at the venue, or `planned` in a dry run.
+        reason: the reason why it was refused.
     """
 
     planned: Planned
@@ -118,7 +118,7 @@ class Traded:
 
 
 Decide = Callable[[Mapping[str, float]], Targets]
-"""What the strategy wants, from the weights that are held."""
+"""Gives the wanted weights of the strategy, from the weights that are held."""
 
 
 def trade(
@@ -139,16 +139,16 @@ def trade(
 
     Args:
         variant: the strategy.
-        decide: what it wants, from the weights that are held.
+        decide: gives the wanted weights, from the weights that are held.
         broker: the venue.
         warehouse: where intents, events and fills are kept.
         store: where the lock of the account is.
-        every: of the bars.
-        limits: what it may do.
+        every: the frequency of the bars.
+        limits: the limits of the strategy.
         now: the clock.
-        bracket: exits for entries.
-        dry: store and send nothing.
-        symbols: what the strategy may hold, anything else is sold; none: whatever has signals.
+        bracket: the exits of entries; None: none.
+        dry: whether to store and send nothing.
+        symbols: the symbols that the strategy may hold, anything else is sold; none: whatever has signals.
 
     Raises:
         UsageError: the account is another strategy's, or has decided on a later bar.
@@ -183,11 +183,11 @@ class Reconciliation:
 
     Attributes:
         broker: the venue.
-        account: as tables name it; see `account_of`.
+        account: the name of the account in the tables; see `account_of`.
         warehouse: where intents, events and fills are kept.
-        every: of the bars.
+        every: the frequency of the bars.
         now: the clock.
-        dry: store nothing.
+        dry: whether to store nothing.
     """
 
     broker: Broker
@@ -357,7 +357,7 @@ class _Run(Reconciliation):
         return pending, mismatch
 
     def _mismatch(self, moving: Iterable[str]) -> str:
-        """What the venue holds and we do not know of, or the other way round, in a sentence."""
+        """The difference between the positions of the venue and ours, in a sentence."""
         ours, theirs = self.held(), {each.symbol: each.quantity for each in self.broker.positions()}
         odd = [
             f"{theirs.get(symbol, ZERO):f} {symbol}, where our fills make {ours.get(symbol, ZERO):f}"
@@ -434,7 +434,7 @@ class _Run(Reconciliation):
         return closed.replace(tzinfo=UTC)
 
     def _wants(self, made: Traded, targets: Targets, bars: Mapping[str, date]) -> tuple[list[Want], list[str]]:
-        """What is wanted of the panel's symbols and of everything else that is held, within the largest position."""
+        """The wanted weights of the panel's symbols and of all else that is held, within the largest position."""
         panel, [(_, wanted)] = targets.panel, targets.wanted
         weights = np.array([weight for weight, _ in wanted])
         limited = clipped(weights, self.limits)
