@@ -37,7 +37,7 @@ LACKS = {
     "S3 without versions": {GENERATIONS},
     "s3rver": {GENERATIONS, PRECONDITIONS},
 }
-"""What an emulator cannot do; another one is asked."""
+"""The abilities that an emulator lacks; another one is asked."""
 
 
 @pytest.fixture(scope="session")

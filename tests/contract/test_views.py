@@ -494,7 +494,7 @@ def zeta(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def viewed(zeta: Any) -> Callable[[str], pd.DataFrame]:
-    """What a view of `rows()` gives on Google's engine."""
+    """The rows of a view of `rows()` on Google's engine."""
     return functools.cache(lambda view: zeta.read(f"SELECT * FROM {view}", rows()))
 
 

@@ -902,7 +902,7 @@ def test_pending_names_what_provisioning_would_change(open_warehouse: Callable[[
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What was said of a migration."""
+    """The log lines about a migration."""
     return [record.getMessage() for record in caplog.records if record.name == logs.MIGRATION]
 
 

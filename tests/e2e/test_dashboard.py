@@ -200,7 +200,7 @@ def test_what_opens_is_accessible(look: Callable[..., Look], theme: str) -> None
 
 
 def violations(page: Any) -> list[tuple[str, list[str]]]:
-    """What axe-core finds on a page that is serious or critical."""
+    """The serious and critical faults that axe-core finds on a page."""
     from axe_playwright_python.sync_playwright import Axe
 
     return [

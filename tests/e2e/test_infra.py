@@ -33,7 +33,7 @@ def last(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def by_setup(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """What setup.sh makes, from the calls that the real gcloud sends."""
+    """The resources that setup.sh makes, from the calls that the real gcloud sends."""
     if not HAS_GCLOUD:
         pytest.skip("gcloud and bq are not installed")
     project = Deployment(tmp_path_factory.mktemp("project"))

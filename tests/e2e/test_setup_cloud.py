@@ -40,7 +40,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 
 @pytest.fixture(scope="module")
 def set_up(project: Deployment) -> str:
-    """What setup.sh cloud says of an empty project."""
+    """The output of setup.sh cloud on an empty project."""
     done = project.run("cloud", *WHERE)
     assert (done.returncode, done.stderr, project.refused) == (0, "", [])
     return done.stdout
@@ -53,7 +53,7 @@ def changes(project: Deployment, set_up: str) -> list[Call]:
 
 
 def resources() -> dict[str, str]:
-    """What a word of permissions.tsv is called in Google Cloud."""
+    """The names in Google Cloud of the words of permissions.tsv."""
     subscription = "eventarc-europe-west3-tickercast-forecast-123456-sub-567"
     here = "projects/my-project/locations/europe-west3"
     accounts = ("trigger", "runtime", "trainer", "builder", "scheduler", "mlflow", "dashboard", "api")
@@ -152,7 +152,7 @@ def test_the_first_run_says_what_it_does_and_the_second_that_there_is_nothing_to
 
 
 def granted(project: Deployment) -> set[tuple[str, ...]]:
-    """What was granted; Google keeps the roles of a dataset under their older names."""
+    """The grants; Google keeps the roles of a dataset under their older names."""
     older = {"WRITER": "roles/bigquery.dataEditor", "READER": "roles/bigquery.dataViewer"}
     return {(who, older.get(role, role), *rest) for who, role, *rest in project.cloud.grants()}
 

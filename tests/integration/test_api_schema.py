@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 _UNASKED = "positive_data_acceptance"
-"""What a symbol, a price or bars lead to, no schema can say: a request that fits it may still be refused."""
+"""A check that is left out: no schema can say whether a symbol, a price or bars will do."""
 
 
 @pytest.fixture

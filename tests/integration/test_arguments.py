@@ -43,7 +43,7 @@ WRONG: Mapping[str, Any] = {
     "a mapping": {"MSFT": 3},
     "an object": object(),
 }
-"""What no use case asks for, or few."""
+"""Arguments that no use case asks for, or few."""
 
 REAL_WORK = {"check_drift", "promote", "run_day", "run_hour"}
 """These work for long where an argument is good after all, so that another one is not."""

@@ -37,7 +37,7 @@ Forecast = Callable[..., Requested]
 
 
 def answer(symbol: str) -> pd.DataFrame:
-    """What Yahoo sends: bars of the exchange's own sessions, and no volume for indices and currencies."""
+    """An answer of Yahoo: bars of the exchange's own sessions, and no volume for indices and currencies."""
     days = session_days(symbol, FIRST, LAST)
     random = np.random.default_rng(len(symbol))
     close = LEVELS[symbol] * np.exp(np.cumsum(random.normal(0, 0.008, len(days))))

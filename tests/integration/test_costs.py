@@ -1,4 +1,4 @@
-"""What forecasts cost: their parts of a file's time, queries and rows, at the prices of one table."""
+"""The cost of forecasts: their parts of a file's time, queries and rows, at the prices of one table."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""What Prefect does with a task that fails: a fault that may pass is tried again, and nothing else."""
+"""Failing tasks in Prefect: a fault that may pass is tried again, and nothing else."""
 
 import subprocess
 import sys

@@ -144,7 +144,7 @@ def encoded(name: str, generation: str, encode: Callable[..., Any]) -> tuple[dic
 
 
 def notification(name: str, generation: str, *, data: bool = True) -> bytes:
-    """What Pub/Sub pushes for a notification that a bucket was told to send to a topic."""
+    """A push of Pub/Sub for a notification that a bucket was told to send to a topic."""
     told = {"bucketId": "bucket", "objectId": name, "objectGeneration": generation, "eventType": "OBJECT_FINALIZE"}
     resource = base64.b64encode(json.dumps(finalized(name, generation)).encode()).decode()
     message = {"attributes": told, "messageId": "7", "publishTime": "2023-07-22T10:00:00Z"}

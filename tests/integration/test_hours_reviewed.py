@@ -1,4 +1,4 @@
-"""What is served of hourly bars: decided once a month, on the half-year before."""
+"""The review of the served hourly model: decided once a month, on the half-year before."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

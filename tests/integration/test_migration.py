@@ -336,7 +336,7 @@ def _decision(day: date, **more: Any) -> bytes:
 
 
 def _expected(before: Rows) -> dict[str, pd.DataFrame]:
-    """What the rows of the first edition should become, worked out in Python."""
+    """The expected rows of the first edition after the migration, worked out in Python."""
     ledger = before["ingestions"]
     named = ledger[ledger["symbol"].notna()].set_index(["object", "generation", "symbol"])["reason"]
 

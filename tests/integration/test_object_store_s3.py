@@ -114,7 +114,7 @@ def test_versions_of_one_second_have_times_in_their_order(make_s3_store: Make) -
 
 
 def rivals(store: S3ObjectStore, monkeypatch: pytest.MonkeyPatch, generation: str) -> list[str | Exception]:
-    """What becomes of two that replace one generation by its equal, where both have looked before either writes."""
+    """The results of two that replace one generation by its equal, where both have looked before either writes."""
     both, look = threading.Barrier(2), store._has_equal
 
     def seen(name: str, md5: str) -> bool:

@@ -149,7 +149,7 @@ def test_out_of_turn_they_grow_by_the_rule(right: list[bool], rule: str, why: st
 
 
 def test_the_rule_of_shares_fires_on_most_windows_of_a_coin() -> None:
-    """What the docs say of 0.6/24, counted over a year of hours."""
+    """The figure of the docs for 0.6/24, counted over a year of hours."""
     hits = np.random.default_rng(0).random(8760) < 0.5
     rule = RetrainBelow.parse("0.6/24")
     fired = [rule.fires(hits[hour : hour + 24]) for hour in range(len(hits) - 24)]

@@ -108,7 +108,7 @@ def sent(place: Place, chance: np.random.Generator) -> list[ObjectFinalized]:
 
 @pytest.fixture(scope="module")
 def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    """What is stored when all files have been handled, some of them late, some twice."""
+    """A warehouse after all files have been handled, some of them late, some twice."""
     chance, place = np.random.default_rng(11), Place(tmp_path_factory.mktemp("scores"))
     place.now, place.served = datetime(2023, 1, 1, tzinfo=UTC), lambda: SERVED
     place.past = lambda as_of: Lineup(SERVED, champion_has_seen=as_of.day % 2 == 0)

@@ -1,4 +1,4 @@
-"""What a report shows beside a forecast, read from a warehouse that the function has filled."""
+"""The record that a report shows beside a forecast, read from a warehouse that the function has filled."""
 
 from collections.abc import Callable
 from datetime import date, timedelta

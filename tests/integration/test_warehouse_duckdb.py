@@ -198,7 +198,7 @@ CREATE TABLE moods AS SELECT 'good'::mood AS mood;
 CREATE MACRO twice(x) AS 2 * x;
 CREATE VIEW a_note AS SELECT twice(close) AS double FROM latest_prices JOIN notes USING (symbol);
 """
-"""What somebody may have put beside our tables."""
+"""Tables and views that somebody may have put beside ours."""
 
 
 def their_rows(path: Path) -> list[list[tuple[object, ...]]]:

@@ -43,7 +43,7 @@ class Watched:
         return App(Settings(bucket=self.bucket, warehouse=self.warehouse))
 
     def look(self, times: int = 1, app: App | None = None) -> list[Sent | TickercastError]:
-        """What is seen in so many looks."""
+        """The files that are seen in so many looks."""
 
         class Over(Exception):
             pass

@@ -1,4 +1,4 @@
-"""What is built and deployed is what was reviewed: pinned by digest, with the least rights, under known licences."""
+"""Builds and deployments of reviewed parts alone: pinned by digest, with the least rights, under known licences."""
 
 import importlib.util
 import re

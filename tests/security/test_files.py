@@ -207,7 +207,7 @@ def test_a_symbol_without_a_reason_of_its_own_has_that_of_the_file(place: Place)
 
 
 class Killed(BaseException):
-    """What SIGKILL is to the code: nothing after it runs."""
+    """A SIGKILL, as the code sees it: nothing after it runs."""
 
 
 def killed(place: Place, event: ObjectFinalized, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,7 +127,7 @@ def test_a_forged_event_that_fails_for_a_day_is_not_accounted_for_either(
 
 
 def test_the_log_of_a_refusal_is_one_line(event: CloudEvent, capfd: pytest.CaptureFixture[str]) -> None:
-    """What a caller sends cannot write log lines of its own."""
+    """A caller cannot write log lines of its own."""
     from tickercast import logs
 
     logs.set_up("")

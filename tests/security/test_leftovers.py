@@ -1,4 +1,4 @@
-"""What lies damaged or planted in the folders harms nothing else, and ends in a sentence."""
+"""Damaged and planted files in the folders harm nothing else, and end in a sentence."""
 
 import configparser
 import json
@@ -185,7 +185,7 @@ def test_no_name_leads_out_of_the_bucket(tmp_path: Path, name: str) -> None:
 
 
 def test_a_password_may_have_a_percent_sign(tmp_path: Path) -> None:
-    """What MLflow's server reads is what was set, and its arguments hold none of it."""
+    """MLflow's server reads the password that was set, and its arguments hold none of it."""
     database, password = "postgresql://mlflow:a%40b%25c@host/mlflow", "100%(sure)s %% of it"
     (tmp_path / "mlflow").write_text('#!/bin/sh\ncat "$MLFLOW_AUTH_CONFIG_PATH"\necho "arguments: $*"\n')
     (tmp_path / "mlflow").chmod(0o755)

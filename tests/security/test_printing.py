@@ -1,4 +1,4 @@
-"""What is printed is data: no markup is obeyed, no control character is left, no text is a formula or a mention."""
+"""Printed text is data: no markup is obeyed, no control character is left, no text is a formula or a mention."""
 
 import ast
 import csv

@@ -1,4 +1,4 @@
-"""What the stand-in for a Google Cloud project does for the day: images, jobs, servers, schedules, secrets, SQL."""
+"""The stand-in for a Google Cloud project's services for the day: images, jobs, servers, schedules, secrets, SQL."""
 
 import base64
 import copy

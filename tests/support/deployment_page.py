@@ -24,7 +24,7 @@ _CHANGING = (
     r"(@sha256:)[0-9a-f]{64}()",
     r"(source/)[\d.]+-[0-9a-f]{32}(\.tgz)",
 )
-"""What differs from one commit, or one run, to the next."""
+"""The parts that differ from one commit, or one run, to the next."""
 _MADE_UP = (
     "etag",
     "jobId",

@@ -1,4 +1,4 @@
-"""What Google has published of its services: their discovery documents, which come with google-api-python-client."""
+"""Google's descriptions of its services: discovery documents, which come with google-api-python-client."""
 
 import json
 import re

@@ -45,7 +45,7 @@ from tickercast.errors import StoreUnavailable, WarehouseUnavailable
 from tickercast.ports import FINALIZED, ObjectStore
 
 KINDS = ("kill", "unavailable", "bug", "slow")
-"""What can happen at a step; the first three keep the event from being acknowledged."""
+"""The faults at a step; the first three keep the event from being acknowledged."""
 
 ALARM = "alarm"
 """A kill that is not at a step: the instance dies so many seconds after the delivery, whatever it does then."""
@@ -60,7 +60,7 @@ _ONCE = {
     "scores": ["basis", *_PAIR],
     "ingestions": [*_FILE, "symbol"],
 }
-"""What a table holds once at most, whatever happens."""
+"""The columns by which a table holds a row once at most, whatever happens."""
 
 _COUNTS = {
     "spans": _ONCE["spans"],
@@ -70,7 +70,8 @@ _COUNTS = {
     "skill_blocks": ["model_name", "model_version", "role", "symbol", "step", "block", "month", "has_scale"],
     "ingestions": _ONCE["ingestions"],
 }
-"""What names a row that counts, in any order of events; whether a row that does not count is there depends on it."""
+"""The columns that name a row that counts, in any order of events; whether a row that does not count is there depends
+on it."""
 
 _EVERY_REVISION = "score_revisions"
 """The view with the scores that no longer count, too, and so with other rows in another order of events."""
@@ -88,7 +89,7 @@ _TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens at a step of a delivery.
+    """A fault at a step of a delivery.
 
     Attributes:
         step: which call of a port, from 0 on; for an alarm the microseconds after which it goes off.
@@ -111,7 +112,7 @@ class Delivery:
 
 @dataclass
 class Tally:
-    """What was counted while events were delivered.
+    """The counts of a run in which events were delivered.
 
     Attributes:
         deliveries: all, those made again included.
@@ -238,7 +239,7 @@ def _post(client: Any, event: Mapping[str, Any]) -> int:
 
 
 class LambdaContext:
-    """What Lambda tells of a call."""
+    """The context that Lambda gives with a call."""
 
     aws_request_id = "1"
 
@@ -275,7 +276,7 @@ class _Forked:
         self._to, self._back = os.fdopen(to, "w"), os.fdopen(back)
 
     def answer(self, order: str) -> str:
-        """What it says, or nothing where it died of the order."""
+        """The answer of the instance, or nothing where it died of the order."""
         self._to.write(order)
         self._to.flush()
         said = self._back.readline()
@@ -395,7 +396,7 @@ class Site:
 
     @property
     def tally(self) -> Tally:
-        """What was counted in the run with faults."""
+        """The counts of the run with faults."""
         return self.platforms["faulty"].tally
 
     def folder(self, site: str) -> Path:
@@ -445,7 +446,7 @@ class Site:
         )
 
     def quarantined(self, site: str = "faulty") -> list[str]:
-        """What is kept of rejected files."""
+        """The rejected files that are kept."""
         return LocalObjectStore(self._folders[site] / "bucket").names("quarantine/")
 
     def _contents(self, site: str, names: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -503,7 +504,7 @@ class S3Site(Site):
         _all(self.platforms["clean"], [known[written] for written in sorted(known)])
 
     def quarantined(self, site: str = "faulty") -> list[str]:
-        """What is kept of rejected files."""
+        """The rejected files that are kept."""
         return self.store.names("quarantine/")
 
     def doubled_writes(self) -> int:

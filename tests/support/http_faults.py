@@ -38,12 +38,12 @@ MOST_DELIVERIES = 40
 
 @dataclass
 class Counted:
-    """What became of the events.
+    """The counts of a run with faults.
 
     Attributes:
-        events: how many were sent.
-        deliveries: those made again included.
-        faults: how many were ordered.
+        events: the number of events that were sent.
+        deliveries: the number of deliveries, those made again included.
+        faults: the number of faults that were ordered.
         lost: events of which rows are missing, or that were never acknowledged.
         doubled: events of which there are more rows than there should be.
         tracebacks: answers that no error of ours explains.

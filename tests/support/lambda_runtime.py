@@ -32,10 +32,10 @@ class LambdaRuntime(StandIn):
         self._number = 0
 
     def invoke(self, event: Any) -> Any:
-        """What the function answers to an event.
+        """The function's answer to an event.
 
         Raises:
-            RuntimeError: it failed.
+            RuntimeError: the function failed.
         """
         self._number += 1
         self._events.put((f"invocation-{self._number}", event))

@@ -26,7 +26,7 @@ PEOPLE: Mapping[str, Mapping[str, Any]] = {
     },
     "eve": {"email": "eve@evil.example", "email_verified": True},
 }
-"""Who has an account, and what the provider says of them."""
+"""The accounts, and the provider's claims about them."""
 
 CLIENT = {"TICKERCAST_OIDC_CLIENT_ID": "dashboard", "TICKERCAST_OIDC_CLIENT_SECRET": "a secret of the provider"}
 ROLES = {

@@ -92,7 +92,7 @@ class S3Server(StoreStandIn):
         return spoilt(done, fault)
 
     def _refusal(self, operation: str, bucket: str, key: str, headers: HTTPMessage, content: bytes) -> Answer | None:
-        """What S3 would refuse and moto would not."""
+        """The refusal of S3 where moto has none."""
         if operation == PUT:
             md5 = base64.b64encode(hashlib.md5(content).digest()).decode()
             if headers.get("Content-MD5", md5) != md5:
@@ -134,7 +134,7 @@ class S3Server(StoreStandIn):
         }
 
     def _ask(self, verb: str, url: str, headers: Mapping[str, str] | None = None, data: bytes = b"") -> Answer:
-        """What moto answers, in whole seconds."""
+        """The answer of moto, in whole seconds."""
         told = {name: value for name, value in (headers or {}).items() if not name.lower().startswith("if-")}
         told = _OURS | {name: value for name, value in told.items() if name not in ("Host", "Expect")}
         done = self._moto.open(url, base_url="http://s3.amazonaws.com", method=verb, headers=told, data=data)

@@ -106,7 +106,7 @@ class StoreStandIn(StandIn):
 
 
 def spoilt(done: Answer, fault: str) -> Answer | None:
-    """What a fault leaves of an answer; nothing of one that is lost."""
+    """The rest of an answer after a fault; nothing of one that is lost."""
     match fault:
         case "drop":
             return None

@@ -280,7 +280,7 @@ class World:
         raise AssertionError("a run did not end")
 
     def adopt(self) -> None:
-        """What a person does after a reset."""
+        """Take the venue's positions, as a person does after a reset."""
         [venue] = read_venues(self.warehouse)
         adopt_positions(
             venue, self.venue, every=DAILY, warehouse=self.warehouse, store=self.store, now=lambda: self.venue.now
@@ -288,29 +288,29 @@ class World:
         self.resume()
 
     def halt(self) -> dict[str, str]:
-        """What a person does at any time."""
+        """Halt trading, as a person does at any time."""
         return halt_trading(
             account="", strategy="", warehouse=self.warehouse, open_broker=lambda _: self.venue, now=self.venue.now
         )
 
     def resume(self) -> None:
-        """What a person does afterwards."""
+        """Resume trading, as a person does afterwards."""
         at = self.venue.now + timedelta(seconds=1)
         resume_trading(account="", strategy="", warehouse=self.warehouse, now=at)
 
     def held(self) -> dict[str, float]:
-        """By our own fills."""
+        """The positions by our own fills."""
         rows = read_held(ACCOUNT, self.warehouse)
         return dict(zip(rows["symbol"], rows["quantity"].round(9), strict=True))
 
 
 @dataclass(frozen=True)
 class Count:
-    """What differs from the world that was never disturbed.
+    """The differences from the world that was never disturbed.
 
     Attributes:
         kills: runs that were killed.
-        faults: of the venue.
+        faults: faults of the venue.
         doubled: orders or fills that are there twice, or should not be.
         lost: orders that are missing.
         differs: symbols whose position is not the venue's, or not that of the world that was never disturbed.

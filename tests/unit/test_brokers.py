@@ -757,7 +757,7 @@ def test_a_market_order_that_found_too_few_sellers_has_expired(at_binance: Venue
 
 
 def test_after_any_faults_the_venue_holds_each_order_once(venue: Venue) -> None:
-    """What trading does: order; ask when unsure; order again only what the venue has never got."""
+    """Trade as the jobs do: order; ask when unsure; order again only what the venue has never got."""
     faults = ("", "lost", "drop", "504", "429", "damaged", "cut", "500")
     venue.server.fail(SUBMIT, *(faults * 6))
     wanted = [venue.order("1" if venue.symbol == "MSFT" else "0.001") for _ in range(24)]

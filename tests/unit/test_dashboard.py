@@ -238,7 +238,7 @@ BLIND = {
     "green": ((0.367, 0.861, -0.228), (0.280, 0.673, 0.047), (-0.012, 0.043, 0.969)),
     "blue": ((1.256, -0.077, -0.179), (-0.078, 0.931, 0.148), (0.005, 0.691, 0.304)),
 }
-"""What readers see who are blind to a colour, of linear RGB (Machado, Oliveira and Fernandes, 2009)."""
+"""The view of linear RGB of readers who are blind to a colour (Machado, Oliveira and Fernandes, 2009)."""
 
 
 def seen(colour: str, blind: str) -> Any:

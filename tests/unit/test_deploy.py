@@ -1,4 +1,4 @@
-"""What deployment needs, as far as it can be looked at without a cloud and without a container engine."""
+"""The needs of deployment, as far as they can be checked without a cloud and without a container engine."""
 
 import importlib.util
 import json
@@ -172,7 +172,7 @@ def deployed() -> dict[str, list[dict[str, object]]]:
 
 
 def dropped(folder: Path, *words: str) -> tuple[int, str]:
-    """What setup.sh says of options that the deployed project has."""
+    """The answer of setup.sh to options that the deployed project has."""
     (folder / "facts").write_text("\n".join(load("facts").facts(deployed(), {})) + "\n")
     script = (
         'fail() { echo "$*" >&2; exit 2; }; for part in options cloud; do source deploy/$part.sh; done; '

@@ -259,7 +259,7 @@ def test_fewer_than_five_blocks_give_no_interval_however_many_symbols_they_have(
 
 
 def test_the_interval_of_few_blocks_holds_the_true_ratio() -> None:
-    """What the symbols of a block share is one observation, so that few blocks prove little."""
+    """The symbols of a block share one observation, so that few blocks prove little."""
     random = np.random.default_rng(3)
     for blocks in (5, 10, 25):
         held = 0

@@ -1,4 +1,4 @@
-"""What Yahoo would send is canned. Where a test does not fake yfinance, the real one works on it."""
+"""Yahoo's answers are canned. Where a test does not fake yfinance, the real one works on it."""
 
 import json
 import logging
@@ -110,7 +110,7 @@ def test_an_answer_that_yfinance_stumbles_over_is_named(monkeypatch: pytest.Monk
 
 
 class Response:
-    """What the session returns to yfinance."""
+    """The session's response to yfinance."""
 
     def __init__(self, status: int, text: str) -> None:
         self.status_code, self.text, self.content, self.url = status, text, b"", "https://finance.yahoo.com"

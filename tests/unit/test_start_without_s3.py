@@ -1,4 +1,4 @@
-"""What a function with gs:// or a folder pays for S3: nothing."""
+"""The cost of S3 for a function with gs:// or a folder: nothing."""
 
 import subprocess
 import sys

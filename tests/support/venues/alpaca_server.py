@@ -207,7 +207,7 @@ class AlpacaServer(VenueServer):
     # ------------------------------------------------------------ the account
 
     def fee(self, placed: Placed, quantity: Decimal, price: Decimal) -> tuple[Decimal, str]:
-        """Of coins 22 bps of what is got, the second tier's."""
+        """The fee of the second tier: 22 bps of the coins or money received."""
         if "/" not in placed.symbol:
             return ZERO, ""
         got = quantity if placed.side == "buy" else quantity * price

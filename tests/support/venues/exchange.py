@@ -1,4 +1,4 @@
-"""What the stand-ins of venues share: an account, orders that are filled at the last price, and faults on demand."""
+"""Shared parts of the venues' stand-ins: an account, orders filled at the last price, and faults on demand."""
 
 import itertools
 import threading
@@ -189,7 +189,7 @@ class VenueServer(StandIn):
         return ZERO, ""
 
     def coin(self, symbol: str) -> str:
-        """What is held after a symbol was bought."""
+        """The name of the holding after a symbol was bought."""
         return symbol
 
     def add(self, name: str, quantity: Decimal) -> None:

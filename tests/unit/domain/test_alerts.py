@@ -1,4 +1,4 @@
-"""What is open follows from the facts, and what is sent from what is open."""
+"""Open alerts follow from the facts, and messages from the open alerts."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime

@@ -103,7 +103,7 @@ def test_results_that_do_not_come_on_the_predicted_day_are_overdue():
 
 
 def said(days, cutoff):
-    """What a forecast says, from what is stored of it."""
+    """The results day of a forecast, from the stored ones."""
     cutoff = np.datetime64(cutoff)
     [found] = expected([days], np.array([cutoff]), session_closes("MSFT", np.array([cutoff])))
     targets = session_days("MSFT", cutoff + 1, cutoff + 30)[:10].tolist()

@@ -1,4 +1,4 @@
-"""What the network sees depends on the past only, and is always finite."""
+"""The network's inputs depend on the past only, and are always finite."""
 
 from collections.abc import Callable
 from dataclasses import fields, replace

@@ -28,7 +28,7 @@ def only(text: str) -> Bars:
     return read_prices(text.encode(), symbol="MSFT").bars["MSFT"]
 
 
-# What is read.
+# Accepted files.
 
 
 @pytest.mark.parametrize("columns", [["close"], ["close", "adj_close"], ["close", "volume"]])
@@ -160,7 +160,7 @@ def test_a_file_of_many_symbols_loses_only_the_bad_one() -> None:
     assert "MSFT: Close '-2' of 2023-07-21" in str(reading.failures["MSFT"])
 
 
-# What is refused, and in which words.
+# Refused files, and the words of the refusal.
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_a_symbol_is_spelt_in_upper_case(text: str, symbol: str) -> None:
     assert parse_symbol(text) == symbol.upper()
 
 
-# What is written is what is read.
+# Written files are read back equal.
 
 
 LONG = sessions_between("MSFT", date(2015, 1, 1), date(2023, 7, 21))
@@ -382,7 +382,7 @@ def test_a_symbol_is_read_from_among_others_as_it_is_alone(rows: pd.DataFrame) -
             pd.testing.assert_frame_equal(bars.frame, reading.bars[str(symbol)].frame)
 
 
-# What is cut off.
+# Bars that are cut off.
 
 
 def test_until_a_saturday_the_bars_end_on_friday() -> None:

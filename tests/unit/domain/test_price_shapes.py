@@ -412,7 +412,7 @@ def test_midnights_at_the_time_of_day_of_other_bars_are_instants() -> None:
     assert_same(read_prices(csv(bars.set_axis(evenings.rename("Date"))), symbol="MSFT"), bars)
 
 
-# What is refused.
+# Refused shapes.
 
 
 def csv(bars: pd.DataFrame, **options: object) -> bytes:
@@ -585,7 +585,7 @@ def test_the_spelling_of_other_vendors_is_answered_with_yahoos(symbol: str, mean
         session_days(symbol, DAYS[0], DAYS[-1])
 
 
-# What is left out, and said.
+# Rows that are left out, and the findings about them.
 
 
 def test_an_old_bad_bar_does_not_matter_and_a_newer_one_is_left_out() -> None:

@@ -1,4 +1,4 @@
-"""What the network reads of results days is what was known at each close, and nothing else."""
+"""The network's inputs from results days are those known at each close, and nothing else."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Who may open the dashboard: addresses that the provider has verified, domains, and claims."""
+"""Access to the dashboard: addresses that the provider has verified, domains, and claims."""
 
 from typing import Any
 
