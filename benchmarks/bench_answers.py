@@ -66,7 +66,7 @@ UNANNOUNCED = ("pinball_long_short_vs_filtered_historical", "pinball_long_vs_fil
 
 @dataclass(frozen=True)
 class Data:
-    """What is known of the symbols that are measured, on their common sessions.
+    """The data on the measured symbols, on their common sessions.
 
     Attributes:
         sessions: `(n,)`, dates.
@@ -74,7 +74,7 @@ class Data:
         log: log of the adjusted open, high, low and close: arrays `(n, symbols)`.
         sigma: `(n, symbols)`, RiskMetrics σ.
         origins: `(m,)`, rows that the champion has not seen, with ten sessions after them.
-        quantiles: `(m, symbols, 10, 13)`, its forecasts there.
+        quantiles: `(m, symbols, 10, 13)`, the champion's forecasts there.
     """
 
     sessions: NDArray[np.datetime64]

@@ -74,12 +74,12 @@ def pages(folder: Path) -> tuple[list[Query], list[Query]]:
 
 
 def page_bytes(page: Sequence[Query], sizes: Sizes) -> float:
-    """What a refresh of one symbol's page reads."""
+    """The bytes that a refresh of one symbol's page reads."""
     return sum(billed(replace(query, share=1 / sizes.symbols), sizes) for query in page)
 
 
 def flow_bytes(kept: Recording, sizes: Sizes) -> float:
-    """What the day itself reads."""
+    """The bytes that the day itself reads."""
     total = 0.0
     coverage = [query for query in kept.queries if "80% interval" in query.text]
     for query in kept.queries:
@@ -94,7 +94,7 @@ def flow_bytes(kept: Recording, sizes: Sizes) -> float:
 
 
 def event_bytes(kept: Recording, sizes: Sizes) -> float:
-    """What the function reads for all files of a day."""
+    """The bytes that the function reads for all files of a day."""
     files, batch = math.ceil(sizes.symbols / BATCH), min(1.0, BATCH / sizes.symbols)
     return files * sum(billed(replace(query, share=batch), sizes) for query in kept.events)
 

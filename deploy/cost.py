@@ -45,18 +45,18 @@ class Figure:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked of the service.
+    """The load of a service.
 
     Attributes:
-        symbols: forecast each session, in files of 500.
-        refreshes: of a symbol's page, a day; None: as the table says.
+        symbols: symbols that are forecast each session, in files of 500.
+        refreshes: refreshes of a symbol's page, a day; None: as the table says.
         track_records: readings of the track record, a day; None: as the table says.
-        memory_mib: of an instance of the function.
-        day_memory_gib: of the day's job.
+        memory_mib: the memory of an instance of the function, in MiB.
+        day_memory_gib: the memory of the day's job, in GiB.
         with_mlflow: whether MLflow has a server and a database.
         with_dashboard: whether the dashboard runs on Cloud Run.
-        with_api: whether the API does.
-        coins: forecast every hour, in one file.
+        with_api: whether the API runs on Cloud Run.
+        coins: coins that are forecast every hour, in one file.
     """
 
     symbols: int

@@ -385,7 +385,7 @@ def page(model: ModelPage) -> str:
 
 
 def verdict(model: ModelPage, card: ModelCard | None) -> str:
-    """What came of a model: in words, or by the rule that its card rests on."""
+    """The verdict on a model: in words, or by the rule that its card rests on."""
     if model.verdict or card is None:
         return model.verdict
     found = direction_verdict(card) if model.group == DIRECTIONS else network_verdict(card.metrics)

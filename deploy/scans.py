@@ -87,7 +87,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Scan:
-    """What a query reads of one table, in bytes."""
+    """A query's scan of one table, in bytes."""
 
     table: str
     columns: tuple[str, ...]
@@ -95,7 +95,7 @@ class Scan:
 
 
 def scans(query: Query, sizes: Sizes) -> list[Scan]:
-    """What a query would read, through views too; a table that it names twice is read once."""
+    """The scans of a query, through views too; a table that it names twice is read once."""
     parsed = sqlglot.parse_one(query.text, dialect="bigquery")
     for table in parsed.find_all(exp.Table):
         table.set("db", None)
@@ -186,7 +186,7 @@ def _columns(text: str) -> Iterator[tuple[str, str]]:
 
 @cache
 def _layout() -> dict[str, tuple[str, list[str]]]:
-    """By table: the column of its partitions, and those of its clusters."""
+    """The column of a table's partitions, and those of its clusters, by table."""
     made = {}
     for path in (SQL / "tables").glob("*.sql"):
         text = path.read_text()

@@ -182,7 +182,7 @@ def grant(row: dict[str, str]) -> pulumi.Resource:
 
 
 LATER = ("function", "subscription", "daily", "watch")
-"""What is made after the grants on everything else, which its build, its trigger and its first run need."""
+"""The resources that are made after the grants on everything else, which their build, trigger and first run need."""
 
 prepared = [eventarc_agent, *(grant(row) for row in rows("permissions") if row["on"] not in LATER)]
 

@@ -112,7 +112,7 @@ class ObjectStore(Protocol):
         """The live generation of an object, empty where it does not exist."""
 
     def written_at(self, name: str, *, generation: str) -> datetime:
-        """When a generation of an object was written, by the store's own clock; later ones of it have later times.
+        """The write time of a generation, by the store's own clock; later ones of an object have later times.
 
         A write that repeats an older one (`objects.repeating`) has the time that its metadata give.
 
@@ -126,7 +126,7 @@ class ObjectStore(Protocol):
         """The names of the live objects that start with `prefix`, sorted."""
 
     def times(self, prefix: str) -> dict[str, datetime]:
-        """When the live objects whose names start with `prefix` were written, by name."""
+        """The write times of the live objects whose names start with `prefix`, by name."""
 
     def copy(self, name: str, to: str, *, generation: str) -> str:
         """Copy a generation of an object to another name; nothing happens if the same content is there.
@@ -454,8 +454,8 @@ class Broker(Protocol):
         """Take an order back; nothing happens where it has ended, or never was.
 
         Args:
-            client_id: the order's.
-            symbol: the order's, as it is stored.
+            client_id: the client id of the order.
+            symbol: the symbol of the order, as it is stored.
 
         Raises:
             As `account`.

@@ -60,3 +60,20 @@ def test_nothing_is_unpickled() -> None:
 def test_the_door_is_three_lines() -> None:
     body = ast.parse((PROJECT / "src" / "main.py").read_text()).body[1:]
     assert len(body) == 3
+
+
+RIDDLES = re.compile(r"\s*(Of|That|What|Whom?|Whose|Which|When|By|From when|Those|It|Its|To)\b")
+
+
+def docstrings(path: Path) -> Iterator[str]:
+    """The docstrings of a module, and the texts below its constants and fields."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str(text))):
+                yield text
+
+
+@pytest.mark.parametrize("folder", ["src", "cloud_function", "aws_function", "flows", "deploy", "benchmarks", "infra"])
+def test_a_docstring_is_a_noun_phrase_or_an_imperative(folder: str) -> None:
+    texts = [(name(path), text) for path in (PROJECT / folder).rglob("*.py") for text in docstrings(path)]
+    assert [(path, text.partition("\n")[0]) for path, text in texts if RIDDLES.match(text)] == []

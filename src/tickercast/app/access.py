@@ -234,7 +234,7 @@ class Access(Requests):
         return found
 
     def newest_ingestion(self) -> datetime | None:
-        """When the newest file arrived that is in the ledger; None where there is none."""
+        """The time of arrival of the newest file in the ledger; None where there is none."""
         [newest] = ask(self.tables, "ledger_latest")["received_at"]
         return None if pd.isna(newest) else newest.to_pydatetime()
 

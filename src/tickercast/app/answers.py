@@ -27,7 +27,7 @@ def answer(app: App, event: ObjectFinalized, started: float) -> Outcome:
     Args:
         app: the application.
         event: the finished write.
-        started: when its delivery came, by `time.perf_counter`.
+        started: the time at which its delivery came, by `time.perf_counter`.
 
     Raises:
         Exception: the event has to be delivered again; it is logged.

@@ -406,7 +406,7 @@ class Models(Ports):
         Args:
             to: the version, or a companion's name; what was served before by default, see `ModelStore.rollback`.
             frequency: the frequency of the bars; of hours nothing newer is served until a month begins.
-            direction: with hours, the model of the next hour's direction.
+            direction: whether it is the model of the next hour's direction; with hours alone.
 
         Raises:
             UsageError: no such version is published, or directions are asked for of days.

@@ -328,7 +328,7 @@ class Strategies(Ports):
 
 
 def _missing(symbols: Sequence[str], made: Panel, first: date, last: date) -> dict[str, str]:
-    """Those that were named and are not in a panel, and why."""
+    """The reason for each symbol that was named and is not in a panel."""
     why = f"no signal is stored from {first} to {last}"
     return {symbol: why for symbol in symbols if symbol not in made.symbols}
 

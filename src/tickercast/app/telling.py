@@ -23,7 +23,7 @@ class Telling:
 
     @property
     def name(self) -> str:
-        """As the user named the source."""
+        """The name of the source, as the user gave it."""
         return self.source.name
 
     @property

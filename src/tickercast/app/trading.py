@@ -312,7 +312,7 @@ def _trades(text: str, setting: str, every: Frequency) -> list[tuple[Variant, st
 
 
 def _account_at(url: str, variant: Variant, every: Frequency) -> str:
-    """Which account a URL leads to: a venue has one, that of its keys."""
+    """The account that a URL leads to: a venue has one, that of its keys."""
     parts = urlsplit(url)
     return (
         f"paper://{parts.netloc or account_name(variant, every)}" if parts.scheme == "paper" else f"{parts.scheme}://"

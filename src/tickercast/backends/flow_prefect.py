@@ -63,7 +63,7 @@ class Artifact(Protocol):
 
     @property
     def key(self) -> str:
-        """Its name."""
+        """The name of the artifact."""
 
     @property
     def description(self) -> str:

@@ -12,7 +12,7 @@ COLOURS = {"fresh": "green", "due": "blue", "stale": "orange", "expired": "red",
 """The colour of each state of `domain.freshness`."""
 
 ICONS = {"fresh": "check_circle", "due": "schedule", "stale": "history", "expired": "event_busy", "unknown": "help"}
-"""Its icon, for readers who cannot tell colours apart."""
+"""The icon of each state, for readers who cannot tell colours apart."""
 
 _SEVERITIES = {"failure": ":material/error:", "warning": ":material/warning:", "info": ":material/info:"}
 

@@ -31,7 +31,7 @@ PANELS = ("Volume", "RSI", "MACD")
 """The panels below the candles."""
 
 WEEKLY_FROM = 550
-"""From this many bars on, a candle is a week of sessions or a day of hours: a screen has too few columns for more."""
+"""The number of bars from which candles are weeks of sessions or days of hours: a screen has too few columns."""
 
 _PRICE, _PANEL = 400, 90
 _MARKS = {"80%": ("circle", 5), "95%": ("diamond", 7), "outside": ("x", 11)}

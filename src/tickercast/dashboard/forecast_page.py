@@ -174,7 +174,7 @@ def _span(frequency: Frequency) -> pd.DateOffset:
 
 
 def _model(companions: pd.DataFrame) -> str:
-    """Whose forecast is shown: there is a choice where models beside the champion have forecast the symbol."""
+    """The chosen model: there is a choice where models beside the champion have forecast the symbol."""
     names = [CHAMPION, *sorted(companions["model_name"].unique())]
     bound = address.bound("model", names, CHAMPION, drops=["cutoff"])
     if len(names) == 1:

@@ -23,8 +23,8 @@ ADDRESS = "127.0.0.1"
 _SERVER = Path(__file__).parent / "server.py"
 _NEEDED = ("streamlit", "plotly")
 _LONGEST_HEADER = 64 * 1024
-"""In bytes, such as the cookies of all services of a host: as many as a request for a page may have. The connection for
-its content would be refused from 8 KB on, and the page stay empty."""
+"""The longest header, in bytes, such as the cookies of all services of a host: as many as a request for a page may
+have. The connection for its content would be refused from 8 KB on, and the page stay empty."""
 _SETTINGS = {
     "server.headless": "true",
     "server.fileWatcherType": "none",

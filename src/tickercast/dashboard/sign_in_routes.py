@@ -50,14 +50,14 @@ def routes(sign_in: SignIn, people: People) -> list[Route]:
 
 
 class _Way:
-    """To the provider, and back."""
+    """The way to the provider, and back."""
 
     def __init__(self, sign_in: SignIn, people: People) -> None:
         self._sign_in = sign_in
         self._people = people
 
     async def go(self, request: Request) -> Any:
-        """To the provider, which asks who somebody is."""
+        """Send the browser to the provider, which asks who somebody is."""
         try:
             client = self._client()
             if "S256" in ((await client.load_server_metadata()).get("code_challenge_methods_supported") or ()):
@@ -67,7 +67,7 @@ class _Way:
             return _failed("away", error)
 
     async def come_back(self, request: Request) -> RedirectResponse:
-        """From the provider, with a code for an ID token; or from its sign-out, with none."""
+        """Receive the browser from the provider, with a code for an ID token; or from its sign-out, with none."""
         from authlib.integrations.base_client import MismatchingStateError, OAuthError
         from joserfc.errors import JoseError
 

@@ -27,7 +27,7 @@ from tickercast.domain.measures.promotion import COVERAGE_80, MIN_ORIGINS
 from tickercast.domain.text import price
 
 Severity = Literal["info", "success", "warning", "failure"]
-"""By rising urgency, except `success`, which says only that an alert is over."""
+"""The severities by rising urgency, except `success`, which says only that an alert is over."""
 
 ORIGINS = 250
 """The newest resolved forecasts whose intervals are checked."""
@@ -137,11 +137,11 @@ class Anomaly:
 
     Attributes:
         symbol: the series.
-        day: its session.
+        day: the session of the close.
         last_close: the close of the session before.
         close: the close.
         low: the lower end of the 95% interval.
-        high: its upper end.
+        high: the upper end of the 95% interval.
         sigmas: the surprise in standard deviations of the forecast.
         market_sigmas: the mean of it over all other symbols of the day; None where there are none.
     """
@@ -325,7 +325,7 @@ class Changes:
 
     @property
     def over(self) -> tuple[Alert, ...]:
-        """Those that are resolved and whose end is news; that a close was unusual on an earlier day is none."""
+        """The alerts that are resolved and whose end is news; that a close was unusual on an earlier day is none."""
         return tuple(alert for alert in self.resolved if alert.kind != "anomaly")
 
     @property

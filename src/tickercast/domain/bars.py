@@ -284,8 +284,9 @@ class Reading(Mapping[str, "Bars"]):
     Attributes:
         bars: the symbols that could be read.
         failures: the reason for each symbol that could not, which is raised when that symbol is asked for.
-        findings: what the reading left out, widened, or adjusted for a split, and what a file itself says is odd, by
-            symbol. Jumps, halts and gaps in the newest bars are found when they are forecast: see `Forecast.findings`.
+        findings: the bars that the reading left out, widened, or adjusted for a split, and the oddities that a file
+            itself names, by symbol. Jumps, halts and gaps in the newest bars are found when they are forecast: see
+            `Forecast.findings`.
         others: the symbols in the file that were not asked for.
     """
 

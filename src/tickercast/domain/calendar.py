@@ -268,7 +268,7 @@ def newest_closed(symbol: str, now: datetime) -> date | None:
 
 
 def session_closes(symbol: str, sessions: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
-    """From when the closes of sessions are known: datetime64[us], UTC.
+    """The times from which the closes of sessions are known: datetime64[us], UTC.
 
     A date on which the exchange had no session by its calendar counts as closed at midnight, UTC.
 
@@ -283,7 +283,7 @@ def session_closes(symbol: str, sessions: NDArray[np.datetime64]) -> NDArray[np.
 
 
 def session_opens(symbol: str, sessions: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
-    """When sessions open: datetime64[us], UTC; where trading goes on at night, on the day before.
+    """The opening times of sessions: datetime64[us], UTC; where trading goes on at night, on the day before.
 
     A date on which the exchange had no session by its calendar counts as opened at midnight, UTC.
 
@@ -353,7 +353,7 @@ def half_holidays(symbol: str, first: np.datetime64, last: np.datetime64) -> NDA
 
 
 def holidays_known_until(symbol: str, day: date) -> date:
-    """Up to when the holidays of the symbol's exchange are known, as far as that matters for a date.
+    """The last date whose holidays at the symbol's exchange are known, as far as that matters for a date.
 
     Later sessions are assumed: the exchange's weekdays without its fixed holidays.
 

@@ -1,4 +1,4 @@
-"""From when stored closes were known, where rows of earlier releases do not say it."""
+"""The times from which stored closes were known, where rows of earlier releases do not say them."""
 
 import numpy as np
 import pandas as pd

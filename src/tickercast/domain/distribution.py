@@ -18,7 +18,7 @@ from tickercast.domain.forecast import QUANTILES
 Floats = NDArray[np.float64]
 
 _SHOULDER = QUANTILES.index(0.1)
-"""From this quantile to the end the slope is taken that goes on beyond it; on the other side as well."""
+"""The quantile from which to the end the slope is taken that goes on beyond it; on the other side as well."""
 
 
 def student5(levels: Floats) -> Floats:
@@ -39,7 +39,7 @@ def student5(levels: Floats) -> Floats:
 
 
 def _below(angle: Floats) -> Floats:
-    """Its distribution function: 1/2 + (θ + sin θ·(cos θ + 2/3·cos³ θ))/π at √5·tan θ.
+    """The distribution function: 1/2 + (θ + sin θ·(cos θ + 2/3·cos³ θ))/π at √5·tan θ.
 
     Source: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3.
     """

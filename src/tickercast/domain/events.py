@@ -30,7 +30,7 @@ Mask = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 BEFORE, AFTER, UNKNOWN = SESSIONS = ("before", "after", "unknown")
-"""When on its date a company reports: before the open, after the close, or unknown."""
+"""The part of its date at which a company reports: before the open, after the close, or unknown."""
 
 RESULTS = "results"
 """The kind of an event that is the report of a company's results."""
@@ -221,7 +221,7 @@ class ResultsDays:
         )
 
     def known_by(self, end: date | np.datetime64) -> "ResultsDays":
-        """Those that were known at the end of a day, or at a moment, UTC."""
+        """The results days that were known at the end of a day, or at a moment, UTC."""
         if isinstance(end, np.datetime64):
             rows = self.known_at <= end
         else:
@@ -440,7 +440,7 @@ class _View(NamedTuple):
         )
 
     def coming(self, days: Days, origin: Ints) -> list[list[ResultsDay]]:
-        """By symbol, the days that its first origin sees ahead, in order, each once."""
+        """The days that each symbol's first origin sees ahead, by symbol, in order, each once."""
         found: list[list[ResultsDay]] = [[] for _ in origin]
         ahead = self.ahead[:, 0] & (self.effect > origin[:, None])
         for group, row in zip(*np.nonzero(ahead), strict=True):
@@ -450,7 +450,7 @@ class _View(NamedTuple):
         return [sorted(set(each), key=lambda one: (one.effect or one.day, one.day)) for each in found]
 
     def overdue(self, days: Days, origin: Ints) -> list[ResultsDay | None]:
-        """By symbol, the newest predicted day that lies behind its first origin, and whose results have not come."""
+        """The newest predicted day that lies behind each symbol's first origin, and whose results have not come."""
         found: list[ResultsDay | None] = [None for _ in origin]
         late = self.ahead[:, 0] & (self.effect <= origin[:, None])
         for group, row in zip(*np.nonzero(late), strict=True):

@@ -140,7 +140,7 @@ class InformedPredictor(RollingPredictor, Protocol):
         """
 
     def results_lift(self, bars: Bars, at: NDArray[np.intp]) -> NDArray[np.float64]:
-        """By how much the coming results raise the volatility of several forecasts, as the model knew it there.
+        """The rise of the volatility of several forecasts through coming results, as the model knew it there.
 
         Args:
             bars: the series.

@@ -98,7 +98,7 @@ class Frequency:
     def closes(
         self, symbols: Sequence[str], number: NDArray[np.int64], ends: NDArray[np.datetime64]
     ) -> NDArray[np.datetime64]:
-        """From when the closes of bars are known; see `calendar.session_closes`.
+        """The times from which the closes of bars are known; see `calendar.session_closes`.
 
         Args:
             symbols: the series.
@@ -200,7 +200,7 @@ HOURLY = Frequency("1h", 24, 8766, "h", "hour", timedelta(days=32), timedelta(da
 """The full model reads 744 hours; from a bar that is a day old, the whole forecast would lie in the past."""
 
 FREQUENCIES = {frequency.name: frequency for frequency in (DAILY, HOURLY)}
-"""By name."""
+"""The frequencies, by name."""
 
 
 def frequency_of(name: str) -> Frequency:

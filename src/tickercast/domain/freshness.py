@@ -25,7 +25,7 @@ from tickercast.domain.frequency import DAILY, HOURLY, stamp
 from tickercast.errors import CalendarError
 
 State = Literal["fresh", "due", "stale", "expired", "unknown"]
-"""By rising age; `unknown` only where the exchange's sessions are not known on these dates."""
+"""The states by rising age; `unknown` only where the exchange's sessions are not known on these dates."""
 
 GRACE = timedelta(hours=3)
 """How long after a session's close its forecast may be under way: sources have the bar later, and runs take time."""

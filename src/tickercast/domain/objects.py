@@ -51,7 +51,7 @@ class PriceObject:
 
     Attributes:
         as_of: the date that the user typed; a moment, UTC and naive, where bars are hourly.
-        name: what the file is called, its symbol where no column names it; empty for a batch.
+        name: the file's own name, its symbol where no column names it; empty for a batch.
         origin: whether its forecast is live, or a backfill.
         frequency: the frequency of the bars.
     """

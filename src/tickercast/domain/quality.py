@@ -20,7 +20,7 @@ RECENT = timedelta(days=90)
 
 @dataclass(frozen=True)
 class Oddity:
-    """From where on a bar is odd, and how that is said.
+    """The limits from which a bar is odd, and the words for them.
 
     Attributes:
         jump: the number of standard deviations from which a return is more likely an error than a move.

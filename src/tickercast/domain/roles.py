@@ -52,7 +52,7 @@ class Visitor:
 
 @dataclass(frozen=True)
 class Rule:
-    """Whom a word of a list of people means; see `parse_rules`.
+    """A word of a list of people; see `parse_rules`.
 
     Attributes:
         text: the word.

@@ -1,4 +1,4 @@
-"""Which bars of a file are stored: those that are new, and those that differ from what is stored already.
+"""The choice of a file's bars to store: those that are new, and those that differ from what is stored already.
 
 A file of three years repeats what the file before it held, but for its last bar. A digest for each symbol and month
 tells which months may differ; only their stored bars are read and compared. Of several bars of a time the newest
@@ -53,7 +53,7 @@ _AT_ONCE = 1 << 15  # bars that are hashed together: they stay in the processor'
 _COMPARED = 5  # sessions whose ratios give the factor of a rebase
 _EPOCH = np.datetime64("1900-01-01", "M")  # no bar is older
 MOST = 1 << 20
-"""More than there are bars of a series, by their numbers: days since 1900, or hours since 1970."""
+"""A bound above the bars of a series, by their numbers: days since 1900, or hours since 1970."""
 
 _MONTHS = 1 << 16  # more than there are months
 
@@ -215,7 +215,7 @@ def places(wanted: Ints, among: Ints) -> Ints:
 
 
 def differ(these: Columns, those: Columns) -> Mask:
-    """Which bars of two columns of equal length differ by more than the tolerance."""
+    """The bars of two columns of equal length that differ by more than the tolerance."""
     other = np.zeros(len(these), bool)
     for name in VALUES:
         a, b = these.values[name], those.values[name]

@@ -38,7 +38,7 @@ class Scope(StrEnum):
     READ = "read"
     """Everything that is asked for with GET."""
     FORECAST = "forecast"
-    """To request forecasts."""
+    """Requests for forecasts."""
 
 
 State = Literal["valid", "expired", "revoked"]

@@ -130,7 +130,7 @@ class NetworkModel(ABC):
         return stretched(made, self.widths.factors(symbols, lift))
 
     def results_lift(self, bars: Bars, at: NDArray[np.intp]) -> NDArray[np.float64]:
-        """By how much the coming results raise the volatility; see `InformedPredictor.results_lift`."""
+        """The rise of the volatility through coming results; see `InformedPredictor.results_lift`."""
         if not self.reads_results or bars.symbol not in self.results:
             return np.zeros((len(at), self.horizon))
         return self._results_features(bars, at, features.panel(bars))[:, LIFT].astype(np.float64)

@@ -184,7 +184,7 @@ def _live(name: str, store: ObjectStore) -> str | InvalidName:
 
 
 def _is_covered(known: pd.DataFrame, ledger: pd.DataFrame) -> "pd.Series[bool]":
-    """Which rows of live files have a newer one of the same symbol; simulated bars cover none that has real ones."""
+    """The rows of live files that newer ones of the same symbol cover; simulated bars cover none with real ones."""
     series = ["symbol", "frequency", "origin"]
     made = ledger[(ledger["status"] == "forecast") & (ledger["origin"] == Origin.LIVE)]
     made = made[made["simulated"] == made.groupby(series)["simulated"].transform("min")]

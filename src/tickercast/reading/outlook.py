@@ -31,7 +31,7 @@ class Outlook:
     """The stored forecasts of several symbols from one cutoff, and joint paths of them.
 
     Attributes:
-        forecasts: the champion's, one a symbol.
+        forecasts: the champion's forecasts, one a symbol.
         paths: joint paths, the symbols in the same order.
         sessions: the past sessions that they are drawn from.
     """

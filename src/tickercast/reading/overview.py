@@ -34,7 +34,7 @@ class Row:
         symbol: the series.
         cutoff: the forecast origin.
         last_close: the close there, in the symbol's currency.
-        change: from the close before, as a share; None where that is not known.
+        change: the change from the close before, as a share; None where that is not known.
         sessions: the number of sessions that the forecast reaches.
         target_date: the last session forecast.
         close_median: the point forecast for it.

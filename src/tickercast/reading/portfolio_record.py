@@ -113,7 +113,7 @@ def read_past(held: Holdings, first: date, last: date, done: Set[Period], *, war
     Args:
         held: the portfolio.
         first: the first cutoff wanted.
-        last: the last.
+        last: the last cutoff.
         done: the periods that are scored already.
         warehouse: where forecasts and prices are.
 
@@ -139,7 +139,7 @@ def read_past(held: Holdings, first: date, last: date, done: Set[Period], *, war
 
 
 def _periods(cutoff: date, targets: NDArray[np.datetime64], horizon: int) -> Sequence[Period]:
-    """Those that are scored: up to the first date, and up to that of the horizon."""
+    """The periods that are scored: up to the first date, and up to that of the horizon."""
     dates = valuation_dates(targets, horizon).tolist()
     return [(cutoff, step, dates[step - 1]) for step in (1, horizon)]
 

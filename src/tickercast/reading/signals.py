@@ -156,7 +156,7 @@ def _real(series: list[Bars]) -> list[Bars]:
 
 
 def membership(series: Sequence[Bars], members: Members | None) -> Mapping[str, Any]:
-    """By symbol, whether each of its bars is one of a member."""
+    """The flags, by symbol, of whether each of its bars is one of a member."""
     return {bars.symbol: members.when(bars.symbol, bars.ends) for bars in series} if members else {}
 
 

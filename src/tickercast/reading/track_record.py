@@ -114,7 +114,7 @@ def demotion(model: str, decisions: pd.DataFrame) -> Mapping[str, Any] | None:
     """The newest decision by which a baseline came into the champion's place; None of any other model.
 
     Args:
-        model: whose forecast in the champion's role is shown.
+        model: the model whose forecast in the champion's role is shown.
         decisions: rows of `retrains`.
     """
     found = decisions[(decisions["decision"] == "demoted") & (decisions["candidate_version"] == model)]

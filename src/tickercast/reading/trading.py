@@ -204,7 +204,7 @@ def read_held(account: str, warehouse: Warehouse) -> pd.DataFrame:
 
 
 def _factors(rows: pd.DataFrame, warehouse: Warehouse) -> "pd.Series[float]":
-    """By what each quantity has grown since, where the past of a simulated exchange's bars was rebased."""
+    """The factor by which each quantity has grown since, where the past of a simulated exchange's bars was rebased."""
     factors = pd.Series(1.0, rows.index)
     moments = [at for _, at in BASES.values()]
     for frequency, based in rows[rows["basis_at"].notna()].groupby("frequency"):

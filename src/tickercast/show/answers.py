@@ -25,7 +25,7 @@ from tickercast.show.fitting import Table
 from tickercast.show.sentences import SIMULATED
 
 MEASURED = {"closes": 3.0, "touches": 1.6}
-"""By how many points stated chances were off at worst, in tenths of them: `benchmarks/answers.json`, in percent."""
+"""The points by which stated chances were off at worst, in tenths of them: `benchmarks/answers.json`, in percent."""
 
 CONFIDENCES = (0.95, 0.99)
 """The confidences of value at risk and expected shortfall."""

@@ -51,7 +51,7 @@ def overview_table(rows: Sequence[Row], calibrations: Sequence[Calibration] = ()
 
 
 def left_out_sentence(names: Sequence[str]) -> str:
-    """Which symbols the overview of all has not, and why.
+    """A sentence on the symbols that the overview of all leaves out, with the reason.
 
     >>> left_out_sentence(["AMZN"])
     '1 symbol without a forecast of the 100 days up to the newest is left out: AMZN.'

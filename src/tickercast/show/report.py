@@ -32,10 +32,10 @@ class Beside:
 
     Attributes:
         overview: the rows of several symbols, with which it begins.
-        widths: why the interval of a symbol is as wide as it is.
+        widths: the width of the interval of a symbol, as a product of its factors.
         calibration: the calibration of a symbol's intervals.
         portfolio: the gains and losses of holdings of these symbols.
-        freshness: why the forecast of a symbol is not current, of those that are not.
+        freshness: the reason why the forecast of a symbol is not current, of those that are not.
     """
 
     overview: Sequence[Row] = ()

@@ -127,7 +127,7 @@ def forecasts_json(
     Args:
         forecasts: one a symbol.
         as_of: the date that was asked for.
-        widths: why the interval of each is so wide, by symbol, where that was asked for.
+        widths: the width of each interval as a product of its factors, by symbol, where that was asked for.
         actual: the closes that followed, by symbol and date or end of the hour, where they were asked for.
     """
     made = [forecast_values(each, as_of) for each in forecasts]

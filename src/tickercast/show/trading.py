@@ -33,7 +33,7 @@ def traded_table(found: Traded) -> RenderableType:
 
 
 def traded_title(found: Traded) -> str:
-    """Which account, at which bar, and what it is worth."""
+    """The account, the bar and the equity, as a title."""
     bar = stamp(found.cutoff) if found.cutoff else "no bar"
     what = "simulated exchange" if found.simulated else "paper"
     return (

@@ -93,7 +93,7 @@ class GcsObjectStore:
         return _generation(self._live(name))
 
     def written_at(self, name: str, *, generation: str) -> datetime:
-        """When a generation of an object was written, or the write that it repeats."""
+        """The time at which a generation of an object was written, or the write that it repeats."""
         blob = self._stat(name, generation)
         return object_names.first_written(blob.metadata or {}, blob.time_created)
 
@@ -102,7 +102,7 @@ class GcsObjectStore:
         return sorted(blob.name for blob in self._listed(prefix, "name"))
 
     def times(self, prefix: str) -> dict[str, datetime]:
-        """When the live objects that start with `prefix` were written, by name."""
+        """The write times of the live objects that start with `prefix`, by name."""
         return {blob.name: blob.time_created for blob in self._listed(prefix, "name,timeCreated")}
 
     def _listed(self, prefix: str, fields: str) -> list[storage.Blob]:

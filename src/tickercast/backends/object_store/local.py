@@ -105,7 +105,7 @@ class LocalObjectStore:
         return highest if highest in listed else ""
 
     def written_at(self, name: str, *, generation: str) -> datetime:
-        """When a generation of an object was written, or the write that it repeats."""
+        """The time at which a generation of an object was written, or the write that it repeats."""
         with self._translated():
             try:
                 described = json.loads(self._numbered(name, generation, ".json").read_bytes())
@@ -126,7 +126,7 @@ class LocalObjectStore:
         return sorted(name for name in written if name.startswith(prefix) and self._is_live(name))
 
     def times(self, prefix: str) -> dict[str, datetime]:
-        """When the live objects that start with `prefix` were written, by name."""
+        """The write times of the live objects that start with `prefix`, by name."""
         found = {}
         for name in self.names(prefix):
             with contextlib.suppress(ObjectNotFound):  # deleted in between

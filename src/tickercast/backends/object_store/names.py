@@ -35,7 +35,9 @@ def content_type(name: str) -> str:
 
 
 def first_written(metadata: Mapping[str, str], written_at: datetime) -> datetime:
-    """When an object was written, or the write that it repeats; a text that cannot be of a repetition does not count.
+    """The time of an object's write, or of the write that it repeats.
+
+    A text that cannot be of a repetition does not count.
 
     Args:
         metadata: the metadata of the object.

@@ -73,7 +73,7 @@ class S3ObjectStore:
     Args:
         bucket: the bucket's name; it has to exist.
         endpoint: the URL of another store than Amazon's.
-        region: the bucket's; empty: that of AWS's own settings.
+        region: the region of the bucket; empty: that of AWS's own settings.
         versioned: whether it keeps versions; if it could, it has to.
         patience_s: the time limit of a request, and of its repetitions.
     """
@@ -146,7 +146,7 @@ class S3ObjectStore:
         return _generation(self._live(name))
 
     def written_at(self, name: str, *, generation: str) -> datetime:
-        """When a generation of an object was written, or the write that it repeats."""
+        """The time at which a generation of an object was written, or the write that it repeats."""
         if not self.keeps_generations:
             live = self._stat(name, generation)
             return object_names.first_written(live.metadata, live.modified)
@@ -169,7 +169,7 @@ class S3ObjectStore:
         return sorted(self.times(prefix))
 
     def times(self, prefix: str) -> dict[str, datetime]:
-        """When the live objects that start with `prefix` were written, by name."""
+        """The write times of the live objects that start with `prefix`, by name."""
         return {found["Key"]: found["LastModified"] for found in self._listed(prefix)}
 
     def arrivals(self, prefix: str) -> Iterator[ObjectFinalized]:

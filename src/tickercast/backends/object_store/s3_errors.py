@@ -96,7 +96,7 @@ _CODES: Sequence[tuple[str, type[TickercastError], str]] = (
         said.NOT_ACCEPTED,
     ),
 )
-"""By the code of S3's answer, or its status where it has none; the first match counts: our error, and its text."""
+"""Our error and its text, by the code of S3's answer, or by its status where it has none; the first match counts."""
 
 _CREDENTIALS = (
     "{url} needs valid credentials, and none were found: {message}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
@@ -160,7 +160,7 @@ _CLASSES: Sequence[tuple[tuple[type[BaseException], ...], type[TickercastError],
         "{url} cannot be used as it is configured: {message}. Correct TICKERCAST_BUCKET, or AWS's variables and files.",
     ),
 )
-"""By the class of an error that is no answer of S3's; the first match counts."""
+"""Our error and its text, by the class of an error that is no answer of S3's; the first match counts."""
 
 
 @contextmanager

@@ -205,7 +205,7 @@ class BigQueryWarehouse:
             return self._load_once(stored, _parquet(rows, stored, self.url), _job_id(stored, key))
 
     def revision(self, table: str) -> str:
-        """When the table was last modified, by its description, which costs nothing."""
+        """The time at which the table was last modified, by its description, which costs nothing."""
         with self._translated(table):
             stored = self._table(table)
         return f"{stored.modified:%Y%m%d%H%M%S%f}-{stored.num_rows}"
@@ -218,7 +218,7 @@ class BigQueryWarehouse:
         return {str(value): str(count) for value, count in zip(found["value"], found["n"], strict=True)}
 
     def session(self, *, together: bool = False) -> AbstractContextManager[bool]:
-        """Nothing: calls share a client in any case."""
+        """Do nothing: calls share a client in any case."""
         return nullcontext(False)
 
     def append_together(self, rows: Mapping[str, pa.Table | pd.DataFrame], *, key: str) -> None:

@@ -88,8 +88,8 @@ _INTERNAL_TABLES = """
 CREATE TABLE IF NOT EXISTS _appends (key VARCHAR NOT NULL, appended_at TIMESTAMPTZ DEFAULT now());
 CREATE TABLE IF NOT EXISTS _objects (name VARCHAR NOT NULL, sha256 VARCHAR NOT NULL);
 """
-"""Without a primary key, which one transaction at a time does not need: DuckDB has lost entries of indexes when it
-replayed a log (duckdb/duckdb#23848)."""
+"""The tables of our own bookkeeping. They have no primary key, which one transaction at a time does not need: DuckDB
+has lost entries of indexes when it replayed a log (duckdb/duckdb#23848)."""
 
 _HELD = """
 SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = 'main'
@@ -537,7 +537,7 @@ class DuckDBWarehouse:
 
 
 def _written(path: Path) -> tuple[int, ...]:
-    """When the file and its log were last written, and their sizes."""
+    """The times at which the file and its log were last written, and their sizes."""
     found: list[int] = []
     for part in (path, path.with_name(f"{path.name}.wal")):
         with suppress(FileNotFoundError):

@@ -123,7 +123,7 @@ REWRITTEN = ("prices", "forecasts", "ingestions")
 
 
 def read_rewrites(folder: Path) -> dict[str, str]:
-    """By table, the query that gives its rows from those of earlier releases.
+    """The query that gives a table's rows from those of earlier releases, by table.
 
     It is a migration that is a query, or what the table's compaction adds up.
     """
@@ -232,7 +232,7 @@ FINISHED = timedelta(hours=26)
 """The age of a file from which its event has ended: later it is given up."""
 
 ADDED_UP = "SELECT MAX(scored_at) AS newest FROM skill_blocks WHERE grain IS NOT NULL"
-"""Up to when scores are in the sums of `skill_blocks`: a compaction up to an earlier moment would add them twice."""
+"""The moment up to which `skill_blocks` holds the sums; a compaction up to an earlier one would add scores twice."""
 
 
 def read_compactions(folder: Path) -> dict[str, str]:

@@ -62,7 +62,7 @@ class ServedModel(BaseModel):
 
     Attributes:
         name: a registered model, or one that needs no bundle, such as `random-walk`.
-        version: its version.
+        version: the version of the model.
         role: `companion`, `baseline` or `shadow`.
     """
 
@@ -81,7 +81,7 @@ class Pointer(BaseModel):
 
     Attributes:
         name: the champion's registered name.
-        version: its version.
+        version: the version of the champion.
         served: the models beside it; the random walk is always among them, since skill is measured against it.
         baseline: the baseline that is served in the champion's place, because the champion was shown to be worse; empty
             while the champion is served itself.
@@ -350,7 +350,7 @@ def check_sha256(kind: str, content: bytes, wanted: str, card: ModelCard) -> Non
     """Refuse a file that is not the one that a card describes.
 
     Args:
-        kind: which file, for the message: `ONNX` or `reference`.
+        kind: the kind of the file, for the message: `ONNX` or `reference`.
         content: the content of the file.
         wanted: the sha256 that the card states.
         card: the card of the version.

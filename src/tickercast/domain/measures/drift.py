@@ -36,7 +36,7 @@ INPUTS = (*STEP_FEATURES, *STATIC_FEATURES)
 """The network's inputs at the last session."""
 
 WIDTHS = tuple(f"width_{step}" for step in range(1, HORIZON + 1))
-"""Its forecast: the logarithm of the ratio of the ends of the 95% interval, by step."""
+"""The measures of a forecast: the logarithm of the ratio of the ends of the 95% interval, by step."""
 
 COLUMNS = (*INPUTS, *WIDTHS)
 """The columns that are compared by distance, in this order."""
@@ -95,7 +95,7 @@ def watched(frequency: Frequency) -> Watched:
 
 
 LOSS, COVERAGE = "loss_to_walk", "coverage_80"
-"""Its performance: its loss over the random walk's, and the share of closes inside the 80% interval."""
+"""The measures of performance: the loss over the random walk's, and the share of closes inside the 80% interval."""
 
 NOMINAL = 0.8
 """The nominal share."""

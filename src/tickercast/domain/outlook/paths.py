@@ -54,7 +54,7 @@ ENOUGH = 1250
 """Fewer past sessions know too little of the tails."""
 
 FEWEST = 250
-"""With fewer sessions in common no paths are made."""
+"""The fewest sessions in common from which paths are made."""
 
 _ALIKE = 0.5  # the difference of log σ at which a session is drawn .6 times as often
 _FLOOR = 1e-3

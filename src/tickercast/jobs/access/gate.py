@@ -41,7 +41,7 @@ class Admitted:
     """A call that is let in.
 
     Attributes:
-        token: the caller's; None where no token is needed.
+        token: the token of the caller; None where no token is needed.
         left: the calls that its quota still has, as far as this instance knows; None without a limit.
     """
 

@@ -53,7 +53,7 @@ def refresh(
     """Publish new tables if a month has begun since those that are served, and nobody has gone back by hand in it.
 
     Args:
-        symbols: whose bars the tables are learned from.
+        symbols: the symbols whose bars the tables are learned from.
         source: where they come from; simulated ones are not learned from.
         models: the published models of hourly bars.
         fit: learns the tables.

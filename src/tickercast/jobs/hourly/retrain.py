@@ -20,7 +20,7 @@ def retrain_networks(symbols: Sequence[str], *, train: Train, models: ModelStore
     """Train the networks without the last half-year, if those that are served learned half a year less.
 
     Args:
-        symbols: whose bars they learn from.
+        symbols: the symbols whose bars they learn from.
         train: trains and registers them.
         models: the published models of hourly bars.
         now: the time.

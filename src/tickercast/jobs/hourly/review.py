@@ -78,7 +78,7 @@ def review_champion(
     """Decide what is served of hourly bars, once a month.
 
     Args:
-        symbols: whose bars the models are measured on.
+        symbols: the symbols whose bars the models are measured on.
         source: where the bars come from; nothing is decided on simulated ones.
         models: the published models of hourly bars.
         warehouse: where the decision is kept.

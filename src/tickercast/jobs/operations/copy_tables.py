@@ -46,7 +46,7 @@ class Table:
     columns: Mapping[str, str]
 
     def days(self, warehouse: Warehouse) -> pd.DataFrame:
-        """By day the number of rows, how many have a value in each column, and a sum of these values."""
+        """The number of rows, of values in each column, and a sum of these values, by day."""
         sums = [
             f"{_COUNTS.get(kind, 'COUNT({0})')} AS n{number}, {_SUMS[kind]} AS s{number}".format(f"`{name}`")
             for number, (name, kind) in enumerate(self.columns.items())

@@ -66,7 +66,7 @@ class SentDigest:
     Attributes:
         day: the session of the digest.
         services: the receivers that have got it now, by their services.
-        refusals: why others have not.
+        refusals: the reasons why other receivers have not got it.
     """
 
     day: date

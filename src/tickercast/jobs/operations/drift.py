@@ -62,7 +62,7 @@ class DriftCheck:
         day: the newest session that was checked, or the UTC day of hours.
         model_name: the registered name of the champion.
         model_version: the version whose training was the reference.
-        served: whose performance was measured: the champion, or the baseline in its place.
+        served: the model whose performance was measured: the champion, or the baseline in its place.
         unmeasured: why performance was not measured; empty if it was.
         drifted: whether any measure is beyond its threshold.
         reasons: a sentence with numbers for each such measure, the furthest first.

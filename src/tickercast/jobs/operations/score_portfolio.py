@@ -33,7 +33,7 @@ def score_portfolio(
         held: the portfolio.
         name: the file that it comes from.
         first: the first cutoff wanted.
-        last: the last.
+        last: the last cutoff.
         warehouse: where forecasts, prices and scores are.
         now: the time.
         on_progress: called with the cutoffs done and their total.

@@ -41,7 +41,7 @@ def release(name: str, store: ObjectStore) -> tuple[str, str]:
 
 
 def _written_at(kept: Quarantined, store: ObjectStore) -> datetime:
-    """When a file was written, or put into quarantine where nothing else is known any more."""
+    """The time at which a file was written, or put into quarantine where nothing else is known any more."""
     try:
         return store.written_at(kept.object, generation=kept.generation)
     except ObjectNotFound:

@@ -18,7 +18,7 @@ _NAMED = 3  # beyond those, at least
 
 
 def bounded(failures: Mapping[str | None, Permanent]) -> dict[str | None, Permanent]:
-    """At most `MOST` reasons; that of None stands for everything else: names that are no symbols, and what is beyond.
+    """Keep at most `MOST` reasons; that of None stands for all else: names that are no symbols, and what is beyond.
 
     Args:
         failures: the reason for each name in the file, or for None, which stands for the whole file.

@@ -35,7 +35,7 @@ class File:
 
     @property
     def rank(self) -> Rank:
-        """Its place in the order of files."""
+        """The place of the file in the order of files."""
         return Rank(origin_of(self.object) is Origin.LIVE, self.written_at, self.generation)
 
     @property

@@ -37,7 +37,7 @@ class Fitted(RollingPredictor, Protocol):
 
     @property
     def curves(self) -> Mapping[str, Sequence[float]]:
-        """Its losses by epoch."""
+        """The losses of the model by epoch."""
 
     @property
     def model(self) -> Any:

@@ -46,7 +46,7 @@ def answer(model: keras.Model, sample: Examples, view: int | None = None) -> Flo
     Args:
         model: the network.
         sample: n examples.
-        view: which of `examples.VIEWS` of results days it has; None for none.
+        view: the view of results days that it has, one of `examples.VIEWS`; None for none.
     """
     run, statics = compiled(model), sample.statics
     if model.inputs[1].shape[1] > statics.shape[1]:

@@ -27,7 +27,7 @@ class Trained(NetworkModel):
 
     Attributes:
         model: (steps, statics) to z.
-        card: its model card; `sha256` is empty until the network is exported.
+        card: the model card; `sha256` is empty until the network is exported.
         parameters: the recipe, the seeds, and the loss on the validation blocks.
         curves: the losses by epoch, as `seed_1/val_z_loss`; empty for a network read from a file.
     """

@@ -152,7 +152,7 @@ def _inputs() -> tuple[Tensor, Tensor]:
 
 
 def factors(s: Tensor, down: Tensor, up: Tensor) -> Tensor:
-    """By what the regression's quantiles are multiplied: `(n, HORIZON, quantiles)`."""
+    """The factors of the regression's quantiles: `(n, HORIZON, quantiles)`."""
     return ops.exp(ops.expand_dims(s, -1) + ops.expand_dims(down, -1) * _LOWER + ops.expand_dims(up, -1) * _UPPER)
 
 
@@ -225,7 +225,7 @@ class TrainedHourly(HourlyNetwork):
 
     Attributes:
         model: (steps, statics) to factors.
-        card: its model card; `sha256` is empty until the network is exported.
+        card: the model card; `sha256` is empty until the network is exported.
         tables: the tables of the regression whose intervals the network stretches.
         parameters: the recipe, the seeds and the number of examples.
     """
