@@ -149,6 +149,14 @@ def test_any_column_or_set_of_symbols_is_a_list(symbols: Any, app: App) -> None:
     assert app.watchlist(one for one in symbols) == ["MSFT"]
 
 
+def test_a_symbol_counts_once_however_it_is_written(app: App) -> None:
+    period = "2012-01-03", "2012-02-01"
+    once, _ = app.evaluate(["ewma-t"], *period, source="sample", symbols="MSFT")
+    again, _ = app.evaluate(["ewma-t"], *period, source="sample", symbols=["msft", "MSFT"])
+    pd.testing.assert_frame_equal(again["ewma-t"], once["ewma-t"])
+    assert app.watched(["msft", "MSFT"]) == app.hourly_watchlist(["msft", " MSFT"]) == ["MSFT"]
+
+
 def test_a_moment_with_a_zone_is_a_date_where_a_text_is_one(app: App) -> None:
     [made] = app.forecast("MSFT", datetime(2012, 8, 15, 18, tzinfo=UTC))
     assert made.cutoff == date(2012, 8, 15)

@@ -337,6 +337,7 @@ def test_all_stored_bars_are_walked_where_no_symbol_is_named(stored: App) -> Non
     found = stored.strategy_backtest(words, *period, source="stored")
     assert found.panel.symbols == ["AAPL", "MSFT"]  # simulated bars are left out beside real ones
     assert stored.strategy_targets(words, as_of=period[1]).panel.symbols == ["AAPL", "MSFT"]
+    assert stored.strategy_targets(words, ["msft", "MSFT"], period[1]).panel.symbols == ["MSFT"]
     assert stored.strategy_targets(words, ["IBM"], period[1]).panel.simulated
     with pytest.raises(UsageError, match=r"No bar is stored from .* to 1990-02-01, and some were needed"):
         stored.strategy_backtest(words, date(1990, 1, 2), date(1990, 2, 1), source="stored")

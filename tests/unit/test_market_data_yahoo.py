@@ -72,6 +72,10 @@ def test_each_symbol_is_asked_for_once_with_an_exclusive_end_and_unadjusted_pric
     assert reading.bars["AAPL"].cutoff == LAST
 
 
+def test_a_symbol_that_is_named_twice_is_not_waited_for_forever(histories: dict[str, Any]) -> None:
+    assert set(fetch(["AAPL", "MSFT", "MSFT"]).bars) == {"AAPL", "MSFT"}
+
+
 def test_progress_advances_with_each_symbol(histories: dict[str, Any]) -> None:
     advanced: list[int] = []
 

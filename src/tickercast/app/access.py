@@ -14,7 +14,7 @@ from tickercast.domain import objects
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast, Origin
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
-from tickercast.domain.symbols import one_or_more, parse_symbol
+from tickercast.domain.symbols import parse_symbol, parse_symbols
 from tickercast.domain.tokens import Scope, Token, TokenList, month_of, new_token
 from tickercast.errors import ObjectNotFound, UsageError
 from tickercast.jobs.access import quota
@@ -190,7 +190,7 @@ class Access(Requests):
             UsageError: a symbol or the date is not valid.
             WarehouseUnavailable: try again.
         """
-        wanted = [parse_symbol(word) for word in one_or_more(symbols)]
+        wanted = parse_symbols(symbols)
         day = parse_day(as_of) if as_of else None
         return overviews.overview(self.tables, now=self.now(), symbols=wanted, as_of=day)
 

@@ -9,7 +9,7 @@ from tickercast import engines
 from tickercast.app.ports import Ports, nothing
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.events import Known
-from tickercast.domain.symbols import one_or_more, parse_symbol
+from tickercast.domain.symbols import parse_symbols
 from tickercast.errors import UsageError
 from tickercast.jobs.requests.fetch_events import FetchedEvents, fetch_events
 from tickercast.ports import ResultsSource
@@ -56,7 +56,7 @@ class Events(Ports):
             UsageError: a symbol, the date or the source is not valid.
             Transient: an engine does not answer.
         """
-        valid = [parse_symbol(word) for word in one_or_more(symbols)]
+        valid = parse_symbols(symbols)
         chosen = self.results_source(source)
         if chosen is None:
             raise UsageError(
@@ -65,7 +65,7 @@ class Events(Ports):
             )
         self.make_ready()
         return fetch_events(
-            list(dict.fromkeys(valid)),
+            valid,
             source=chosen,
             store=self.store,
             now=self.now(),
@@ -79,7 +79,7 @@ class Events(Ports):
         Raises:
             WarehouseUnavailable: try again.
         """
-        found = events.listed([parse_symbol(symbol) for symbol in one_or_more(symbols)], warehouse=self.readable)
+        found = events.listed(parse_symbols(symbols), warehouse=self.readable)
         return found.head(limit), len(found)
 
     def known_results(self, symbol: str) -> Known:

@@ -10,7 +10,7 @@ from tickercast.app.telling import Telling
 from tickercast.app.trading import Trading
 from tickercast.domain.findings import Findings
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.symbols import one_or_more
+from tickercast.domain.symbols import one_or_more, parse_symbols
 from tickercast.errors import Permanent
 from tickercast.models import catalogue
 from tickercast.ports import Wrap
@@ -102,7 +102,7 @@ class Hourly(Trading):
         seed(self.registry, self.hourly_store)
         return train_hourly(
             data,
-            one_or_more(symbols) or data.symbols(),
+            parse_symbols(symbols) or data.symbols(),
             _FIRST,
             self.now().date(),
             through,
@@ -147,7 +147,7 @@ class Hourly(Trading):
         seed(self.registry, self.direction_store)
         return train_direction(
             data,
-            one_or_more(symbols) or data.symbols(),
+            parse_symbols(symbols) or data.symbols(),
             _FIRST,
             self.now().date(),
             through,
@@ -185,7 +185,7 @@ class Hourly(Trading):
         data, boost = engines.hourly_data(source, self.settings), engines.boost()
         publish_shipped(self.direction_store)
         return refit_direction(
-            one_or_more(symbols) or data.symbols(),
+            parse_symbols(symbols) or data.symbols(),
             source=data,
             boost=boost,
             load=DirectionModel,

@@ -24,7 +24,7 @@ from tickercast.domain.forecast import Predictor
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.learning.recipe import Recipe
 from tickercast.domain.measures.evaluation import labelled
-from tickercast.domain.symbols import one_or_more
+from tickercast.domain.symbols import one_or_more, parse_symbols
 from tickercast.errors import Permanent, UsageError
 from tickercast.jobs.operations.provision import check_published, publish_shipped
 from tickercast.models import catalogue
@@ -98,7 +98,7 @@ class Models(Ports):
         from tickercast.jobs.training.train import train
 
         data, fit = Telling(self.market_data(source), on_findings), self.fit
-        symbols = one_or_more(symbols) or data.symbols()
+        symbols = parse_symbols(symbols) or data.symbols()
         seed(self.registry, self.models)
         return train(
             data,
@@ -136,7 +136,7 @@ class Models(Ports):
         data = Telling(self.market_data(source) if isinstance(source, str) else source, on_findings)
         return tune(
             data,
-            one_or_more(symbols) or data.symbols(),
+            parse_symbols(symbols) or data.symbols(),
             FIRST_TRAINED,
             through,
             trials=trials,
@@ -205,7 +205,7 @@ class Models(Ports):
         first, last = parse_day(first), parse_day(last)
         build = self._compared(one_or_more(models), frequency)
         data = Telling(self.source_of(source, frequency), on_findings)
-        chosen, made = one_or_more(symbols) or data.symbols(), list[Predictor]()
+        chosen, made = parse_symbols(symbols) or data.symbols(), list[Predictor]()
 
         def beside(series: "Sequence[Bars]", through: date) -> Sequence[Predictor]:
             made.extend(build(series, through))
@@ -312,7 +312,7 @@ class Models(Ports):
         begin, end = parse_day(first), parse_day(last)
         build = self._compared(one_or_more(models), frequency)
         data = Telling(self.source_of(source, frequency), on_findings)
-        chosen = one_or_more(symbols) or data.symbols()
+        chosen = parse_symbols(symbols) or data.symbols()
         return leaks(
             data,
             chosen,
@@ -374,7 +374,7 @@ class Models(Ports):
         publish_shipped(self.models)
         challenger = self.registry.bundle(MODEL, version or self._aliased(CHALLENGER_ALIAS))
         data = Telling(self.market_data(source), on_findings)
-        chosen = one_or_more(symbols) or data.symbols()
+        chosen = parse_symbols(symbols) or data.symbols()
         decision = promote(
             challenger,
             self.models.champion(),

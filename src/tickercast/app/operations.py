@@ -20,7 +20,7 @@ from tickercast.domain.cards.model_card import CHAMPION, MODEL
 from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.measures.direction import RetrainBelow
-from tickercast.domain.symbols import one_or_more, parse_symbol
+from tickercast.domain.symbols import one_or_more, parse_symbols
 from tickercast.domain.trading.risk import parse_limits
 from tickercast.domain.trading.universe import parse_choice
 from tickercast.errors import TickercastError, UsageError
@@ -109,18 +109,18 @@ class Operations(Models, Events, Outlooks, Trading):
         Raises:
             UsageError: no symbol is named, or one is not valid.
         """
-        words = list(one_or_more(symbols)) or self.kept_watchlist()
+        words: Sequence[str] = one_or_more(symbols) or self.kept_watchlist()
         if not words and self.settings.universe:
             words = [row.symbol for row in self.universe_of_the_day(self.now().date(), source).rows]
         if not words:
             try:
-                words = list(self.market_data(source).symbols())
+                words = self.market_data(source).symbols()
             except UsageError as error:
                 raise UsageError(
                     f"No symbol was named, and {source or self.settings.source} cannot list its symbols. Name some, or "
                     "set TICKERCAST_WATCHLIST to a file of symbols."
                 ) from error
-        return list(dict.fromkeys(parse_symbol(word) for word in words))
+        return parse_symbols(words)
 
     @property
     def watchlist_file(self) -> WatchlistFile:
@@ -187,7 +187,7 @@ class Operations(Models, Events, Outlooks, Trading):
             Path(path).expanduser(),
             first=None if first is None else parse_day(first),
             last=None if last is None else parse_day(last),
-            symbols=[parse_symbol(word) for word in one_or_more(symbols)],
+            symbols=parse_symbols(symbols),
             frequency=frequency_of(every) if every else None,
             warehouse=self.tables,
             limits=limits,
@@ -230,7 +230,7 @@ class Operations(Models, Events, Outlooks, Trading):
         from tickercast.jobs.operations.drift import check_drift
 
         reporter = self.drift_reporter
-        watched = list(one_or_more(symbols)) or list(ask(self.warehouse, "symbols", frequency=frequency.name)["symbol"])
+        watched = parse_symbols(symbols) or list(ask(self.warehouse, "symbols", frequency=frequency.name)["symbol"])
         if not watched:
             example = "MSFT 2023-07-22" if frequency.is_daily else f"BTCUSDT 2023-07-22 --every {frequency}"
             raise UsageError(f"No symbol has been forecast yet. Name some, after tickercast forecast {example}.")
@@ -295,7 +295,7 @@ class Operations(Models, Events, Outlooks, Trading):
             symbols: the symbols to read; None: all.
             frequency: the frequency of the bars.
         """
-        return calibrations(self.readable, None if symbols is None else one_or_more(symbols), frequency)
+        return calibrations(self.readable, None if symbols is None else parse_symbols(symbols), frequency)
 
     def digest(self, watchlist: str | Sequence[str] | None = None) -> "Digest | None":
         """The digest of the newest session; None if nothing has been forecast.
@@ -383,7 +383,7 @@ class Operations(Models, Events, Outlooks, Trading):
 
         check_every(every)
         return plan_backfill(
-            one_or_more(symbols),
+            parse_symbols(symbols),
             parse_day(first),
             parse_day(last),
             every=every,
@@ -557,7 +557,7 @@ class Operations(Models, Events, Outlooks, Trading):
 
     def _calendars_say(self) -> str:
         watched = read_symbols(self.settings.watchlist_file, self.settings)
-        symbols = [*self._forecast_before(), *map(parse_symbol, watched)]
+        symbols = [*self._forecast_before(), *parse_symbols(watched)]
         ending = ending_calendars(symbols, self.now().date() + CALENDAR_NOTICE)
         if not ending:
             return "know the holidays of every exchange in use for more than a month"

@@ -10,7 +10,7 @@ from tickercast.app.symbols import read_text
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.learning.width import Width, width_of
-from tickercast.domain.symbols import one_or_more, parse_symbol
+from tickercast.domain.symbols import parse_symbols
 from tickercast.errors import UsageError
 from tickercast.jobs.operations.score_portfolio import EARLIEST, score_portfolio
 from tickercast.reading.holdings import Holdings, PortfolioOutlook, read_holdings, valued
@@ -33,7 +33,7 @@ class Outlooks(Ports):
             TooFewSessions: too little is known of how they move.
             Transient: an engine does not answer.
         """
-        wanted = list(dict.fromkeys(parse_symbol(word) for word in one_or_more(symbols)))
+        wanted = parse_symbols(symbols)
         return outlook(wanted, parse_day(as_of) if as_of else None, warehouse=self.tables)
 
     def odds(self, symbol: str, as_of: date | str | None = None) -> SymbolOdds:

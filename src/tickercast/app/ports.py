@@ -16,7 +16,7 @@ from tickercast.domain.cards.model_card import Bundle
 from tickercast.domain.forecast import Predictor, RollingPredictor, Served
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
 from tickercast.domain.measures.direction import DIRECTION
-from tickercast.domain.symbols import one_or_more, parse_symbol
+from tickercast.domain.symbols import one_or_more, parse_symbols
 from tickercast.domain.watchlist import symbols_in
 from tickercast.errors import UsageError
 from tickercast.jobs.operations import provision as provisioning
@@ -207,8 +207,7 @@ class Ports:
 
     def watched(self, symbols: str | Sequence[str] | None = None) -> Sequence[str] | None:
         """The symbols that alerts are about: those named, or of the watchlist that is kept; None if there are none."""
-        words = self.kept_watchlist() if symbols is None else one_or_more(symbols)
-        return [parse_symbol(word) for word in words] or None
+        return parse_symbols(self.kept_watchlist() if symbols is None else symbols) or None
 
     def kept_watchlist(self) -> list[str]:
         """The newest universe where `TICKERCAST_UNIVERSE` is set, else the words of `TICKERCAST_WATCHLIST`."""
@@ -222,13 +221,13 @@ class Ports:
         Raises:
             UsageError: no coin is named, or one is not valid.
         """
-        words = list(one_or_more(symbols)) or read_symbols(self.settings.hourly_watchlist, self.settings)
+        words = one_or_more(symbols) or read_symbols(self.settings.hourly_watchlist, self.settings)
         if not words:
             raise UsageError(
                 "No symbol was named, and TICKERCAST_HOURLY_WATCHLIST names no file: at least one coin was needed. "
                 "Name some, such as BTCUSDT."
             )
-        return list(dict.fromkeys(parse_symbol(word) for word in words))
+        return parse_symbols(words)
 
     def watched_coins(self) -> Sequence[str] | None:
         """The coins of `TICKERCAST_HOURLY_WATCHLIST`, perhaps none; None where that names no file.
@@ -237,8 +236,7 @@ class Ports:
             UsageError: the file cannot be read, or a symbol is not valid.
         """
         path = self.settings.hourly_watchlist
-        words = symbols_in(read_text(path, "symbols", self.settings)) if path else None
-        return words and [parse_symbol(word) for word in words]
+        return parse_symbols(symbols_in(read_text(path, "symbols", self.settings))) if path else None
 
     def provision(self) -> list[str]:
         """Create the tables, views and champions that are missing or changed, and return their names."""

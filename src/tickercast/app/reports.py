@@ -11,7 +11,7 @@ from tickercast.domain.forecast import Forecast, Role
 from tickercast.domain.frequency import DAILY, HOURLY
 from tickercast.domain.freshness import freshness_of
 from tickercast.domain.learning.width import Width
-from tickercast.domain.symbols import one_or_more, parse_symbol
+from tickercast.domain.symbols import one_or_more, parse_symbols
 from tickercast.errors import TooFewSessions, UsageError
 from tickercast.reading.calibration import calibrations
 from tickercast.reading.forecasts import champion_forecasts
@@ -76,8 +76,8 @@ class Reports(Access, Outlooks):
             TooFewSessions, Transient: as `report`.
         """
         held = self.portfolio(holdings, as_of) if holdings else None
-        asked = list(one_or_more(symbols)) or ([each.symbol for each in held.held.holdings] if held else [])
-        wanted = list(dict.fromkeys(parse_symbol(word) for word in asked))
+        named = one_or_more(symbols) or ([each.symbol for each in held.held.holdings] if held else [])
+        wanted = parse_symbols(named)
         cutoff = held.outlook.cutoff if held else parse_day(as_of) if as_of else None
         rows = {row.symbol: row.cutoff for row in self.overview(wanted, cutoff)}
         missing = [symbol for symbol in wanted if symbol not in rows]

@@ -14,7 +14,7 @@ from tickercast import config, engines, logs
 from tickercast.app.ports import WAIT_S, Ports, nothing
 from tickercast.domain.forecast import Forecast, Served
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
-from tickercast.domain.symbols import one_or_more, parse_symbol
+from tickercast.domain.symbols import one_or_more, parse_symbol, parse_symbols
 from tickercast.errors import Permanent, TickercastError, UsageError
 from tickercast.jobs.requests import quarantine as quarantines
 from tickercast.jobs.requests.poll import poll
@@ -207,7 +207,7 @@ class Requests(Ports):
         Args:
             symbols: only these; empty: all.
         """
-        return directions(self.readable, one_or_more(symbols))
+        return directions(self.readable, parse_symbols(symbols))
 
     def set_up_logs(self) -> None:
         """Send log lines to standard output as JSON, if the settings, Cloud Run or AWS Lambda ask for that."""

@@ -16,7 +16,7 @@ from tickercast.config import silence_telemetry
 from tickercast.domain.bars import BAR_COLUMNS, Bars, Reading
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.hourly.direction_inputs import LEAST
-from tickercast.domain.symbols import one_or_more
+from tickercast.domain.symbols import parse_symbols
 from tickercast.domain.text import shown
 from tickercast.domain.trading.signals import Panel, panel
 from tickercast.domain.trading.strategy import DIRECTION, FORECAST, PROPHET, Targets, Variant, parse, variant
@@ -141,7 +141,7 @@ class Strategies(Ports):
             UsageError: nothing is stored, or a strategy decides what cannot be.
             WarehouseUnavailable: try again.
         """
-        last, weights, symbols = as_of or self.now().date(), held or {}, one_or_more(symbols)
+        last, weights, symbols = as_of or self.now().date(), held or {}, parse_symbols(symbols)
         named = list(dict.fromkeys([*symbols, *weights])) if symbols else []
         first = last - every.longest_forecast  # what was forecast before has ended
         made = stored_panel(named, first, last, every, warehouse=self.readable, members=members, until=until)
@@ -193,7 +193,7 @@ class Strategies(Ports):
             UsageError: no bars or signals are stored then, or a strategy decides what cannot be.
             Transient: an engine does not answer.
         """
-        named = list(one_or_more(symbols)) or (members.symbols if members else [])
+        named = parse_symbols(symbols) or (members.symbols if members else [])
         if source:
             made, reading = self._walked(variants, named, first, last, source, every, step, members, on_progress)
         else:

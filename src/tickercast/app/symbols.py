@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from tickercast import config, disk, engines
 from tickercast.config import Settings
 from tickercast.domain import watchlist
-from tickercast.domain.symbols import one_or_more, parse_symbol
+from tickercast.domain.symbols import parse_symbols
 from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
 
 _ATTEMPTS, _PATIENCE_S = 5, 10.0
@@ -58,7 +58,7 @@ class WatchlistFile:
             UsageError: the file cannot be read, or holds a word that is no symbol.
             StoreUnavailable: try again.
         """
-        return [parse_symbol(word) for word in watchlist.symbols_in(self._read()[0], self.path)]
+        return parse_symbols(watchlist.symbols_in(self._read()[0], self.path))
 
     def add(self, symbols: str | Sequence[str]) -> list[str]:
         """Add symbols at its end, and return those that it lacked; everything else in it stays as it is.
@@ -78,7 +78,7 @@ class WatchlistFile:
         return self._change(symbols, watchlist.without_symbols)
 
     def _change(self, symbols: str | Sequence[str], change: Callable[[str, Sequence[str]], str]) -> list[str]:
-        wanted = list(dict.fromkeys(parse_symbol(word) for word in one_or_more(symbols)))
+        wanted = parse_symbols(symbols)
         with self._alone():
             return self._changed(wanted, change)
 

@@ -14,7 +14,7 @@ from tickercast.app.strategies import Strategies, variants_of
 from tickercast.domain.asset_classes import INDEX, asset_class
 from tickercast.domain.frequency import DAILY, FREQUENCIES, Frequency, frequency_of
 from tickercast.domain.measures.direction import RetrainBelow
-from tickercast.domain.symbols import one_or_more
+from tickercast.domain.symbols import parse_symbols
 from tickercast.domain.text import shown
 from tickercast.domain.trading.currency import paid_in
 from tickercast.domain.trading.plan import BRACKET
@@ -68,8 +68,8 @@ class Trading(Strategies):
         from tickercast.jobs.trading.trade import trade
 
         limits, warehouse = parse_limits(self.settings.trade_limits), self.warehouse
-        asked = one_or_more(symbols)
-        named = list(asked) or (members.symbols if members else [])
+        asked = parse_symbols(symbols)
+        named = asked or (members.symbols if members else [])
         moment = self.now() if as_of is None else self._after(as_of, named, every, members)
         opened = self._opened(broker, variant, every, moment)
         if unpayable := _foreign(asked, opened):

@@ -7,7 +7,7 @@ import typer
 from tickercast.cli import completion
 from tickercast.cli.forecasts import NoWait, Wait, complain_of, finish_sent
 from tickercast.cli.terminal import NOTHING_WORKED, SOME_FAILED, SymbolsFile, bar, open_app, print_table, say
-from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.symbols import parse_symbols
 from tickercast.errors import UsageError
 
 app = typer.Typer(
@@ -43,7 +43,7 @@ def events_fetch(
     """Ask a source when companies report, and store what is new."""
     from tickercast.app import read_symbols
 
-    symbols = list(dict.fromkeys([*(words or []), *read_symbols(symbols_file)]))
+    symbols = parse_symbols([*(words or []), *read_symbols(symbols_file)])
     if not symbols:
         raise UsageError("No ticker was given, and one was needed: tickercast events fetch MSFT --source sec.")
     service = open_app()
@@ -68,7 +68,7 @@ def events_list(
 
     service = open_app()
     rows, count = service.events(words or [], limit=limit)
-    symbols = [parse_symbol(word) for word in words or []]
+    symbols = parse_symbols(words or [])
     if not count:
         of = f" of {', '.join(symbols)}" if symbols else ""
         say(f"No results day{of} is stored: tickercast events fetch {' '.join(symbols) or 'MSFT'} --source sec.")
@@ -76,6 +76,6 @@ def events_list(
     print_table(events_table(rows), soft_wrap=True)
     if count > limit:
         say(f"{count - limit} more: --limit {count} shows them.")
-    for symbol in dict.fromkeys(symbols):
+    for symbol in symbols:
         for day in service.known_results(symbol).coming[:1]:
             say(f"{symbol}: results expected {day}")

@@ -437,9 +437,9 @@ def symbols_of(words: Sequence[str], symbols_file: str = "") -> list[str]:
         UsageError: one of them is not a symbol, or there are none.
     """
     from tickercast.app import read_symbols
-    from tickercast.domain.symbols import parse_symbol
+    from tickercast.domain.symbols import parse_symbols
 
-    symbols = list(dict.fromkeys(parse_symbol(word) for word in [*split(words), *read_symbols(symbols_file)]))
+    symbols = parse_symbols([*split(words), *read_symbols(symbols_file)])
     if not symbols:
         raise UsageError("No symbol was given, and at least one was needed, such as MSFT.")
     return symbols

@@ -8,7 +8,7 @@ import streamlit as st
 from tickercast.dashboard import address, banner, state
 from tickercast.dashboard.strategy_figures import drawdown_figure, equity_figure, positions_figure
 from tickercast.domain.frequency import HOURLY, stamp
-from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.symbols import parse_symbols
 from tickercast.domain.trading.strategy import STRATEGIES
 from tickercast.domain.trading.strategy_backtest import Backtest
 from tickercast.plain import markdown
@@ -34,7 +34,7 @@ def show() -> None:
     typed = middle.text_input("Symbols, with commas between", ", ".join(known[:5]), key="strategy_symbols")
     symbols: list[str] = []
     with state.section():
-        symbols = list(dict.fromkeys(parse_symbol(word) for word in typed.replace(",", " ").split()))
+        symbols = parse_symbols(typed.replace(",", " ").split())
     fees = right.number_input("Fees, basis points", 0.0, 1000.0, 10.0, 1.0, key="fees")
     slippage = right.number_input("Slippage, basis points", 0.0, 1000.0, 5.0, 1.0, key="slippage")
     days = middle.date_input("From, to", state.forecast_span(every), key="strategy_days")

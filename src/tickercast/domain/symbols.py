@@ -28,6 +28,18 @@ def parse_symbol(text: str) -> str:
     return symbol
 
 
+def parse_symbols(symbols: str | Sequence[str]) -> list[str]:
+    """Check symbols as Yahoo spells them, and return them in upper case, each once; a text is one symbol.
+
+    >>> parse_symbols("msft"), parse_symbols(["MSFT", "ibm", "msft"])
+    (['MSFT'], ['MSFT', 'IBM'])
+
+    Raises:
+        UsageError: a text is not a symbol.
+    """
+    return list(dict.fromkeys(parse_symbol(text) for text in one_or_more(symbols)))
+
+
 def one_or_more(symbols: str | Sequence[str]) -> Sequence[str]:
     """Symbols as a sequence; a text is one symbol.
 

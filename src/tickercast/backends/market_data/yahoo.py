@@ -183,7 +183,7 @@ class Client(ABC, Generic[T]):
         for _ in range(min(self._at_once, len(symbols))):
             threading.Thread(target=work, daemon=True).start()
         answers: dict[str, T | Permanent | NoAnswer] = {}
-        while len(answers) < len(symbols):
+        for _ in symbols:
             done = found.get()
             if isinstance(done, BaseException):
                 raise done
