@@ -21,6 +21,7 @@ from tickercast.config import Settings
 from tickercast.domain.bars import Bars
 from tickercast.domain.files.price_files import to_csv
 from tickercast.errors import StoreUnavailable
+from tickercast.jobs.daily import run_day as run_day_module
 from tickercast.jobs.operations import digest as digests
 from tickercast.jobs.operations.digest import SENT, SentDigest
 from tickercast.ports import Letter, ObjectFinalized
@@ -320,20 +321,33 @@ def test_the_day_sends_its_digest_once_and_fails_for_no_receiver(tmp_path: Path,
     assert [message["title"][:21] for message in receiver.messages] == [f"tickercast {first.market.day}"]
 
 
-def test_a_day_whose_digest_cannot_be_written_is_done(
+def test_a_fault_of_ours_stops_no_day_where_it_is_said_and_leaves_its_traceback(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evening = Evening(tmp_path)
     evening.begin(1.0)
     evening.app.__dict__["digest_receivers"] = engines.digest_receivers(Settings(digest_urls=receiver.apprise_url))
 
-    def fails(_: Any) -> Letter:
-        raise ValueError("no pen")
+    def broken(*_: object, **__: object) -> object:
+        raise KeyError("close")
 
-    monkeypatch.setattr(evening.app, "write_digest", fails)
+    for name in ("trades", "portfolios", "results_source", "write_digest"):
+        monkeypatch.setattr(evening.app, name, broken)
+    monkeypatch.setattr(evening.app, "trading_losses", lambda: ())
     day = evening.run()
-    assert (day.digest, day.failures) == ("no pen", {})
-    assert "digest      no pen" in list(day_lines(day))
+    assert not day.failures
+    assert f"digest      {day.digest}" in list(day_lines(day))
+    told: list[str] = []
+    monkeypatch.setattr(run_day_module, "send_alerts", lambda **given: told.append(given["flow_failure"]))
+    monkeypatch.setattr(run_day_module, "seed", broken)
+    with pytest.raises(KeyError):
+        evening.run()
+    said = [day.events, day.digest, *day.portfolios.values(), *day.traded.values(), *told]
+    assert len(said) == 5
+    for each in said:
+        sentence, _, file = str(each).partition(". The details are in ")
+        assert sentence == "it failed unexpectedly"
+        assert Path(file.removesuffix(".")).read_text().rstrip().endswith("KeyError: 'close'")
 
 
 def test_nobody_asked_and_nothing_is_sent_or_said(tmp_path: Path) -> None:

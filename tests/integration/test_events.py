@@ -311,10 +311,10 @@ def test_a_fault_of_the_source_itself_never_stops_the_day(workspace: Path, monke
     services = App()
     monkeypatch.setattr(services, "results_source", lambda **_: Broken())
     market = SimpleNamespace(symbols=["MSFT"], source=SimpleNamespace(name="yahoo"))
-    assert (
-        _events(_Steps(services, lambda job: job, SimpleNamespace(check=lambda: None)), market, services.now().date())
-        == "a bug"
-    )
+    steps = _Steps(services, lambda job: job, SimpleNamespace(check=lambda: None))
+    said, _, kept = _events(steps, market, services.now().date()).rpartition(" ")
+    assert said == "it failed unexpectedly. The details are in"
+    assert "ZeroDivisionError: a bug" in Path(kept.removesuffix(".")).read_text()
 
 
 # ---------------------------------------------------------------- BigQuery

@@ -48,6 +48,7 @@ from tickercast.jobs.daily.retrain import (
     plan_training,
     train_challenger,
 )
+from tickercast.jobs.daily.steps import or_reason, reason, said
 from tickercast.jobs.operations.alerts import SentAlerts, send_alerts
 from tickercast.jobs.operations.digest import Digest, SentDigest, send_digest
 from tickercast.jobs.operations.drift import DriftCheck, check_drift
@@ -263,7 +264,7 @@ def run_day(
             day = _run(steps, symbols, members, as_of or today, source, on_progress)
         except Exception as error:  # any error means that the day failed
             with suppress(TickercastError):  # the alerts may need what has failed
-                steps.alert(current, str(error) or type(error).__name__)
+                steps.alert(current, reason(error))
             raise
         day.alerts = steps.alert(current, "")
         day.digest = steps.digest(day, symbols, current)
@@ -281,19 +282,17 @@ class _Steps:
         done: R = self.wrap(job)(*args, **kwargs)
         return done
 
+    def or_reason(self, job: Callable[P, R]) -> Callable[P, R | str]:
+        """Make a step of a job whose errors are reasons; whatever fails in it never stops the day."""
+        return or_reason(job, lambda attempt: functools.partial(self, attempt))
+
     def alert(self, watchlist: Sequence[str] | None, failure: str) -> SentAlerts | AlertUnavailable:
         """Send the news; a receiver that does not accept its message gets it at the next check."""
         return self(
             _or_error(send_alerts, AlertUnavailable),
-            store=self.services.store,
-            models=self.services.models,
-            warehouse=self.services.warehouse,
             notifiers=self.services.notifiers,
-            now=self.services.now(),
-            watchlist=watchlist,
-            coins=self.services.watched_coins(),
             flow_failure=failure,
-            grace=timedelta(0),
+            **self._looked_at(watchlist),
         )
 
     def digest(self, day: Day, symbols: Sequence[str], watchlist: Sequence[str] | None) -> SentDigest | str | None:
@@ -302,7 +301,9 @@ class _Steps:
         if not services.digest_receivers:
             return None
         try:
-            checked = day.alerts if isinstance(day.alerts, SentAlerts) else self._check(watchlist)
+            checked = day.alerts
+            if not isinstance(checked, SentAlerts):
+                checked = send_alerts(notifiers=(), **self._looked_at(watchlist))
             return self(
                 send_digest,
                 day.market.day,
@@ -315,21 +316,20 @@ class _Steps:
                 now=services.now,
             )
         except Exception as error:  # the day is done
-            return str(error) or type(error).__name__
+            return reason(error)
 
-    def _check(self, watchlist: Sequence[str] | None) -> SentAlerts:
-        """The open alerts, which are sent to nobody."""
+    def _looked_at(self, watchlist: Sequence[str] | None) -> dict[str, Any]:
+        """Where alerts are looked for; the run has ended, so that a session's forecast is under way no more."""
         services = self.services
-        return send_alerts(
-            store=services.store,
-            models=services.models,
-            warehouse=services.warehouse,
-            notifiers=(),
-            now=services.now(),
-            watchlist=watchlist,
-            coins=services.watched_coins(),
-            grace=timedelta(0),
-        )
+        return {
+            "store": services.store,
+            "models": services.models,
+            "warehouse": services.warehouse,
+            "now": services.now(),
+            "watchlist": watchlist,
+            "coins": services.watched_coins(),
+            "grace": timedelta(0),
+        }
 
 
 E = TypeVar("E", bound=Exception)
@@ -419,29 +419,23 @@ def _events(step: _Steps, market: Market, as_of: date) -> FetchedEvents | str:
     if as_of < services.now().date():
         return f"none are fetched for {as_of}: a source tells what is known today"
     symbols = [symbol for symbol in market.symbols if is_stock(symbol)]
-    try:
-        source = services.results_source(bars=market.source.name)
-    except TickercastError as error:
-        return str(error)
+    source = said(lambda: services.results_source(bars=market.source.name))
+    if isinstance(source, str):
+        return source
     if source is None or not symbols:
         return "none: no source of them is configured" if symbols else "none: no symbol is a company's"
     since = as_of - _RECENT_RESULTS
-    fetching = _or_error(fetch_events, Exception)
-    found = step(fetching, symbols, source=source, store=services.store, now=services.now(), since=since)
-    return found if isinstance(found, FetchedEvents) else str(found) or type(found).__name__
+    return step.or_reason(fetch_events)(symbols, source=source, store=services.store, now=services.now(), since=since)
 
 
 def _portfolios(step: _Steps) -> dict[str, PortfolioRecord | str]:
     """Score the portfolios that the settings name; whatever fails there is said, and never stops the day."""
     services = step.services
-    try:
-        held = services.portfolios()
-    except TickercastError as error:
-        return {"": str(error)}
-    scoring = _or_error(score_portfolio, TickercastError)
-    now = services.now()
-    found = {name: step(scoring, each, name, warehouse=services.warehouse, now=now) for name, each in held}
-    return {name: made if isinstance(made, PortfolioRecord) else str(made) for name, made in found.items()}
+    held = said(services.portfolios)
+    if isinstance(held, str):
+        return {"": held}
+    scoring, now = step.or_reason(score_portfolio), services.now()
+    return {name: scoring(each, name, warehouse=services.warehouse, now=now) for name, each in held}
 
 
 def _losses(services: Services) -> Sequence[str]:
@@ -455,18 +449,13 @@ def _losses(services: Services) -> Sequence[str]:
 def _traded(step: _Steps, symbols: Sequence[str], as_of: date) -> dict[str, Traded | str]:
     """Trade on paper what the settings name; whatever fails there is said, and never stops the day."""
     services = step.services
-    try:
-        wanted = services.trades(DAILY)
-    except UsageError as error:
-        return {"": str(error)}
+    wanted = said(lambda: services.trades(DAILY))
+    if isinstance(wanted, str):
+        return {"": wanted}
     if wanted and as_of < services.now().date():
         return {"": f"nothing is ordered for {as_of}: orders are for the next session"}
-    trading = _or_error(services.trade, TickercastError)
-    found = {
-        f"{made.name}@{broker}": step(trading, made, broker, every=DAILY, members=always(symbols))
-        for made, broker in wanted
-    }
-    return {name: str(each) if isinstance(each, TickercastError) else each for name, each in found.items()}
+    trading, members = step.or_reason(services.trade), always(symbols)
+    return {f"{made.name}@{broker}": trading(made, broker, every=DAILY, members=members) for made, broker in wanted}
 
 
 def _drift(step: _Steps, market: Market) -> DriftCheck | str:

@@ -4,7 +4,6 @@ An hour that fails is not lost: the next one's file brings its bars and its scor
 longer, and whatever of it fails, leaves them as they are.
 """
 
-import functools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -12,15 +11,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import ParamSpec, Protocol, TypeVar
 
-from tickercast import logs
 from tickercast.domain.cards.model_card import Bundle
 from tickercast.domain.forecast import RollingPredictor
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
 from tickercast.domain.trading.strategy import Variant
 from tickercast.domain.trading.universe import Members, always
-from tickercast.errors import Permanent, PreconditionFailed, TickercastError, Transient
+from tickercast.errors import PreconditionFailed, Transient
 from tickercast.jobs.champion.decisions import HOURLY_RECORD, Decided, recorded_decision
 from tickercast.jobs.daily.lease import lease
+from tickercast.jobs.daily.steps import or_reason, reason, said
 from tickercast.jobs.hourly.refresh import Fit, Refreshed, refresh
 from tickercast.jobs.hourly.retrain import Train, retrain_networks
 from tickercast.jobs.hourly.review import Evaluated, month_before, review_champion
@@ -203,7 +202,7 @@ def _alerting(services: Services, wrap: Wrap) -> Iterator[None]:
     try:
         yield
     except Transient:
-        _said(lambda: _alerted(services, wrap))
+        said(lambda: _alerted(services, wrap))
         raise
 
 
@@ -223,7 +222,7 @@ def _refreshed(
     except Transient:
         raise
     except Exception as error:
-        return None, _reason(error)
+        return None, reason(error)
     return done, ""
 
 
@@ -233,9 +232,9 @@ def _traded(symbols: Sequence[str], services: Services, wrap: Wrap) -> dict[str,
     try:
         for made, broker in services.trades(HOURLY):
             name = f"{made.name}@{broker}"
-            found[name] = _or_reason(services.trade, wrap)(made, broker, every=HOURLY, members=always(symbols))
+            found[name] = or_reason(services.trade, wrap)(made, broker, every=HOURLY, members=always(symbols))
     except Exception as error:
-        found[""] = _reason(error)
+        found[""] = reason(error)
     return found
 
 
@@ -257,14 +256,14 @@ def _upkeep(symbols: Sequence[str], source: MarketData, services: Services, lear
         first = not models.store.generation(marker)
     done = Upkeep()
     if services.serves_direction and (first or services.retrains_by_rule):
-        done = replace(done, refit=_or_reason(learning.refit, wrap)(symbols))
+        done = replace(done, refit=or_reason(learning.refit, wrap)(symbols))
     if not first:
         return done
-    done = replace(done, drift=_said(lambda: _checked(yesterday, symbols, services, wrap)))
-    done = replace(done, trained=_said(lambda: _trained(symbols, source, services, learning, wrap)))
+    done = replace(done, drift=said(lambda: _checked(yesterday, symbols, services, wrap)))
+    done = replace(done, trained=said(lambda: _trained(symbols, source, services, learning, wrap)))
     done = replace(
         done,
-        decided=_or_reason(review_champion, wrap)(
+        decided=or_reason(review_champion, wrap)(
             symbols,
             source=source,
             models=models,
@@ -273,40 +272,14 @@ def _upkeep(symbols: Sequence[str], source: MarketData, services: Services, lear
             now=services.now(),
         ),
     )
-    done = replace(done, alerts=_said(lambda: _alerted(services, wrap)))
+    done = replace(done, alerts=said(lambda: _alerted(services, wrap)))
     with suppress(PreconditionFailed, Transient):  # another run was faster; or the next hour does it again
         models.store.write(marker, json.dumps({"day": str(yesterday)}).encode(), if_generation="")
     return done
 
 
-def _or_reason(job: Callable[P, R], wrap: Wrap) -> Callable[P, R | str]:
-    """The step of a job, with errors as their reasons: the forecasts are made. What may pass is tried again before."""
-
-    @functools.wraps(job)
-    def attempt(*args: P.args, **kwargs: P.kwargs) -> R | str:
-        try:
-            return job(*args, **kwargs)
-        except Permanent as error:
-            return str(error)
-
-    return lambda *args, **kwargs: _said(lambda: wrap(attempt)(*args, **kwargs))
-
-
-def _said(step: Callable[[], R]) -> R | str:
-    """The result of a step, or why there is none: no step stops the forecasts, or those after it."""
-    try:
-        return step()
-    except Exception as error:
-        return _reason(error)
-
-
-def _reason(error: Exception) -> str:
-    """The error in words; the traceback of a fault of our own is kept in a file."""
-    return str(error) if isinstance(error, TickercastError) else f"it failed unexpectedly. {logs.kept(error)}"
-
-
 def _checked(day: date, symbols: Sequence[str], services: Services, wrap: Wrap) -> DriftCheck | str:
-    return _or_reason(check_drift, wrap)(
+    return or_reason(check_drift, wrap)(
         day,
         symbols,
         warehouse=services.warehouse,
@@ -324,11 +297,11 @@ def _trained(symbols: Sequence[str], source: MarketData, services: Services, lea
         return ""  # this month has had its turn
     if source.simulated:
         return "the networks do not learn from simulated bars"
-    return _or_reason(retrain_networks, wrap)(symbols, train=learning.train, models=models, now=services.now())
+    return or_reason(retrain_networks, wrap)(symbols, train=learning.train, models=models, now=services.now())
 
 
 def _alerted(services: Services, wrap: Wrap) -> SentAlerts | str:
-    return _or_reason(send_alerts, wrap)(
+    return or_reason(send_alerts, wrap)(
         store=services.store,
         models=services.store_of(DAILY),
         warehouse=services.warehouse,

@@ -1,0 +1,43 @@
+"""Steps of a run that may fail and never stop it: what each gives, or why it gives nothing."""
+
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from tickercast import logs
+from tickercast.errors import Permanent, TickercastError
+from tickercast.ports import Wrap
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def or_reason(job: Callable[P, R], wrap: Wrap) -> Callable[P, R | str]:
+    """Make of a job the step that is called instead, with errors as their reasons; what may pass is tried again before.
+
+    Args:
+        job: the job.
+        wrap: turns a job into a step, which tries it again where it fails for a transient reason.
+    """
+
+    @functools.wraps(job)
+    def attempt(*args: P.args, **kwargs: P.kwargs) -> R | str:
+        try:
+            return job(*args, **kwargs)
+        except Permanent as error:
+            return str(error)
+
+    return lambda *args, **kwargs: said(lambda: wrap(attempt)(*args, **kwargs))
+
+
+def said(step: Callable[[], R]) -> R | str:
+    """What a step gives, or why it gives nothing."""
+    try:
+        return step()
+    except Exception as error:
+        return reason(error)
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in words; the traceback of a fault of our own is kept in a file."""
+    return str(error) if isinstance(error, TickercastError) else f"it failed unexpectedly. {logs.kept(error)}"
