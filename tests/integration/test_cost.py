@@ -53,6 +53,12 @@ def test_the_committed_figures_are_those_of_the_queries_of_today(recorded: tuple
         assert figures[f"usd_month_{symbols}"] == pytest.approx(cost.total(cost.Plan(symbols)), abs=0.01)
 
 
+def test_the_speed_of_the_function_is_the_one_that_was_measured_last() -> None:
+    figure = cost.read()["symbols_a_second"]
+    serving = json.loads((PROJECT / figure.source).read_text())
+    assert (figure.value, figure.date) == (round(serving["figures"]["symbols_per_second_500"]), serving["date"])
+
+
 def test_eight_thousand_symbols_cost_at_most_forty_dollars_all_told() -> None:
     asked = cost.Plan(8000, refreshes=50, track_records=20)
     assert cost.total(asked) <= 40
