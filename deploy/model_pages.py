@@ -27,12 +27,14 @@ class Measure:
         file: the benchmark's file, or `card` for the card of the shipped model.
         figure: the name of the figure there.
         percent: whether it is a share.
+        origins: the name of the figure that says over how many origins it was measured; empty: none does.
     """
 
     words: str
     file: str
     figure: str
     percent: bool = False
+    origins: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,32 +75,34 @@ _STOCKS = (
     "On stocks that the champion was not trained on, on dates after its training; see [accuracy](../accuracy.md). A "
     "ratio below 1 says that the champion is better."
 )
-_PEERS = (
-    "On {n:,.0f} of [the origins of unseen stocks](../accuracy.md), measured on {date} beside that day's champion. "
-    "A ratio below 1 says that the champion is better."
-)
 _COINS = "BTCUSDT and ETHUSDT, every hour from July 2022 to August 2023; see [hourly models](../hourly.md)."
 
 
-def _baseline(name: str) -> tuple[Measure, ...]:
+def _rival(name: str, origins: str = "n") -> tuple[Measure, ...]:
     return (
-        Measure("the champion's pinball loss, over this one's", "accuracy", f"sp_vs_{name}"),
-        Measure("coverage of its 80% interval, on a sample", "peers", f"{name}_coverage_80", percent=True),
-        Measure("coverage of its 95% interval, on a sample", "peers", f"{name}_coverage_95", percent=True),
+        Measure("the champion's pinball loss, over this one's", "accuracy", f"sp_vs_{name}", origins=origins),
+        Measure("coverage of its 80% interval", "peers", f"{name}_coverage_80", percent=True, origins="n"),
+        Measure("coverage of its 95% interval", "peers", f"{name}_coverage_95", percent=True, origins="n"),
     )
 
 
-def _peer(name: str) -> tuple[Measure, ...]:
-    return (
-        Measure("the champion's pinball loss, over this one's", "peers", f"sp_vs_{name}"),
-        Measure("coverage of its 80% interval", "peers", f"{name}_coverage_80", percent=True),
-        Measure("coverage of its 95% interval", "peers", f"{name}_coverage_95", percent=True),
-    )
+def _champion(words: str, figure: str, *, percent: bool = False) -> Measure:
+    return Measure(words, "accuracy", figure, percent, origins="n")
+
+
+def _hourly(words: str, figure: str, *, percent: bool = False) -> Measure:
+    return Measure(words, "models", figure, percent, origins="hourly_n")
+
+
+def _direction(words: str, figure: str, *, percent: bool = False) -> Measure:
+    return Measure(words, "models", figure, percent, origins="direction_n")
 
 
 def _of_card(*figures: str) -> tuple[Measure, ...]:
     return tuple(
-        Measure(hourly_page.MEASURES[name].replace("… ", "pinball loss "), "card", name, name.startswith("coverage"))
+        Measure(
+            hourly_page.MEASURES[name].replace("… ", "pinball loss "), "card", name, name.startswith("coverage"), "n"
+        )
         for name in figures
     )
 
@@ -112,17 +116,18 @@ PAGES = (
         "forecasts the distribution of the next ten closes, knows results days, and has a calibration of its own for "
         "each asset class. It is trained with TensorFlow and served as ONNX.",
         (
-            Measure("origins", "accuracy", "n"),
-            Measure("pinball loss relative to EWMA-FHS", "accuracy", "sp_vs_ewma_fhs"),
-            Measure("pinball loss relative to EWMA-t", "accuracy", "sp_vs_ewma_t"),
-            Measure("pinball loss relative to the random walk", "accuracy", "sp_vs_random_walk"),
-            Measure("Winkler score of the 95% interval relative to EWMA-t", "accuracy", "w95_vs_ewma_t"),
-            Measure("coverage of the 80% interval", "accuracy", "coverage_80", percent=True),
-            Measure("coverage of the 95% interval", "accuracy", "coverage_95", percent=True),
-            Measure("error of the median relative to that of the last close", "accuracy", "mae_vs_naive"),
+            _champion("pinball loss relative to EWMA-FHS", "sp_vs_ewma_fhs"),
+            _champion("pinball loss relative to EWMA-t", "sp_vs_ewma_t"),
+            _champion("pinball loss relative to the random walk", "sp_vs_random_walk"),
+            _champion("Winkler score of the 95% interval relative to EWMA-t", "w95_vs_ewma_t"),
+            _champion("coverage of the 80% interval", "coverage_80", percent=True),
+            _champion("coverage of the 95% interval", "coverage_95", percent=True),
+            _champion("error of the median relative to that of the last close", "mae_vs_naive"),
         ),
         "On stocks that it was not trained on, on dates after its training; see [accuracy](../accuracy.md). Below 1 is "
-        "better.",
+        "better. Results days count as announced four weeks ahead. Its card was measured when it was trained: with "
+        "results days that are only predicted from last year's, and before the steps that results reach had a [factor "
+        "of their own](../training.md#widths-that-follow). So its figures for the same origins differ a little.",
         "The champion of daily bars. It claims no edge on direction: what it knows is how wide an interval has to be.",
         "champion",
         "tickercast forecast MSFT 2023-07-22",
@@ -133,7 +138,7 @@ PAGES = (
         DAYS,
         "Log-returns are Gaussian with mean 0 and the σ of the last 60 bars times the root of the steps. It is stored "
         "beside every forecast, of sessions and of hours, and skill is measured against it.",
-        _baseline("random_walk"),
+        _rival("random_walk"),
         _STOCKS,
         "The baseline. A model that is not better than it is not worth its trouble.",
         "baseline",
@@ -145,9 +150,9 @@ PAGES = (
         DAYS,
         "RiskMetrics: an exponentially weighted σ (λ .94) with Student's t of five degrees of freedom, times the root "
         "of the steps.",
-        _baseline("ewma_t"),
+        _rival("ewma_t"),
         _STOCKS,
-        "A baseline of every evaluation, and what is served where a champion is shown to be worse than it.",
+        "A baseline of every evaluation. It is served in the champion's place if the champion is shown to be worse.",
         "baseline",
         "TICKERCAST_MODELS=champion,ewma-t tickercast forecast MSFT 2023-07-22 --model ewma-t",
     ),
@@ -157,9 +162,9 @@ PAGES = (
         DAYS,
         "Filtered historical simulation: the σ of EWMA-t with the quantiles of past returns over it, learned from all "
         "symbols up to a date.",
-        _baseline("ewma_fhs"),
+        _rival("ewma_fhs"),
         _STOCKS,
-        "The best of the fast models, and so the baseline to beat. It has to be fitted, and so it is not served.",
+        "The best of the fast models, and so the baseline to beat. It is not served, since it has to be fitted.",
         "baseline of backtests",
         "tickercast backtest --source sample --from 2011-01-01 --to 2013-02-28",
     ),
@@ -168,7 +173,7 @@ PAGES = (
         "historical-simulation",
         DAYS,
         "The quantiles of the last 250 returns, times the root of the steps.",
-        _baseline("historical_simulation"),
+        _rival("historical_simulation"),
         _STOCKS,
         "A baseline. It reacts too slowly to a change of volatility.",
         "baseline",
@@ -179,8 +184,8 @@ PAGES = (
         "garch",
         DAYS,
         "GARCH(1,1) with Student's t, by the package `arch`, fitted at every origin.",
-        _peer("garch"),
-        _PEERS,
+        _rival("garch"),
+        _STOCKS,
         "Good, but fitted anew for every series and day: a peer of backtests, and a companion where time allows.",
         "peer",
         "tickercast backtest --source sample --from 2012-01-01 --to 2013-02-28 --peer garch",
@@ -190,8 +195,8 @@ PAGES = (
         "auto-arima",
         DAYS,
         "The automatic ARIMA of statsforecast on the logarithm of the price, chosen and fitted at every origin.",
-        _peer("auto_arima"),
-        _PEERS,
+        _rival("auto_arima", "n_slow"),
+        _STOCKS,
         "A peer. It finds trends that do not last, and its intervals do not follow volatility.",
         "peer",
         "tickercast backtest --source sample --from 2012-01-01 --to 2013-02-28 --windows 50 --peer auto-arima",
@@ -201,8 +206,8 @@ PAGES = (
         "auto-ets",
         DAYS,
         "The automatic exponential smoothing of statsforecast on the logarithm of the price.",
-        _peer("auto_ets"),
-        _PEERS,
+        _rival("auto_ets", "n_slow"),
+        _STOCKS,
         "A peer. Its width is that of the whole window, whatever the market does now.",
         "peer",
         "TICKERCAST_MODELS=champion,auto-ets tickercast forecast MSFT 2023-07-22 --model auto-ets",
@@ -212,9 +217,9 @@ PAGES = (
         "auto-theta",
         DAYS,
         "The automatic theta method of statsforecast on the logarithm of the price.",
-        _peer("auto_theta"),
-        _PEERS,
-        "A peer, with the faults of the two before it.",
+        _rival("auto_theta", "n_slow"),
+        _STOCKS,
+        "A peer, with the faults of [auto-arima](auto-arima.md) and [auto-ets](auto-ets.md).",
         "peer",
         "TICKERCAST_MODELS=champion,auto-theta tickercast forecast MSFT 2023-07-22 --model auto-theta",
     ),
@@ -224,10 +229,10 @@ PAGES = (
         DAYS,
         "Trend and seasons of the calendar, fitted to the logarithm of the price by the package `prophet`.",
         (
-            *_peer("prophet"),
+            *_rival("prophet", "n_slow"),
             Measure("seconds for a file of 500 symbols, two cores", "models", "companions_500_symbols_s"),
         ),
-        _PEERS,
+        _STOCKS,
         "No good for prices: its intervals are those of a smooth curve with noise, and a price is neither. It is there "
         "because people ask for it.",
         "peer",
@@ -254,19 +259,18 @@ PAGES = (
         "days, week and month (log-HAR), times a season of 168 hours, with the quantiles of the year before. It needs "
         "nothing but numpy; its tables are refreshed each month and travel in its card.",
         (
-            Measure("origins", "models", "hourly_n"),
-            Measure("pinball loss relative to EWMA-t", "models", "hourly_sp_vs_ewma_t"),
-            Measure("… to ewma-season with tables from before the test", "models", "hourly_sp_vs_ewma_season"),
-            Measure("… to ewma-season, refreshed alike", "models", "hourly_sp_vs_ewma_season_refreshed"),
-            Measure("Winkler score of the 95% interval relative to EWMA-t", "models", "hourly_w95_vs_ewma_t"),
-            Measure("coverage of the 80% interval", "models", "hourly_coverage_80", percent=True),
-            Measure("… one hour ahead", "models", "hourly_coverage_80_h1", percent=True),
-            Measure("… 24 hours ahead", "models", "hourly_coverage_80_h24", percent=True),
-            Measure("coverage of the 95% interval", "models", "hourly_coverage_95", percent=True),
+            _hourly("pinball loss relative to EWMA-t", "hourly_sp_vs_ewma_t"),
+            _hourly("… to ewma-season with tables from before the test", "hourly_sp_vs_ewma_season"),
+            _hourly("… to ewma-season, refreshed alike", "hourly_sp_vs_ewma_season_refreshed"),
+            _hourly("Winkler score of the 95% interval relative to EWMA-t", "hourly_w95_vs_ewma_t"),
+            _hourly("coverage of the 80% interval", "hourly_coverage_80", percent=True),
+            _hourly("… one hour ahead", "hourly_coverage_80_h1", percent=True),
+            _hourly("… 24 hours ahead", "hourly_coverage_80_h24", percent=True),
+            _hourly("coverage of the 95% interval", "hourly_coverage_95", percent=True),
         ),
         _COINS,
-        "The champion of hourly bars, reviewed each month: a baseline takes its place where it is shown to be worse.",
-        "champion of hours",
+        "The champion of hourly bars, reviewed each month: a baseline takes its place if it is shown to be worse.",
+        "hourly champion",
         "tickercast forecast BTCUSDT 2023-07-22 --every 1h",
     ),
     ModelPage(
@@ -276,13 +280,13 @@ PAGES = (
         "Two moving averages of squared returns (λ .94 and .995), times the season of 168 hours, with the quantiles of "
         "the year before.",
         (
-            Measure("har-season's pinball loss, over this one's", "models", "hourly_sp_vs_ewma_season_refreshed"),
-            *_of_card("n", "sp_vs_ewma_t", "coverage_80", "coverage_95"),
+            _hourly("har-season's pinball loss, over this one's", "hourly_sp_vs_ewma_season_refreshed"),
+            *_of_card("sp_vs_ewma_t", "coverage_80", "coverage_95"),
         ),
         _COINS,
-        "The baseline of hours, and what forecasts where the history is short. Refreshed each month it is nearly as "
-        "good as the champion, which is why it takes the champion's place where that fails.",
-        "baseline of hours",
+        "The baseline of hourly bars. It also forecasts where the history is short. Refreshed each month, it is nearly "
+        "as good as the champion, and takes its place if the champion is shown to be worse.",
+        "hourly baseline",
         "tickercast backtest --every 6h --source hours --from 2022-07-01 --to 2023-08-30 --model ewma-season",
     ),
     ModelPage(
@@ -292,7 +296,7 @@ PAGES = (
         "Three small LSTMs that read the last 72 hours and the season that is known to come, and stretch the quantiles "
         "of har-season. They are trained again each half-year, without the last one.",
         (
-            Measure("pinball loss relative to har-season, refreshed alike", "models", "hourly_lstm_vs_har"),
+            _hourly("pinball loss relative to har-season, refreshed alike", "hourly_lstm_vs_har"),
             *_of_card("sp_vs_ewma_t", "sp_vs_tickercast_plain_1h", "coverage_80", "coverage_95"),
         ),
         _COINS,
@@ -307,7 +311,7 @@ PAGES = (
         "The twin of tickercast-lstm-1h without recurrence: it reads the last hour alone. What the LSTM gains on it is "
         "due to recurrence.",
         (
-            Measure("pinball loss relative to har-season, refreshed alike", "models", "hourly_plain_vs_har"),
+            _hourly("pinball loss relative to har-season, refreshed alike", "hourly_plain_vs_har"),
             *_of_card("sp_vs_ewma_t", "coverage_80", "coverage_95"),
         ),
         _COINS,
@@ -317,19 +321,17 @@ PAGES = (
     ),
     ModelPage(
         "ewma-t-1h",
-        "ewma-t of hours",
+        "ewma-t, hourly",
         HOURS,
         "RiskMetrics σ (λ .94) of hourly returns with Student's t of five degrees of freedom, times the root of the "
         "hours. It knows no season.",
         (
-            Measure("har-season's pinball loss, over this one's", "models", "hourly_sp_vs_ewma_t"),
-            Measure(
-                "har-season's Winkler score of the 95% interval, over this one's", "models", "hourly_w95_vs_ewma_t"
-            ),
+            _hourly("har-season's pinball loss, over this one's", "hourly_sp_vs_ewma_t"),
+            _hourly("har-season's Winkler score of the 95% interval, over this one's", "hourly_w95_vs_ewma_t"),
         ),
         _COINS,
-        "The yardstick. It pays for the season that it does not know every morning.",
-        "baseline of hours",
+        "The yardstick. It knows no season, which costs it every morning.",
+        "hourly baseline",
         "tickercast backtest --every 6h --source hours --from 2022-07-01 --to 2023-08-30 --model ewma-t",
     ),
     ModelPage(
@@ -339,21 +341,18 @@ PAGES = (
         "Boosted trees (XGBoost) that say how likely the next hour closes higher, from ten usual indicators and the "
         "measures of the hourly models, over a sliding window, grown again each month.",
         (
-            Measure("hours", "models", "direction_n"),
-            Measure("Brier score; a coin has .25", "models", "direction_brier"),
-            Measure("… of the usual recipe, 200 trees of depth 4", "models", "direction_brier_usual_recipe"),
-            Measure("right directions", "models", "direction_accuracy", percent=True),
-            Measure("… by always saying up", "models", "direction_always_up", percent=True),
+            _direction("Brier score; a coin has .25", "direction_brier"),
+            _direction("… of the usual recipe, 200 trees of depth 4", "direction_brier_usual_recipe"),
+            _direction("right directions", "direction_accuracy", percent=True),
+            _direction("… by always saying up", "direction_always_up", percent=True),
             *(
                 Measure(
                     f"right where the move was {words}", "models", f"direction_hit_rate_size_{number}", percent=True
                 )
                 for number, words in enumerate(MOVES, start=1)
             ),
-            Measure("calibration error", "models", "direction_calibration_error", percent=True),
-            Measure(
-                "fee a side at which nothing is left, hundredths of a percent", "models", "direction_break_even_bps"
-            ),
+            _direction("calibration error", "direction_calibration_error", percent=True),
+            _direction("break-even fee per side, basis points", "direction_break_even_bps"),
         ),
         "BTCUSDT alone, every hour from July 2022 to August 2023; see [direction](../direction.md). The verdict is the "
         "card's, of the same hours of BTCUSDT and ETHUSDT.",
@@ -368,14 +367,18 @@ PAGES = (
 def page(model: ModelPage) -> str:
     """The page of a model."""
     card = _card(model)
-    rows = "\n".join(f"| {one.words} | {_value(one, card)} |" for one in model.record if _is_measured(one, card))
+    rows = [
+        f"| {one.words} | {_value(one, card)} | {_origins(one, card)} |"
+        for one in model.record
+        if _is_measured(one, card)
+    ]
     parts = (
         f"# {model.title}",
         _lines(model.what),
         f"```sh\n{model.run}\n```",
         "## Record",
-        f"| | |\n|---|---|\n{rows}" if rows else "",
-        _lines(_caveat(model)),
+        "\n".join(["| | | origins |", "|---|---|---|", *rows]) if rows else "",
+        _lines(model.caveat),
         f"All measures, and what it is not good for: [its card](../{_path(model)})." if model.has_card else "",
         "## Verdict",
         _lines(verdict(model, card)),
@@ -396,12 +399,14 @@ def index() -> str:
     """The table of all models."""
     lines = []
     for group in (DAYS, HOURS, DIRECTIONS):
-        lines += [f"\n## {group}\n", "| model | record | verdict |", "|---|---|---|"]
+        lines += [f"\n## {group}\n", "| model | record | origins | role |", "|---|---|---|---|"]
         for model in PAGES:
             if model.group == group:
-                first = _headline(model)
-                record = f"{first.words}: {_value(first, _card(model))}" if first else "its own, as it goes"
-                lines.append(f"| [{model.title}](models/{model.name}.md) | {record} | {model.role} |")
+                card = _card(model)
+                first = _headline(model, card)
+                record = f"{first.words}: {_value(first, card)}" if first else "not measured here"
+                origins = _origins(first, card) if first else ""
+                lines.append(f"| [{model.title}](models/{model.name}.md) | {record} | {origins} | {model.role} |")
     return "\n".join(lines) + "\n"
 
 
@@ -409,24 +414,20 @@ def _lines(text: str) -> str:
     return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
-def _caveat(model: ModelPage) -> str:
-    if model.caveat is not _PEERS:
-        return model.caveat
-    told = json.loads((PROJECT / "benchmarks" / "peers.json").read_text())
-    return model.caveat.format(n=told["figures"]["n"], date=told["date"])
-
-
 def _is_measured(measure: Measure, card: ModelCard | None) -> bool:
-    return measure.figure in (card.metrics if measure.file == "card" and card else _figures(measure.file))
+    return measure.figure in _measured(measure, card)
 
 
-def _headline(model: ModelPage) -> Measure | None:
-    card = _card(model)
-    measured = [one for one in model.record if one.figure not in _COUNTS and _is_measured(one, card)]
-    return measured[0] if measured else None
+def _measured(measure: Measure, card: ModelCard | None) -> Mapping[str, float]:
+    return card.metrics if measure.file == "card" and card else _figures(measure.file)
 
 
-_COUNTS = ("n", "hourly_n", "direction_n")
+def _origins(measure: Measure, card: ModelCard | None) -> str:
+    return f"{_measured(measure, card)[measure.origins]:,.0f}" if measure.origins else ""
+
+
+def _headline(model: ModelPage, card: ModelCard | None) -> Measure | None:
+    return next((one for one in model.record if _is_measured(one, card)), None)
 
 
 def _card(model: ModelPage) -> ModelCard | None:
@@ -440,7 +441,7 @@ def _path(model: ModelPage) -> str:
 
 
 def _value(measure: Measure, card: ModelCard | None) -> str:
-    figures = card.metrics if measure.file == "card" and card else _figures(measure.file)
+    figures = _measured(measure, card)
     named: Sequence[str] = (measure.figure, f"{measure.figure}_lo", f"{measure.figure}_hi")
     value, *ends = (_number(figures[name], measure.percent) for name in named if name in figures)
     return f"{value} [{ends[0]}, {ends[1]}]" if ends else value
@@ -449,7 +450,7 @@ def _value(measure: Measure, card: ModelCard | None) -> str:
 def _number(value: float, percent: bool) -> str:
     if percent:
         return f"{value:.1%}"
-    return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.4f}"
 
 
 def _figures(file: str) -> Mapping[str, float]:

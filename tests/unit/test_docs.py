@@ -135,6 +135,25 @@ def test_the_page_of_the_direction_model_has_the_moves_of_the_guide_and_says_wha
     assert "The verdict is the card's" in page
 
 
+def test_a_model_is_compared_with_the_champion_on_the_origins_of_the_page_on_accuracy() -> None:
+    figures = measured("accuracy")
+    found = {
+        name: re.search(
+            r"^\| the champion's pinball loss, over this one's \| ([\d.]+).* \| ([\d,]+) \|$", text, re.MULTILINE
+        )
+        for name, text in PAGES.items()
+    }
+    compared = {name.removeprefix("models/"): match.groups() for name, match in found.items() if match}
+    slow = {"auto-arima", "auto-ets", "auto-theta", "prophet"}
+    assert compared == {
+        name: (
+            f"{figures['sp_vs_' + name.replace('-', '_')]:.4f}",
+            f"{figures['n_slow' if name in slow else 'n']:,.0f}",
+        )
+        for name in {"random-walk", "ewma-t", "ewma-fhs", "historical-simulation", "garch", *slow}
+    }
+
+
 @pytest.mark.parametrize("name", [name for name, text in PAGES.items() if "<!--" in text])
 def test_the_generated_parts_of_a_page_are_up_to_date(name: str) -> None:
     assert PAGES[name] == docs.filled(PAGES[name]), "run `make docs`"
