@@ -25,7 +25,7 @@ from tickercast.show.fitting import Table
 from tickercast.show.sentences import SIMULATED
 
 MEASURED = {"closes": 3.0, "touches": 1.6}
-"""The points by which stated chances were off at worst, in tenths of them: `benchmarks/answers.json`, in percent."""
+"""The largest difference of stated chance and observed frequency in ten bins: `benchmarks/answers.json`, in percent."""
 
 CONFIDENCES = (0.95, 0.99)
 """The confidences of value at risk and expected shortfall."""
@@ -100,8 +100,9 @@ def odds_table(found: SymbolOdds, asked: Question, rows: Sequence[Ways[float]]) 
 def measured() -> str:
     """The measured accuracy of stated chances, in a sentence."""
     return (
-        f"On symbols and dates that the model was not trained on, stated chances were off by at most "
-        f"{MEASURED['closes']:g} points for a close and {MEASURED['touches']:g} for a high or low, in tenths of them."
+        "On symbols and dates that the model was not trained on, with stated chances grouped into ten bins, the "
+        f"observed frequency differed by at most {MEASURED['closes']:g} percentage points for closes and "
+        f"{MEASURED['touches']:g} for highs and lows."
     )
 
 
