@@ -53,6 +53,22 @@ def test_the_examples_of_the_page_are_what_is_printed(page: str, forecast: Path)
         ]
 
 
+@pytest.mark.parametrize(
+    ("page", "figure", "told"),
+    [
+        ("portfolio", "var95_breaches_independent", "in {:.0%} of all sessions"),
+        ("portfolio", "var95_breaches_independent", "| {:.1%} |"),
+        ("odds", "all_inside_80", "in {:.0%} of the forecasts"),
+        ("odds", "all_inside_80_stated", "stated {:.1%}"),
+        ("reading-intervals", "all_inside_80_stated", "stated as {:.0%}"),
+        ("reading-intervals", "all_inside_80", "came true in {:.0%}"),
+    ],
+)
+def test_a_page_tells_what_was_measured(page: str, figure: str, told: str) -> None:
+    figures = json.loads((PROJECT / "benchmarks" / "answers.json").read_text())["figures"]
+    assert told.format(figures[figure]) in " ".join((PROJECT / "docs" / f"{page}.md").read_text().split())
+
+
 def test_the_record_that_is_stated_is_the_measured_one() -> None:
     figures = json.loads((PROJECT / "benchmarks" / "answers.json").read_text())["figures"]
     assert MEASURED["closes"] == round(100 * figures["close_max_error"], 1)
