@@ -323,7 +323,7 @@ def test_the_bill_that_the_page_of_google_cloud_names_is_the_estimate() -> None:
 
 def test_an_event_may_take_as_long_as_the_pages_say() -> None:
     [seconds] = re.findall(r"^--timeout=(\d+)s$", (PROJECT / "deploy" / "function.sh").read_text(), re.MULTILINE)
-    assert f"| {seconds} s an event |" in PAGES["limits"]
+    assert f"| {seconds} s per event |" in PAGES["limits"]
 
 
 def test_the_mlflow_server_does_not_start_without_a_password() -> None:
