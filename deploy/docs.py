@@ -24,9 +24,9 @@ DOCS = PROJECT / "docs"
 _CONFIGURATION = """# Settings
 
 Every setting is read from the environment, once. A URL chooses the engine, nothing else does; any other URL is refused
-with a sentence. A variable that begins with `TICKERCAST_` and is none of these is refused with the one that was
-probably meant. Google Cloud is reached with the credentials of `gcloud auth application-default login`, or with those
-of the service account that the function runs as. This page is generated from `src/tickercast/config.py` by `make docs`.
+with a sentence. An unknown variable that begins with `TICKERCAST_` is refused with the one that was probably meant.
+Google Cloud is reached with the credentials of `gcloud auth application-default login`, or with those of the service
+account that the function runs as. This page is generated from `src/tickercast/config.py` by `make docs`.
 
 """
 
