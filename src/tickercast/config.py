@@ -45,27 +45,28 @@ class Settings(BaseSettings):
         model_bucket: the bucket of the published models; empty means the data bucket.
         warehouse: the tables and views: `duckdb://FILE` or `bigquery://PROJECT/DATASET`.
         source: the market data: `yahoo`, `sample`, `simulated`, or a folder of CSV or Parquet files.
-        yahoo_requests: the most requests to Yahoo under way at a time.
+        yahoo_requests: the largest number of simultaneous requests to Yahoo.
         yahoo_pause_s: seconds between the starts of two requests to Yahoo, for addresses that it refuses too soon.
         function_hosts: further host names by which a function outside Google Cloud is called, separated by commas; it
             answers to this machine's own names, and to that of `function_url`.
         binance_url: where the source `binance` asks for hourly bars.
-        alpaca_key: the id of a key of Alpaca's paper trading, for the broker `alpaca-paper://`; a live account's is
-            refused there.
+        alpaca_key: the key id of an Alpaca paper account, for the broker `alpaca-paper://`. Alpaca refuses live keys on
+            that host.
         alpaca_secret: the secret of that key; like every setting, it may also be a file of its name in small letters in
             `/run/secrets`: `tickercast_alpaca_secret`.
         binance_testnet_key: an HMAC key of Binance's spot test network, for the broker `binance-testnet://`.
         binance_testnet_secret: the secret of that key.
         events_source: where the daily flow asks for results days: `sec`, `yahoo`, a CSV file or `none`; empty means
-            `yahoo` where the bars are Yahoo's, too, and `none` for other bars.
+            `yahoo` if the bars are Yahoo's, and `none` for other bars.
         sec_user_agent: the name and e-mail address that the SEC wants to know: `Jane Doe jane@example.com`.
         sec_url: where the SEC's list of companies is.
         sec_data_url: where the SEC's lists of filings are.
         watchlist: a file of the symbols of the daily flow, or an object of the data bucket by its URL; empty means
             `watchlist.txt` of the home, which `tickercast watchlist` keeps, and without one all symbols that the source
             can list.
-        universe: members whose best the daily flow watches, chosen anew each day: `FILE:by=return,over=60,top=20`, as
-            `tickercast universe` ranks them; what is held on paper stays. In place of `watchlist`; empty: not ranked.
+        universe: members of which the daily flow watches the best, chosen anew each day:
+            `FILE:by=return,over=60,top=20`, as `tickercast universe` ranks them; positions on paper stay. It replaces
+            `watchlist`; empty: not ranked.
         hourly_watchlist: a file of the coins of the hourly flow, or an object of the data bucket by its URL.
         portfolios: files of holdings whose record the daily flow keeps, or objects of the data bucket by their URLs,
             separated by commas.
@@ -82,8 +83,8 @@ class Settings(BaseSettings):
         bigquery_emulator_host: the URL of a BigQuery emulator, by the name that Google's client reads.
         models: the models that forecast every file, separated by commas: `champion`, and any of the models that need no
             training beside it, such as `ewma-t`, `prophet` or `auto-ets`.
-        companion_deadline_s: seconds that all models beside the champion may take for one file; what they have not
-            forecast by then is left out. The function itself is stopped after 300.
+        companion_deadline_s: seconds that all models beside the champion may take for one file; forecasts that are not
+            ready by then are left out. The function itself is stopped after 300.
         retrain_below: `SHARE/LAST`, such as 0.6/24: grow the trees of the direction model again when a smaller share of
             the last directions was right. Empty: when they are shown to be worse than a coin. In any case they grow
             again each month.
@@ -93,7 +94,7 @@ class Settings(BaseSettings):
             symbols; whatever such a file holds, the function fits into 1 GiB with it.
         max_event_age_h: hours after which an event that still fails is given up and its file quarantined; the
             platform itself keeps events for 24 hours.
-        query_timeout_s: seconds after which a query that somebody typed is ended.
+        query_timeout_s: seconds after which a typed query is ended.
         query_memory_mb: the megabytes of this machine's memory that such a query, its answer included, may take,
             reserved and unused ones counted; on systems other than Linux, only what DuckDB itself counts, without the
             texts that functions make.
@@ -110,7 +111,7 @@ class Settings(BaseSettings):
         dashboard_url: the address at which people open the dashboard, such as `https://forecasts.example.org`; empty
             means this machine's. The provider has to know it with `/oauth2callback` at its end.
         dashboard_viewers: the people who may open the dashboard once there is a login: addresses, `@example.org`, a
-            claim such as `groups=desk`, or `*` for whoever can sign in, separated by commas.
+            claim such as `groups=desk`, or `*` for everybody who can sign in, separated by commas.
         dashboard_operators: the people who may, beyond that, make and revoke tokens; in the same words, without `*`.
         iap_audience: instead of a provider, the audience of Google's IAP in front of the dashboard:
             `/projects/NUMBER/locations/REGION/services/NAME`.
