@@ -593,6 +593,7 @@ def test_a_universe_that_cannot_be_chosen_is_a_sentence(tmp_path: Path) -> None:
         (f"{tmp_path}/none.csv", "none.csv"),
         ("members.csv:by=luck", "by=return|volatility|volume|skill, over=2 to 2500 and top=1 to 10000 were needed"),
         ("members.csv:best=3", "with 'best=3': FILE:by=return,over=60,top=20 was needed"),
+        ("members.csv:top=3,top=5", "by, over and top were needed once each at most"),
     ):
         evening.app.settings = changed(evening.app.settings, {"universe": universe})
         with pytest.raises(UsageError, match=re.escape(said)):

@@ -362,6 +362,7 @@ def test_variants_have_names_and_hashes_of_their_parameters() -> None:
         "interval-momentum:span=2.5": "span=2.5 of interval-momentum is out of range: a whole number from 1 to 1000",
         "interval-momentum:span=-1": "span=-1 of interval-momentum is out of range",
         "volatility-target:target=-1": "target=-1 of volatility-target is out of range: a number from 0.001 to 10 was",
+        "volatility-target:target=0.1,target=0.5": "names target twice: each parameter of volatility-target was needed",
     }.items():
         with pytest.raises(UsageError, match=sentence):
             parse(text)

@@ -144,7 +144,9 @@ def test_limits_of_a_day_cut_entries_and_never_the_size_of_exits() -> None:
     np.testing.assert_array_equal(clipped(np.array([0.9, -0.9, np.nan]), Limits(position=0.5)), [0.5, -0.5, np.nan])
 
 
-@pytest.mark.parametrize("text", ["stop=1", "stop=0", "loss=0.2", "orders=many", "orders=0.5", "position=-1", "stop"])
+@pytest.mark.parametrize(
+    "text", ["stop=1", "stop=0", "loss=0.2", "orders=many", "orders=0.5", "position=-1", "stop", "stop=0.1,stop=0.9"]
+)
 def test_a_wrong_limit_is_refused_with_a_sentence(text: str) -> None:
     with pytest.raises(UsageError, match="TICKERCAST_TRADE_LIMITS names"):
         parse_limits(text)

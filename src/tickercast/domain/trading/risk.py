@@ -100,7 +100,7 @@ def parse_limits(text: str) -> Limits:
     """Read limits: `stop=0.2,position=1,turnover=2,orders=100`, any of them.
 
     Raises:
-        UsageError: one is none, or out of range.
+        UsageError: one is none, named twice, or out of range.
     """
     known = {each.name for each in fields(Limits)}
     given: dict[str, float] = {}
@@ -115,6 +115,10 @@ def parse_limits(text: str) -> Limits:
             raise UsageError(
                 f"TICKERCAST_TRADE_LIMITS names {shown(word, 40)!r}: stop=SHARE below 1, position=SHARE, "
                 "turnover=SHARE or orders=WHOLE NUMBER was needed, above 0. Correct it."
+            )
+        if name in given:
+            raise UsageError(
+                f"TICKERCAST_TRADE_LIMITS names {name} twice: each limit was needed once at most. Leave one out."
             )
         given[name] = number
     usual = Limits()

@@ -316,7 +316,8 @@ def variant(
     """A strategy with parameters as words: `parameter=value,…`.
 
     Raises:
-        UsageError: the strategy has no such parameter, or one without a number for its default.
+        UsageError: the strategy has no such parameter, the words name one twice, or one has no number for its
+            default.
     """
     usual = _defaults(name, decide)
     given: dict[str, float] = {}
@@ -331,6 +332,11 @@ def variant(
             raise UsageError(
                 f"{shown(word, 40)!r} is no parameter of {name}: NAME=NUMBER was needed, and it has {listed}. "
                 f"Correct or leave it out."
+            )
+        if key in given:
+            raise UsageError(
+                f"{shown(words, 80)!r} names {key} twice: each parameter of {name} was needed once at most. "
+                "Leave one out."
             )
         given[key] = number
     changed = {key: value for key, value in given.items() if value != usual[key]}

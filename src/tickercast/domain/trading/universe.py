@@ -154,7 +154,13 @@ def parse_choice(text: str) -> Choice:
     file, colon, words = text.rpartition(":")
     if not colon or "=" not in words:
         return Choice(text)
-    given: dict[str, str] = dict(_pair(word, text) for word in filter(None, words.split(",")))
+    pairs = [_pair(word, text) for word in filter(None, words.split(","))]
+    given = dict(pairs)
+    if len(given) < len(pairs):
+        raise UsageError(
+            f"TICKERCAST_UNIVERSE is {shown(text, 80)!r}: by, over and top were needed once each at most. "
+            "Leave one out."
+        )
     by, over, top = (given.get(name, str(getattr(Choice, name))) for name in ("by", "over", "top"))
     whole = over.isdecimal() and top.isdecimal()
     if by not in RULES or not whole or not 2 <= int(over) <= 2_500 or not 1 <= int(top) <= 10_000:
