@@ -188,7 +188,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
 
     @contextmanager
-    def waiting_for(sentence: str, after_s: float = 1.0) -> "Iterator[None]":
+    def waiting_for(sentence: str) -> "Iterator[None]":
         said.append(sentence)
         yield
 

@@ -708,7 +708,7 @@ def flow_interruptible() -> AbstractContextManager[None]:
 def flow_task(
     job: Callable[..., Any],
     *,
-    retried: bool = True,
+    retried: bool,
     artifacts: "Callable[[Any], Iterable[flow_prefect.Artifact]]" = lambda _: (),
 ) -> Callable[..., Any]:
     """A task of a Prefect flow around a job; see `flow_prefect.as_task`."""

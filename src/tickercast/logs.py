@@ -75,12 +75,12 @@ def waiting(sentence: str, show: Show | None = None) -> None:
 
 
 @contextmanager
-def waiting_for(sentence: str, after_s: float = 1.0) -> Iterator[None]:
+def waiting_for(sentence: str) -> Iterator[None]:
     """Say what is waited for if the block takes longer than a moment."""
     show, over, started = _shown(), threading.Event(), time.monotonic()
 
     def tell() -> None:
-        if not over.wait(after_s):
+        if not over.wait(1.0):
             waiting(sentence, show)
         while not over.wait(1.0):
             show(f"{sentence} ({time.monotonic() - started:.0f} s)")

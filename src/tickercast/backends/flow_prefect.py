@@ -79,7 +79,7 @@ class Artifact(Protocol):
 
 
 def as_task(
-    job: Callable[..., Any], *, retried: bool = True, artifacts: Callable[[Any], Iterable[Artifact]] = lambda _: ()
+    job: Callable[..., Any], *, retried: bool, artifacts: Callable[[Any], Iterable[Artifact]]
 ) -> Callable[..., Any]:
     """A Prefect task around a job, of the same name.
 

@@ -71,9 +71,7 @@ def _days_a_year(result: Result) -> float:
 
 
 def _template(file: Path, said: Sequence[str]) -> str:
-    text = re.sub(
-        r"<link [^>]*>|<script.*?</script>| onload=\"[^\"]*\"", "", file.read_text(encoding="utf-8"), flags=re.S
-    )
+    text = _LOADING.sub("", file.read_text(encoding="utf-8"))
     sentences = "".join(f"<p><b>{html.escape(each)}</b></p>" for each in said)
     return text.replace("<hr>", f"{sentences}<hr>", 1)
 

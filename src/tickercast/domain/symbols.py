@@ -62,13 +62,13 @@ MOST_SAMPLED = 500
 """The symbols that stand for all where a measure is an average over symbols: more would hardly change it."""
 
 
-def sample_symbols(symbols: Sequence[str], most: int = MOST_SAMPLED) -> list[str]:
+def sample_symbols(symbols: Sequence[str]) -> list[str]:
     """Some of the symbols, evenly spaced in their order; all if they are few.
 
-    >>> sample_symbols(["D", "A", "C", "B"], 2), sample_symbols(["B", "A"], 2)
-    (['A', 'C'], ['A', 'B'])
+    >>> sample_symbols(["B", "A"]), sample_symbols([f"S{n:03}" for n in range(1000)])[:3]
+    (['A', 'B'], ['S000', 'S002', 'S004'])
     """
     ordered = sorted(set(symbols))
-    if len(ordered) <= most:
+    if len(ordered) <= MOST_SAMPLED:
         return ordered
-    return [ordered[number * len(ordered) // most] for number in range(most)]
+    return [ordered[number * len(ordered) // MOST_SAMPLED] for number in range(MOST_SAMPLED)]

@@ -37,7 +37,7 @@ def stored_panel(
     frequency: Frequency,
     *,
     warehouse: Warehouse,
-    members: Members | None = None,
+    members: Members | None,
     until: datetime | None = None,
     trained_through: Callable[[str, str], date | None] = lambda name, version: None,
 ) -> Panel:

@@ -226,7 +226,7 @@ def _to_second(moment: str) -> str:
     return moment[:19].replace("T", " ") or "–"
 
 
-def drift_table(rows: pd.DataFrame, most: int = 10) -> RenderableType:
+def drift_table(rows: pd.DataFrame) -> RenderableType:
     """The drift findings: every drifted measure, then those nearest to their thresholds."""
     table = Table()
     for heading in ("kind", "name"):
@@ -235,7 +235,7 @@ def drift_table(rows: pd.DataFrame, most: int = 10) -> RenderableType:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("method", overflow="fold")
     beyond = (rows["score"] / rows["threshold"] - 1).abs() * np.where(rows["drifted"], 1, -1)
-    order = beyond.sort_values(ascending=False).index[: max(most, int(rows["drifted"].sum()))]
+    order = beyond.sort_values(ascending=False).index[: max(_DRIFT_SHOWN, int(rows["drifted"].sum()))]
     for row in rows.loc[order].to_dict("records"):
         name = Text(str(row["name"]), style="red" if row["drifted"] else "")
         table.add_row(row["kind"], name, f"{row['score']:.3f}", f"{row['threshold']:.3f}", row["method"])
@@ -282,6 +282,7 @@ def _decimal(value: float) -> str:
 
 
 _ROWS_SHOWN = 100
+_DRIFT_SHOWN = 10  # more where more have drifted
 
 
 def report_table(report: Mapping[str, Any]) -> RenderableType:

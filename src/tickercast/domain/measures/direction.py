@@ -4,13 +4,10 @@ A forecast is the probability that the next hour closes higher. Whoever knows no
 
 >>> round(scores(np.array([0.6, 0.4]), np.array([True, False])).brier, 6)
 0.16
->>> round(chance_of_fewer(15, 24), 3)
-0.846
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import comb
 from typing import Any
 
 import numpy as np
@@ -34,6 +31,9 @@ BINS = 10
 
 DRAWS = 1000
 """The number of draws of the bootstrap."""
+
+_SEED = 0
+_PERFECT = 200  # draws of what would come true if every probability were right
 
 
 @dataclass(frozen=True)
@@ -148,37 +148,33 @@ def hit_rate_by_size(probability: Floats, up: Bools, size: Floats, edges: Sequen
 
 
 def brier_interval(
-    probability: Floats, up: Bools, closed_at: NDArray[np.datetime64], *, draws: int = DRAWS, seed: int = 0
+    probability: Floats, up: Bools, closed_at: NDArray[np.datetime64], *, draws: int = DRAWS
 ) -> Interval:
     """The Brier score and its 95% interval, from a bootstrap over days: errors of a day's hours are dependent."""
-    return _daily_interval((np.asarray(probability, np.float64) - up) ** 2, closed_at, draws, seed)
+    return _daily_interval((np.asarray(probability, np.float64) - up) ** 2, closed_at, draws)
 
 
 def accuracy_interval(
-    probability: Floats, up: Bools, closed_at: NDArray[np.datetime64], *, draws: int = DRAWS, seed: int = 0
+    probability: Floats, up: Bools, closed_at: NDArray[np.datetime64], *, draws: int = DRAWS
 ) -> Interval:
     """The share of right directions and its 95% interval, from a bootstrap over days."""
-    return _daily_interval(right(probability, up).astype(np.float64), closed_at, draws, seed)
+    return _daily_interval(right(probability, up).astype(np.float64), closed_at, draws)
 
 
-def brier_difference(
-    own: Floats, other: Floats, up: Bools, closed_at: NDArray[np.datetime64], *, draws: int = DRAWS, seed: int = 0
-) -> Interval:
+def brier_difference(own: Floats, other: Floats, up: Bools, closed_at: NDArray[np.datetime64]) -> Interval:
     """How much higher, worse, one model's Brier score is than another's, and its 95% interval over days."""
-    return _daily_interval((own - up) ** 2 - (other - up) ** 2, closed_at, draws, seed)
+    return _daily_interval((own - up) ** 2 - (other - up) ** 2, closed_at)
 
 
-def _daily_interval(values: Floats, closed_at: NDArray[np.datetime64], draws: int, seed: int) -> Interval:
+def _daily_interval(values: Floats, closed_at: NDArray[np.datetime64], draws: int = DRAWS) -> Interval:
     days, day = np.unique((closed_at - np.timedelta64(1, "h")).astype("datetime64[D]"), return_inverse=True)
     sums, counts = np.bincount(day, values), np.bincount(day)
-    drawn = np.random.default_rng(seed).multinomial(len(days), np.full(len(days), 1 / len(days)), draws)
+    drawn = np.random.default_rng(_SEED).multinomial(len(days), np.full(len(days), 1 / len(days)), draws)
     low, high = np.quantile((drawn @ sums) / (drawn @ counts), bootstrap.ends(len(days)))
     return float(values.mean()), float(low), float(high)
 
 
-def break_even(
-    probability: Floats, move: Floats, closed_at: NDArray[np.datetime64], *, draws: int = DRAWS, seed: int = 0
-) -> Interval:
+def break_even(probability: Floats, move: Floats, closed_at: NDArray[np.datetime64]) -> Interval:
     """The fee a side at which trading on the forecasts earns nothing, and its 95% interval, in basis points.
 
     It holds one unit of the likelier direction for each hour, so that a change of mind trades two. The bootstrap is
@@ -188,24 +184,24 @@ def break_even(
     gained, traded = side * move, np.abs(np.diff(side, prepend=0.0))
     days, day = np.unique((closed_at - np.timedelta64(1, "h")).astype("datetime64[D]"), return_inverse=True)
     gains, trades = np.bincount(day, gained), np.bincount(day, traded)
-    drawn = np.random.default_rng(seed).multinomial(len(days), np.full(len(days), 1 / len(days)), draws)
+    drawn = np.random.default_rng(_SEED).multinomial(len(days), np.full(len(days), 1 / len(days)), DRAWS)
     low, high = np.quantile((drawn @ gains) / np.maximum(drawn @ trades, 1), bootstrap.ends(len(days)))
     return float(1e4 * gained.sum() / traded.sum()), float(1e4 * low), float(1e4 * high)
 
 
-def expected_calibration_error(probability: Floats, *, bins: int = BINS, draws: int = 200, seed: int = 0) -> float:
+def expected_calibration_error(probability: Floats) -> float:
     """The calibration error that the same probabilities would show if every one of them were right."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(_SEED)
     stated = np.asarray(probability, np.float64)
     return float(
         np.mean(
             [
                 sum(
                     group.n * abs(group.stated - group.observed)
-                    for group in reliability(stated, random.random(len(stated)) < stated, bins)
+                    for group in reliability(stated, random.random(len(stated)) < stated)
                 )
                 / len(stated)
-                for _ in range(draws)
+                for _ in range(_PERFECT)
             ]
         )
     )
@@ -240,9 +236,6 @@ class RetrainBelow:
     Attributes:
         share: the least share of right directions, in (0, 1].
         last: the number of latest forecasts that are counted.
-
-    >>> round(RetrainBelow.parse("0.6/24").false_alarm_rate(), 3)
-    0.846
     """
 
     share: float
@@ -275,15 +268,6 @@ class RetrainBelow:
     def fires(self, hits: Sequence[bool] | Bools) -> bool:
         """Whether too few of the last forecasts were right; not before there are enough of them."""
         return len(hits) >= self.last and int(np.sum(hits[-self.last :])) < self.least
-
-    def false_alarm_rate(self, chance: float = 0.5) -> float:
-        """How often the rule fires on forecasts that are each right with a chance, by the binomial distribution."""
-        return chance_of_fewer(self.least, self.last, chance)
-
-
-def chance_of_fewer(least: int, among: int, chance: float = 0.5) -> float:
-    """The probability that fewer than `least` of `among` independent forecasts are right."""
-    return float(sum(comb(among, k) * chance**k * (1 - chance) ** (among - k) for k in range(least)))
 
 
 def retrain_on_evidence(probability: Floats, up: Bools, closed_at: NDArray[np.datetime64]) -> str:

@@ -443,14 +443,13 @@ def block_of(panel: Panel) -> int:
     return 21 if panel.frequency.is_daily else 168
 
 
-def sharpe_interval(returns: Floats, block: int, *, draws: int = DRAWS, seed: int = 0) -> Interval:
+def sharpe_interval(returns: Floats, block: int, *, draws: int = DRAWS) -> Interval:
     """The Sharpe ratio of a bar and its 95% interval, from a bootstrap over blocks, expanded; see `bootstrap.expanded`.
 
     Args:
         returns: `(T,)`, of each bar.
         block: bars of a block, within which returns are dependent.
         draws: the number of draws of the bootstrap.
-        seed: seed of the bootstrap.
     """
     count = len(returns) // block
     value = _ratio(returns)
@@ -458,7 +457,7 @@ def sharpe_interval(returns: Floats, block: int, *, draws: int = DRAWS, seed: in
         return Interval(value, math.nan, math.nan)
     whole = returns[len(returns) - count * block :].reshape(count, block)
     sums, squares = whole.sum(axis=1), (whole**2).sum(axis=1)
-    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), draws)
+    drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), draws)
     mean, square = drawn @ sums / whole.size, drawn @ squares / whole.size
     spread = np.sqrt(np.maximum(square - mean**2, 0))
     ratios = np.divide(mean, spread, out=np.zeros(draws), where=spread > 0)

@@ -62,7 +62,6 @@ LSTM, PLAIN = HOURLY_NETWORK, "tickercast-plain-1h"
 RECIPE = Recipe(batch=256, epochs=3, stretch=0.5, skew=0.2)
 """The hyperparameters of both."""
 
-_MIDDLE = QUANTILES.index(0.5)
 _LOWER = np.array([level < 0.5 for level in QUANTILES], np.float32)
 _UPPER = np.array([level > 0.5 for level in QUANTILES], np.float32)
 
