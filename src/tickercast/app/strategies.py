@@ -143,7 +143,7 @@ class Strategies(Ports):
         """
         last, weights, symbols = as_of or self.now().date(), held or {}, parse_symbols(symbols)
         named = list(dict.fromkeys([*symbols, *weights])) if symbols else []
-        first = last - every.longest_forecast  # what was forecast before has ended
+        first = last - every.longest_forecast  # older forecasts have ended
         made = stored_panel(named, first, last, every, warehouse=self.readable, members=members, until=until)
         if symbols:
             made = replace(made, member=made.member & np.isin(made.symbols, list(symbols)))

@@ -91,7 +91,7 @@ class AppriseNotifier:
     def _send(self, title: str, **message: Any) -> None:
         try:
             accepted = self._apprise.notify(title=without_mentions(title), **message)
-        except Exception:  # of whatever library the receiver's plug-in uses; its text may hold the URL's secrets
+        except Exception:  # any error of the plug-in's library; its text may hold the URL's secrets
             accepted = False
         if not accepted:
             raise AlertUnavailable(

@@ -115,14 +115,14 @@ def _message(body: Any) -> Mapping[str, Any] | None:
 
 def _notification(message: Mapping[str, Any]) -> Event:
     """Read a bucket's notification: its attributes name the object, and its data, if there is any, describes it."""
-    told = message["attributes"]
+    given = message["attributes"]
     try:
         described = json.loads(base64.b64decode(message.get("data") or "e30=", validate=True))
     except (binascii.Error, ValueError) as error:
         raise EventUnreadable("The data of a Pub/Sub message are truncated. It has to be delivered again.") from error
-    named = {"bucket": told["bucketId"], "name": told["objectId"], "generation": told["objectGeneration"]}
-    event_type = _TYPES.get(told["eventType"], f"notification of {told['eventType']}")
+    named = {"bucket": given["bucketId"], "name": given["objectId"], "generation": given["objectGeneration"]}
+    event_type = _TYPES.get(given["eventType"], f"notification of {given['eventType']}")
     attributes = {"id": message.get("messageId") or message.get("message_id") or "", "type": event_type}
-    if moment := told.get("eventTime"):
+    if moment := given.get("eventTime"):
         attributes["time"] = moment
     return attributes, {**(described if isinstance(described, Mapping) else {}), **named}

@@ -193,7 +193,7 @@ def watch(
     """
     from tickercast.show.tables import entries_table
 
-    for ending in (signal.SIGINT, signal.SIGTERM):  # what starts it in the background has the first ignored
+    for ending in (signal.SIGINT, signal.SIGTERM):  # a shell that starts it in the background ignores the first
         signal.signal(ending, signal.default_int_handler)
     service = open_app(bucket)
     say(f"watching {service.store.url}; Ctrl-C ends it")
@@ -345,7 +345,7 @@ def _newest(symbols: Sequence[str], frequency: "Frequency") -> date:
         return frequency.parse(now)
     closed: list[date] = []
     for symbol in symbols:
-        with suppress(UsageError, CalendarError):  # what is wrong with it is said with its forecast
+        with suppress(UsageError, CalendarError):  # its forecast says the fault
             closed += filter(None, [newest_closed(parse_symbol(symbol), now)])
     return max(closed, default=date.today())
 

@@ -246,7 +246,7 @@ def _code_after(error: Exception) -> int:
     """Say what went wrong, unless it was Ctrl-C: an import that it stops may end in an ImportError; the exit code."""
     if any(isinstance(each, KeyboardInterrupt) for each in behind(error)):
         return INTERRUPTED
-    if isinstance(error, BrokenPipeError):  # who reads has seen enough
+    if isinstance(error, BrokenPipeError):  # the reader has seen enough
         _drop_output()
         return SOME_FAILED
     if isinstance(error, TickercastError):
@@ -276,7 +276,7 @@ def _of_system(error: OSError) -> str:
         sys.stdout.flush()
     except OSError:
         _drop_output()
-    if error.errno is None:  # that of a connection
+    if error.errno is None:  # an error of a connection
         return f"A connection failed: {disk.reason(error)}. Check the network, then try again."
     return str(disk.fault("A file or the output", error, UsageError))
 

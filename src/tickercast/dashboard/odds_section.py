@@ -9,7 +9,7 @@ from tickercast.dashboard.figures import odds_figure
 from tickercast.domain.text import decimals, price
 from tickercast.show.answers import Question, measured, percent
 
-_USUAL = 1.03  # of the last close: the price that is asked for at first
+_USUAL = 1.03  # the first price to ask for, over the last close
 
 
 def show(symbol: str, fan: pd.DataFrame) -> None:
@@ -32,7 +32,7 @@ def show(symbol: str, fan: pd.DataFrame) -> None:
         key=f"level-{symbol}-{last}",
         width=200,
     )
-    level = round(typed, places)  # what the box shows
+    level = round(typed, places)  # as the box shows it
     named = price(level, beside=last)
     asked = Question(level=level, below=level < last)
     with state.section():

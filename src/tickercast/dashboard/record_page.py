@@ -36,7 +36,7 @@ def _forecasts(frequency: Frequency) -> None:
     if champion.empty:
         st.info(f"{_nothing(frequency)}.", icon=":material/info:")
         return
-    shown = champion.sort_values("n").iloc[-1]  # of several models, the one with the longest record
+    shown = champion.sort_values("n").iloc[-1]  # the model with the longest record
     model = str(shown["model_name"])
     _verdict(shown.to_dict())
     warnings = st.container()

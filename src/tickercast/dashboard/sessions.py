@@ -36,7 +36,7 @@ def begin(claims: Mapping[str, Any], people: People, sign_in: SignIn) -> str:
     from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 
     own = {"iat": claims["iat"], "session": secrets.token_urlsafe(16)}
-    read = {"origin": sign_in.url, "is_logged_in": True, "provider": "default"}  # by Streamlit
+    read = {"origin": sign_in.url, "is_logged_in": True, "provider": "default"}  # the fields that Streamlit reads
     return create_signed_value(
         sign_in.cookie_key, COOKIE, json.dumps({**people.needed(claims), **own, **read})
     ).decode()

@@ -63,7 +63,7 @@ class _Way:
             if "S256" in ((await client.load_server_metadata()).get("code_challenge_methods_supported") or ()):
                 client.client_kwargs["code_challenge_method"] = "S256"
             return await client.authorize_redirect(request, self._callback)
-        except Exception as error:  # of whatever package speaks to the provider
+        except Exception as error:  # any error of the package that speaks to the provider
             return _failed("away", error)
 
     async def come_back(self, request: Request) -> RedirectResponse:
@@ -81,7 +81,7 @@ class _Way:
             return _failed("declined", error)
         except (JoseError, ValueError, TypeError, KeyError) as error:
             return _failed("invalid", error)
-        except Exception as error:  # of whatever package speaks to the provider
+        except Exception as error:  # any error of the package that speaks to the provider
             return _failed("away", error)
         answer = _without_cookies(request)
         self._keep(answer, sessions.COOKIE, sessions.begin(claims, self._people, self._sign_in), "/")
@@ -100,7 +100,7 @@ class _Way:
                     self._callback, request.cookies.get(_HINT), client_id=self._sign_in.client_id
                 )
                 url = made["url"]
-        except Exception as error:  # of whatever package speaks to the provider
+        except Exception as error:  # any error of the package that speaks to the provider
             log.warning("A session ended here alone: %s (%s)", one_line(error), type(error).__name__)
         answer = _without_cookies(request, url)
         answer.delete_cookie(_HINT, path=_SIGN_OUT)

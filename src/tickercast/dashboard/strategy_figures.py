@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from tickercast.dashboard import axes
 from tickercast.dashboard.palette import SHAPES, Palette
 
-_MARKS = 12  # of a line at most, among hundreds of bars
+_MARKS = 12  # the most marks of a line, among hundreds of bars
 
 
 def equity_figure(accounts: pd.DataFrame, palette: Palette) -> go.Figure:

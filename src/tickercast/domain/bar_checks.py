@@ -16,7 +16,7 @@ from tickercast.domain.text import shown
 from tickercast.errors import InvalidBars
 
 _PRICES = ("open", "high", "low", "close", "adj_close")
-_ROUNDING = 1e-9  # by which prices that were calculated may overshoot
+_ROUNDING = 1e-9  # the overshoot that calculated prices may have
 
 
 def check_bars(series: Sequence[Bars]) -> None:

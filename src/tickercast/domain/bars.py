@@ -80,7 +80,7 @@ class Bars:
     simulated: bool
     frequency: Frequency = field(init=False, repr=False)
     _extent: Extent = field(init=False, repr=False)
-    _ends: NDArray[Any] = field(init=False, repr=False)  # of all symbols that share the columns
+    _ends: NDArray[Any] = field(init=False, repr=False)  # the ends of all symbols that share the columns
 
     def __init__(
         self, symbol: str, columns: Mapping[str, NDArray[Any]] | pd.DataFrame, simulated: bool = False
@@ -311,18 +311,18 @@ class Reading(Mapping[str, "Bars"]):
 
 
 def series_of(reading: Reading, on_failure: Callable[[str, Permanent], None]) -> list[Bars]:
-    """The series of a reading, after the reasons for all other symbols were told.
+    """The series of a reading, after the reasons for all other symbols were passed on.
 
     Args:
         reading: the answer of a source.
         on_failure: called with each symbol that could not be read, and why.
 
     Raises:
-        Permanent: no symbol could be read, with the reason of the first; the others were told.
+        Permanent: no symbol could be read, with the reason of the first; the others were passed on.
     """
-    told = list(reading.failures.items())
-    first = told.pop(0)[1] if told and not reading.bars else None
-    for symbol, reason in told:
+    failures = list(reading.failures.items())
+    first = failures.pop(0)[1] if failures and not reading.bars else None
+    for symbol, reason in failures:
         on_failure(symbol, reason)
     if first:
         raise first

@@ -129,7 +129,7 @@ LONGEST_CLOSURE = timedelta(days=15)
 
 _YEARS_BEFORE = 4
 _TIME_ZONES = timedelta(days=1)  # a session that is over everywhere
-_LAST_TIMESTAMP = date(2261, 12, 31)  # of pandas, in nanoseconds
+_LAST_TIMESTAMP = date(2261, 12, 31)  # the last day of pandas' nanoseconds
 _ASSUMED_YEARS = 2  # beyond the known holidays: what is published each autumn may come late
 _HABIT_YEARS, _OFTEN = 10, 5  # years, and times in them, of a day of the year that is a fixed holiday
 

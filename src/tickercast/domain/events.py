@@ -212,12 +212,12 @@ class ResultsDays:
 
         Few sources keep when a past day was announced, so that the day that was reported stands for it.
         """
-        told = self.reported()
+        reports = self.reported()
         return ResultsDays(
             self.symbol,
-            np.concatenate([told.dates, told.dates]),
-            np.concatenate([told.sessions, told.sessions]),
-            np.concatenate([(told.dates - _ANNOUNCED_BEFORE).astype("datetime64[us]"), told.known_at]),
+            np.concatenate([reports.dates, reports.dates]),
+            np.concatenate([reports.sessions, reports.sessions]),
+            np.concatenate([(reports.dates - _ANNOUNCED_BEFORE).astype("datetime64[us]"), reports.known_at]),
         )
 
     def known_by(self, end: date | np.datetime64) -> "ResultsDays":

@@ -34,10 +34,10 @@ Findings = Mapping[str, Sequence[Finding]]
 NOTHING_FOUND: Findings = MappingProxyType({})
 
 
-def told(symbol: str, text: str) -> Finding:
+def reported(symbol: str, text: str) -> Finding:
     """A finding reported by a file's sender in the column Findings.
 
-    >>> str(told("MSFT", "gap: no bar of 2023-07-03; halted: no trade for 5 days"))
+    >>> str(reported("MSFT", "gap: no bar of 2023-07-03; halted: no trade for 5 days"))
     'gap: no bar of 2023-07-03; halted: no trade for 5 days'
     """
     check, _, rest = text.partition(": ")

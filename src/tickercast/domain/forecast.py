@@ -48,7 +48,7 @@ CLOSE_DIGITS, END_DIGITS = 8, 7
 """The significant digits of a stored median, and of an interval's end: less than half the space of all of them."""
 
 _DIGITS = {name: CLOSE_DIGITS if name == "close_median" else END_DIGITS for name in LEVELS}
-_LARGEST = 100  # of a log-return: no price moves so far, and beyond some 700 it would be infinite, or 0
+_LARGEST = 100  # the largest log-return: no price moves so far, and beyond some 700 it would be infinite, or 0
 _MOMENT = pa.timestamp("us", "UTC")
 _STORED = [QUANTILES.index(level) for level in LEVELS.values()]
 

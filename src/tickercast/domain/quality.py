@@ -65,7 +65,7 @@ def findings_of(series: Sequence[Bars], as_of: date, *, now: datetime) -> list[l
     for bars, odd in zip(series, _may_be_odd(series), strict=True):
         newest = bars.columns["session_date"][-RECENT.days - 1 :]
         try:
-            key = calendar_name(bars.symbol), newest.tobytes()  # those of an exchange mostly have the same sessions
+            key = calendar_name(bars.symbol), newest.tobytes()  # symbols of an exchange mostly have the same sessions
         except CalendarError:  # the forecast needs the calendar, and says what is wrong with it
             said = []
         else:

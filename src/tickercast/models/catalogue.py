@@ -341,7 +341,7 @@ def _refreshed(bundle: Bundle, tables: "MonthlyTables") -> RollingPredictor:
             f"{card.name} {card.version} is a model of daily bars, and one of hourly bars was needed: "
             f"{', '.join(makers)} or {', '.join(predictors.BASELINES)}. Name one of these."
         )
-    of_network = card.model_copy(update={"trained_through": learned_through(card)})  # its tables are of each month
+    of_network = card.model_copy(update={"trained_through": learned_through(card)})  # its tables are each month's
     return predictors.Refreshed(card.name, tables, make, card.version, card=None if card.kind in makers else of_network)
 
 

@@ -28,7 +28,7 @@ BATCH = 64
 """The series in one call of the network; larger batches cost memory and time."""
 
 _LARGEST_DRIFT = 0.05
-_PAST_SHARE = 0.3  # of the intervals of a class that did not train the network
+_PAST_SHARE = 0.3  # the share of past quantiles in the intervals of a class that did not train the network
 _STEADIEST = 0.2
 
 OUTPUT = "z"

@@ -33,7 +33,7 @@ def anomalies(warehouse: Warehouse, last: Mapping[str, date]) -> list[Anomaly]:
     where = {
         "frequency": DAILY.name,
         "target_date": Between(first, newest),
-        "cutoff": _cutoffs(last),  # by which the scores are partitioned
+        "cutoff": _cutoffs(last),  # the scores are partitioned by cutoff
     }
     found = warehouse.read("anomalies", where, _COLUMNS).sort_values(["symbol", "model_name"])
     rows = found.drop_duplicates(["symbol", "target_date"], keep="last").to_dict("records")

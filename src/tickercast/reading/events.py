@@ -12,7 +12,7 @@ from tickercast.domain.events import RESULTS, ResultsDay, ResultsDays, expected
 from tickercast.domain.frequency import DAILY
 from tickercast.ports import Between, Warehouse
 
-_BEFORE, _AFTER = timedelta(days=800), timedelta(days=450)  # what counts at a cutoff; see `domain.events`
+_BEFORE, _AFTER = timedelta(days=800), timedelta(days=450)  # the days that count at a cutoff; see `domain.events`
 
 
 def results_days(symbols: Sequence[str], first: date, last: date, *, warehouse: Warehouse) -> dict[str, ResultsDays]:

@@ -160,9 +160,9 @@ def failed(store: ObjectStore, warehouse: Warehouse, copied: Sequence[str]) -> l
     ledger = warehouse.read("ingestions", {"object": names})
     odd = {name: str(answer) for name, answer in asked.items() if isinstance(answer, InvalidName)}
     newest = ledger.sort_values("written_at").groupby("object")["generation"].last()
-    told = {name: newest.get(name, "") if name in odd else answer for name, answer in asked.items()}
-    there = [name for name in names if told[name] or name in odd]  # others were deleted meanwhile
-    live = pd.DataFrame({"object": there, "generation": [told[name] for name in there]}, dtype=str)
+    generations = {name: newest.get(name, "") if name in odd else answer for name, answer in asked.items()}
+    there = [name for name in names if generations[name] or name in odd]  # others were deleted meanwhile
+    live = pd.DataFrame({"object": there, "generation": [generations[name] for name in there]}, dtype=str)
     held = live.merge(ledger, on=["object", "generation"], how="left")
     lost, known = held[held["status"].isna()], held[held["status"].notna()]
     bad = known[~known["status"].isin(DONE) & ~_is_covered(known, ledger)]

@@ -11,7 +11,7 @@ from tickercast.domain.measures.calibration import TOO_EARLY, Calibration
 from tickercast.show.fitting import Table
 from tickercast.show.sentences import symbols
 
-_BY_CHANCE = 0.06  # of symbols whose intervals are right, that are flagged after a year, and fewer later: simulated
+_BY_CHANCE = 0.06  # the share of symbols with right intervals that are flagged after a year, and fewer later: simulated
 
 
 def sentence(found: Calibration) -> str:
@@ -40,8 +40,8 @@ def among(rows: Sequence[Calibration]) -> str:
     """How many symbols are flagged, and how many would be by chance alone."""
     judged = sum(row.calibration != TOO_EARLY for row in rows)
     flagged = sum(row.flagged for row in rows)
-    told = f"{flagged:,} of {symbols(len(rows))} flagged; chance alone would flag up to {_BY_CHANCE * judged:.1f}."
-    return told if judged else f"Too early to judge {symbols(len(rows))}."
+    line = f"{flagged:,} of {symbols(len(rows))} flagged; chance alone would flag up to {_BY_CHANCE * judged:.1f}."
+    return line if judged else f"Too early to judge {symbols(len(rows))}."
 
 
 def calibration_json(rows: Sequence[Calibration]) -> list[dict[str, Any]]:

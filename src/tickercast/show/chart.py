@@ -36,7 +36,7 @@ COLOURS = {
 _TALL, _WIDE, _NARROW = 4.4, 9.6, 4.2  # inches
 _NARROW_SESSIONS = 40
 _DPI = 150
-_DATES, _HOURS = ("%Y-%m-%d", "%m-%d"), ("%m-%d %H:%M", "%d %H:%M")  # of ticks
+_DATES, _HOURS = ("%Y-%m-%d", "%m-%d"), ("%m-%d %H:%M", "%d %H:%M")  # formats of ticks
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ NARROWEST = 72
 """The narrowest terminal that a fan fits on, in characters."""
 
 _ROWS, _DOTS, _PER_STEP, _MOST_FAN, _MOST_COLUMNS = 9, 4, 3, 36, 45
-_BLANK = 0x2800  # of Unicode's Braille patterns, in which each dot is a bit
+_BLANK = 0x2800  # the first of Unicode's Braille patterns, in which each dot is a bit
 _LEFT, _RIGHT = (0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80)
 _SHADES = {95: ("░", "cyan"), 80: ("▒", "cyan")}
 

@@ -8,7 +8,7 @@ from tickercast.domain.text import price
 from tickercast.reading.overview import Row
 from tickercast.show.sentences import VERDICTS, interval, number
 
-_BAR, _GAP, _TALL = 2.2, 0.8, 16.0  # of the picture of widths, in its own units
+_BAR, _GAP, _TALL = 2.2, 0.8, 16.0  # sizes in the picture of widths, in its own units
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ _UNCOUNTED = {
 
 _WHERE = {"better": "is entirely below 1", "no edge": "includes 1", "worse": "is entirely above 1"}
 _BY_CHANCE = 0.025
-_TOLD = 8  # symbols whose odd bars are named
+_MOST_NAMED = 8  # symbols whose odd bars are named
 
 
 # ---------------------------------------------------------------- numbers
@@ -116,10 +116,10 @@ def odd_bars(findings: Findings) -> Iterator[str]:
     >>> list(odd_bars({"CL=F": [Finding("CL=F", "left out", "2 zero or impossible bar(s)")]}))
     ['CL=F: left out: 2 zero or impossible bar(s).']
     """
-    told = [f"{symbol}: {sentence(odd)}." for symbol, odd in findings.items()]
-    yield from told[:_TOLD]
-    if len(told) > _TOLD:
-        yield f"Bars of {len(told) - _TOLD:,} more symbols were left out or changed when they were read, too."
+    lines = [f"{symbol}: {sentence(odd)}." for symbol, odd in findings.items()]
+    yield from lines[:_MOST_NAMED]
+    if len(lines) > _MOST_NAMED:
+        yield f"Bars of {len(lines) - _MOST_NAMED:,} more symbols were left out or changed when they were read, too."
 
 
 def results(expected: ResultsDay | None) -> str:

@@ -25,7 +25,7 @@ from alpaca.trading.client import TradingClient
 from tickercast.backends.brokers.venue import (
     TIMEOUT_S,
     UNREADABLE,
-    as_far_as_told,
+    as_far_as_reported,
     asking,
     decimal,
     moment,
@@ -77,7 +77,7 @@ _STATUSES = {
 )
 _DUPLICATE = re.compile(r"client.?order.?id must be unique", re.IGNORECASE)
 _UNKNOWN_KEYS = 40110000
-_FRACTION = Decimal("0.000000001")  # of a share
+_FRACTION = Decimal("0.000000001")  # the smallest part of a share
 _CENT, _PART_OF_A_CENT = Decimal("0.01"), Decimal("0.0001")
 _WITH_EXITS = ("bracket", "oto", "oco")
 _EXIT = exit_id("")
@@ -402,8 +402,8 @@ def in_yahoos_spelling(symbol: str, kind: str) -> str:
 def _report(seen: Any, fills: _Fills) -> OrderReport:
     """An order as Alpaca gives it, with those of its fills that are known."""
     known = fills.get(seen["id"], ())
-    told = sum((executed for executed, _ in known), ZERO)
-    status, filled = as_far_as_told(_STATUSES[seen["status"]], decimal(seen["filled_qty"]), told)
+    reported = sum((executed for executed, _ in known), ZERO)
+    status, filled = as_far_as_reported(_STATUSES[seen["status"]], decimal(seen["filled_qty"]), reported)
     if status is Status.ACCEPTED and filled:
         status = Status.PARTIALLY_FILLED
     return OrderReport(

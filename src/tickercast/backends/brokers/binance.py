@@ -32,7 +32,7 @@ import requests
 from tickercast.backends.brokers.venue import (
     TIMEOUT_S,
     UNREADABLE,
-    as_far_as_told,
+    as_far_as_reported,
     asking,
     decimal,
     milliseconds,
@@ -266,7 +266,7 @@ class BinanceTestnet:
     def _report(self, seen: Mapping[str, Any], trades: Sequence[Mapping[str, Any]], symbol: str = "") -> OrderReport:
         traded = sum((decimal(each["qty"]) for each in trades), ZERO)
         side = Side(seen["side"].lower())
-        status, filled = as_far_as_told(_STATUSES[seen["status"]], decimal(seen["executedQty"]), traded)
+        status, filled = as_far_as_reported(_STATUSES[seen["status"]], decimal(seen["executedQty"]), traded)
         return OrderReport(
             client_id=str(seen["clientOrderId"]),
             venue_id=str(seen["orderId"]),

@@ -51,7 +51,7 @@ from tickercast.ports import Between, Warehouse
 
 _BARS = ["symbol", "session_date", "closed_at", "open", "high", "low", "close", "adj_close", "volume"]
 _HOUR = timedelta(hours=1)
-_FOUND = timedelta(days=10)  # in which the newest bar is looked for
+_FOUND = timedelta(days=10)  # the span in which the newest bar is looked for
 
 
 @dataclass

@@ -6,7 +6,7 @@
 Traceback (most recent call last):
     ...
 tickercast.errors.UsageError: The stand-in of a venue is 'https://live.example': http://127.0.0.1:PORT was needed...
->>> as_far_as_told(Status.FILLED, Decimal(10), Decimal(4))
+>>> as_far_as_reported(Status.FILLED, Decimal(10), Decimal(4))
 (<Status.PARTIALLY_FILLED: 'partially_filled'>, Decimal('4'))
 """
 
@@ -146,19 +146,19 @@ def words(text: object, *secrets: str) -> str:
     return shown(said, _LONGEST_WORDS).rstrip(".")
 
 
-def as_far_as_told(status: Status, filled: Decimal, told: Decimal) -> tuple[Status, Decimal]:
-    """Status and quantity filled of an order, as far as the venue has told its fills, which may come later.
+def as_far_as_reported(status: Status, filled: Decimal, reported: Decimal) -> tuple[Status, Decimal]:
+    """Status and quantity filled of an order, as far as the venue has reported its fills, which may come later.
 
-    An order ends when its last fill is told, so that whoever asks until then misses none.
+    An order ends when its last fill is reported, so that whoever asks until then misses none.
 
     Args:
         status: the status of the order.
         filled: the quantity that the order says is filled.
-        told: the quantity of the fills that are known.
+        reported: the quantity of the fills that are known.
     """
-    if told >= filled:
-        return status, told
-    return (Status.PARTIALLY_FILLED if told else Status.ACCEPTED), told
+    if reported >= filled:
+        return status, reported
+    return (Status.PARTIALLY_FILLED if reported else Status.ACCEPTED), reported
 
 
 def moment(text: str) -> datetime:

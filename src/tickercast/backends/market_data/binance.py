@@ -29,7 +29,7 @@ LIMIT = 1000
 ALLOWANCE = 6000
 """Weight that an address may use in a minute."""
 
-_RESERVE = 0.2  # of the allowance, which is left to others at this address
+_RESERVE = 0.2  # the share of the allowance that is left to others at this address
 _USED = "X-MBX-USED-WEIGHT-1M"
 _HOUR_MS = 3_600_000
 _ATTEMPTS = 5

@@ -20,8 +20,8 @@ EPOCH = date(2020, 1, 6)
 SIGMA = 0.005
 """The usual σ of an hour's log-return."""
 
-_STEPS = 30  # of the walk within an hour, so that ranges are those of a walk
-_PERSISTENCE, _SHOCK = 0.98, 0.06  # of log σ, hour by hour
+_STEPS = 30  # steps of the walk within an hour, so that ranges are those of a walk
+_PERSISTENCE, _SHOCK = 0.98, 0.06  # the process of log σ, hour by hour
 _LEVELS, _WALK, _VOLUMES = range(3)
 
 

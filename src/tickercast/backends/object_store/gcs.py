@@ -27,7 +27,7 @@ from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailab
 _WRITE_ID = "tickercast-write"
 """The metadata key of a write's id: after a lost answer, the writer recognises the generation as its own."""
 
-_DIGITS = 20  # of a larger number than any generation's
+_DIGITS = 20  # more digits than any generation has
 _ATTEMPTS = 20
 """How often other writers may come first before an unconditional write gives up."""
 

@@ -49,7 +49,7 @@ _LONGEST_PAUSE_S = 5.0
 _LOCKED_FOR = timedelta(minutes=5)
 _PAGE = 100
 _MARKED = 10  # versions among which a writer looks for its own
-_REGION = "us-east-1"  # of a store that has no regions, or of no other
+_REGION = "us-east-1"  # the region of a store that has none
 
 _Made = TypeVar("_Made")
 
@@ -151,7 +151,7 @@ class S3ObjectStore:
             live = self._stat(name, generation)
             return object_names.first_written(live.metadata, live.modified)
         found: _Version | None = None
-        earlier = 0  # of the same second, as far as S3's clock tells
+        earlier = 0  # earlier writes of the same second, as far as S3's clock tells
         for version in self._versions(name):
             if found is None:
                 found = version if version.generation == generation else None

@@ -93,7 +93,7 @@ class MlflowRegistry:
         with _quiet(), self._client() as client, self._run(client) as run_id:
             import mlflow
 
-            source, model_id = f"runs:/{run_id}/model.json", None  # of a model that is all in its card
+            source, model_id = f"runs:/{run_id}/model.json", None  # a model that is all in its card
             if bundle.onnx:
                 model = mlflow.onnx.log_model(
                     _parsed(bundle),

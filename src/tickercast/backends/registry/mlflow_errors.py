@@ -150,9 +150,9 @@ def _knows(revision: str) -> bool:
 def _one_line(error: Exception) -> str:
     """The message of the innermost library, without the request, statement and links around it."""
     said = str(getattr(error, "orig", None) or (error.strerror if isinstance(error, OSError) else "") or error)
-    if cause := re.search(r"Caused by \w+\(([\"'])(.*)\1\)", said, re.DOTALL):  # of urllib3, within the whole request
+    if cause := re.search(r"Caused by \w+\(([\"'])(.*)\1\)", said, re.DOTALL):  # urllib3's message in the request
         said = cause[2].rpartition("): ")[2]
-    if inner := re.search(r"\w+Error\(-?\d+, ['\"]([^'\"]+)", said):  # of the operating system, within all of that
+    if inner := re.search(r"\w+Error\(-?\d+, ['\"]([^'\"]+)", said):  # the operating system's message in that
         said = inner[1]
     said = re.sub(r"\(Background on this error.*|\[SQL:.*|<[^>]+>", " ", said, flags=re.DOTALL)
     return shortened(said, 300) or type(error).__name__

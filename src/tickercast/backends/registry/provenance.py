@@ -39,7 +39,7 @@ def requirements(*names: str) -> list[str]:
 
 @functools.cache
 def _installed() -> Mapping[str, str]:
-    found = reversed(list(distributions()))  # of two with the same name, Python imports the first
+    found = reversed(list(distributions()))  # Python imports the first of two with the same name
     return {one.metadata["Name"].lower().replace("_", "-"): one.version for one in found if one.metadata["Name"]}
 
 

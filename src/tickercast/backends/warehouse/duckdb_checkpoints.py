@@ -156,7 +156,7 @@ def engines_descriptor(path: Path) -> int:
     for number in Path("/dev/fd").iterdir():
         try:
             found = os.fstat(int(number.name))
-        except OSError:  # that of the listing itself
+        except OSError:  # the listing itself failed
             continue
         if (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino):
             return int(number.name)

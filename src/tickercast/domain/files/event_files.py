@@ -39,7 +39,7 @@ COLUMNS = tuple(SCHEMA.names)
 
 _SESSIONS = {BEFORE: BEFORE, AFTER: AFTER, UNKNOWN: UNKNOWN, "": UNKNOWN, "bmo": BEFORE, "amc": AFTER, "dmh": UNKNOWN}
 _LONGEST_SOURCE = 40
-_MOST_LINES = 200_000  # what the function's memory holds
+_MOST_LINES = 200_000  # as many as the function's memory holds
 _NEEDED = "a header with symbol and date, and perhaps session, known_at, kind and source, was needed"
 _YEARS = (1900, 2100)
 _DAY = timedelta(days=1)
@@ -145,11 +145,11 @@ def _row(cells: dict[str, str], where: str, name: str, written_at: datetime) -> 
 
 def _check_sessions(rows: Mapping[int, dict[str, Any]], name: str) -> None:
     """Check that no two rows tell at one moment of two sessions of a day, of which only chance could choose."""
-    told: dict[tuple[Any, ...], tuple[int, str]] = {}
+    sessions: dict[tuple[Any, ...], tuple[int, str]] = {}
     for number, row in rows.items():
         if row["session"] == UNKNOWN:
             continue
-        first, session = told.setdefault((row["symbol"], row["date"], row["known_at"]), (number, row["session"]))
+        first, session = sessions.setdefault((row["symbol"], row["date"], row["known_at"]), (number, row["session"]))
         if session != row["session"]:
             raise InvalidBars(
                 f"{name}, lines {first} and {number} say that {row['symbol']} reports on {row['date']} both {session} "

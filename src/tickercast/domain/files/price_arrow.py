@@ -25,7 +25,7 @@ from tickercast.domain.files.price_limits import LARGEST, MOST_NAMES, check_date
 from tickercast.domain.files.price_numbers import Beside, Numbers, have_suffixes, read_numbers
 from tickercast.domain.files.price_rows import SIMULATED, WHOLE, Ints, Rows, Window, read_rows
 from tickercast.domain.files.price_titles import PRICES, TITLES, Part, layout, title_key, volume_unit
-from tickercast.domain.findings import NOTHING_FOUND, Finding, Findings, sentence, told
+from tickercast.domain.findings import NOTHING_FOUND, Finding, Findings, reported, sentence
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.spelling import agree, in_yahoos_spelling, is_word, symbol_in
 from tickercast.domain.symbols import is_symbol, parse_symbol
@@ -110,7 +110,7 @@ def read_columns(parts: Sequence[tuple[Part, pa.Table]], asked: Asked, *, may_ha
     check_symbols(len(names))
     beside = Beside(_further(parts), may_have_commas=may_have_commas)
     reading = read_rows(_rows(table, titles, numbers, names, asked.frequency, beside), asked.window)
-    return replace(reading, findings=_with_told(reading, _told(table, numbers, names)), others=others)
+    return replace(reading, findings=_with_reported(reading, _reported(table, numbers, names)), others=others)
 
 
 def _rows(
@@ -218,7 +218,7 @@ def _symbols(table: pa.Table, asked: Asked, titles: dict[str, str]) -> tuple[Int
     column = _dictionary(table["symbol"])
     check_symbols(len(column.dictionary), MOST_NAMES)
     codes, spellings = _terms(column)
-    if titles["symbol"].strip().lower() == "name":  # of a company, unless it is written as a ticker is
+    if titles["symbol"].strip().lower() == "name":  # a company's name, unless it is written as a ticker is
         tickers = [name.isupper() for name in spellings if name]
         if symbol and not all(tickers):
             return np.zeros(len(table), np.intp), [symbol]
@@ -274,7 +274,7 @@ def _terms(column: pa.ChunkedArray | pa.DictionaryArray) -> tuple[Ints, list[str
     return whole.indices.fill_null(-1).to_numpy(), [text or "" for text in whole.dictionary.to_pylist()]
 
 
-def _told(table: pa.Table, numbers: Ints, names: Sequence[str]) -> dict[str, Finding]:
+def _reported(table: pa.Table, numbers: Ints, names: Sequence[str]) -> dict[str, Finding]:
     """The findings in the column Findings, by symbol: the first of its rows that has a text."""
     if "findings" not in table.column_names:
         return {}
@@ -282,10 +282,10 @@ def _told(table: pa.Table, numbers: Ints, names: Sequence[str]) -> dict[str, Fin
     rows = np.flatnonzero(np.append([bool(word.strip()) for word in words], False)[codes])
     of, first = np.unique(numbers[rows], return_index=True)
     texts = [shown(words[code].strip(), _LONGEST_FINDING) for code in codes[rows[first]]]
-    return {names[number]: told(names[number], text) for number, text in zip(of, texts, strict=True)}
+    return {names[number]: reported(names[number], text) for number, text in zip(of, texts, strict=True)}
 
 
-def _with_told(reading: Reading, said: Mapping[str, Finding]) -> Findings:
+def _with_reported(reading: Reading, said: Mapping[str, Finding]) -> Findings:
     """The findings of a reading, after those of the file's sender, which are not repeated."""
     found = dict(reading.findings)
     for symbol, one in said.items():

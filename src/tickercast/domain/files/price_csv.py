@@ -69,7 +69,7 @@ def read_csv(data: bytes, asked: Asked) -> Reading:
     reading = _faultless(data, asked)
     if reading is not None:
         return reading
-    pa.system_memory_pool().release_unused()  # what the first attempt has left
+    pa.system_memory_pool().release_unused()  # the memory that the first attempt has left
     text = decoded(data)
     header = read_header(head(text))
     table = _body(text, header, asked.largest)

@@ -40,7 +40,7 @@ _WORDS = (
 )
 _WEEKDAY = re.compile(r"(?:mon|tue|tues|wed|wednes|thu|thur|thurs|fri|sat|satur|sun)(?:day)?\.?,?\s+", re.IGNORECASE)
 _EPOCH = re.compile(r"(\d{9,10}|\d{12,13}|\d{15,16}|\d{18,19})(?:\.\d+)?")
-_DIGITS = {10: 0, 13: 3, 16: 6, 19: 9}  # of a number since 1970, and the power of ten that it counts seconds in
+_DIGITS = {10: 0, 13: 3, 16: 6, 19: 9}  # digits of a number since 1970, and the power of ten of its seconds
 _CLOCK = re.compile(
     r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,]\d+)?)?)?(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?"
     + _ZONE

@@ -242,7 +242,7 @@ class _Judge:
         self._shared = Extent(whole, start, start + len(rows.numbers))
         self._values = dict(self._shared)
         self._frequency, self._words = rows.frequency, _WORDS[rows.frequency]
-        self._days = self._values[rows.frequency.key("session_date")]  # of hours, their ends
+        self._days = self._values[rows.frequency.key("session_date")]  # hours by their ends
         self._numbers = self._days.view(np.int64)  # numpy compares these three times as fast; no date is the lowest
         self._kept = np.ones(len(rows.numbers), bool)
         self._has_adjusted = self._fill_adjusted()

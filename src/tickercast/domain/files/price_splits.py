@@ -24,13 +24,13 @@ Spin-offs and dividends of a third of the price are real, and the factor of one 
 a split of 3:2 from its ratio."""
 
 _LEAST = 1.4  # no smaller ratio is told from a dividend
-_DECIMALS = (2, 3, 4, 5)  # to which adjusted closes are rounded; further ones matter little
+_DECIMALS = (2, 3, 4, 5)  # decimals of rounded adjusted closes; further ones matter little
 _COARSEST = 0.01  # the relative rounding of adjusted closes that still tell a ratio
 
 _RATIOS = {"3:2": 1.5} | {f"{ratio}:1": ratio for ratio in (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, UNITS)}
 _NEAR_OPEN, _NEAR_CLOSE = 0.04, 0.12  # log-distances of a split's first open and close from its ratio
 _NEAR_LEVEL = 0.3  # and of the closes that follow from those before
-_NEAR_SMALLEST = 0.02  # of the open after a split of 3:2: real gaps of its size are not rare
+_NEAR_SMALLEST = 0.02  # the tolerance of the open after a split of 3:2: real gaps of its size are not rare
 
 
 def jumps(numbers: Ints, factors: Floats) -> Ints:

@@ -45,7 +45,7 @@ INPUTS = (
 LEVEL = "range_variance_720"
 """The one input that is not in the series' own units: the month's variance, which the others are relative to."""
 
-_FLOOR = 1e-14  # of an hour's variance: a σ of 1e-7
+_FLOOR = 1e-14  # the least variance of an hour: a σ of 1e-7
 _VOLUME_SPANS = (1, 3, 6, 24, 168)
 _MONTH = 720
 

@@ -54,7 +54,7 @@ OF_HOURS = Oddity(40.0, MOST_FILLED + 1, "at", f"{WANTED} hours")
 
 PRICES = ("open", "high", "low", "close")
 
-_ROUNDING = 1e-9  # by which prices that were calculated may overshoot
+_ROUNDING = 1e-9  # the overshoot that calculated prices may have
 _MONDAY = 96  # hours from 1970-01-01, a Thursday, to the first Monday
 _HOUR = np.timedelta64(1, "h")
 

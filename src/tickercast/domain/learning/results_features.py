@@ -49,9 +49,9 @@ TAIL = 450
 
 _SIGMA = 60
 _LARGEST_MOVE = 12.0
-_USUAL_SHARE, _USUAL_WEIGHT = 0.58, 2.0  # of results days whose move came on the day itself; as much as two days
+_USUAL_SHARE, _USUAL_WEIGHT = 0.58, 2.0  # the share of results days whose move came on the day itself; worth two days
 _LEAST = 2  # past results days
-_USUAL_SQUARE, _SQUARE_WEIGHT = 10.9, 2.0  # of moves over σ60, stocks up to 2018; as much as two days
+_USUAL_SQUARE, _SQUARE_WEIGHT = 10.9, 2.0  # the mean square of moves over σ60, stocks up to 2018; worth two days
 _FIRST_MISS = -6
 _MISSES = np.array(
     [0.038, 0.016, 0.011, 0.015, 0.023, 0.061, 0.454, 0.094, 0.066, 0.052, 0.03, 0.084, 0.014, 0.009, 0.033]

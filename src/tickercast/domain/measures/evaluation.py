@@ -279,7 +279,7 @@ def rolling_losses(
         UsageError: no forecast can be made of what a model gave; see `forecast.checked`.
     """
     known = results or {}
-    told = {name: informed(model, known, Widths()) for name, model in models.items()}
+    informed_models = {name: informed(model, known, Widths()) for name, model in models.items()}
     needed = max(model.min_sessions for model in models.values())
     [horizon] = {model.horizon for model in models.values()}
     found = [rolling_origins(bars, first, last, every=every, needed=needed, horizon=horizon) for bars in series]
@@ -296,10 +296,10 @@ def rolling_losses(
     parts: dict[str, list[pd.DataFrame]] = {name: [] for name in models}
     found = [origins for origins in found if len(origins.positions)]
     marks = [_marks(origins, known.get(origins.bars.symbol)) for origins in found]
-    factors = {name: _factors(model, found) for name, model in told.items()}
-    made = _predictions(list(told.values()), found, spread, report_progress)
+    factors = {name: _factors(model, found) for name, model in informed_models.items()}
+    made = _predictions(list(informed_models.values()), found, spread, report_progress)
     for number, (origins, marked) in enumerate(zip(found, marks, strict=True)):
-        for name in told:
+        for name in informed_models:
             quantiles = stretched(next(made), factors[name][number])
             scored = losses(origins, quantiles)
             parts[name].append(scored.assign(**{key: values[scored.index] for key, values in marked.items()}))

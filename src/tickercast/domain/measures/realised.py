@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.measures.promotion import MIN_DATES, Interval, Realised
 
-_CRITICAL = (1.9600, 2.9694, 0.4160, -0.5324)  # of b⁰, b¹, b², b³ for the 97.5% quantile and Bartlett's kernel
+_CRITICAL = (1.9600, 2.9694, 0.4160, -0.5324)  # factors of b⁰, b¹, b², b³: the 97.5% quantile with Bartlett's kernel
 
 
 def realised(rows: pd.DataFrame, own: str, other: str, horizon: int = DAILY.horizon) -> Realised | None:

@@ -58,8 +58,8 @@ FEWEST = 250
 
 _ALIKE = 0.5  # the difference of log σ at which a session is drawn .6 times as often
 _FLOOR = 1e-3
-_BETA_DECAY = 0.995  # of what a symbol's move has in common with the market's, a session
-_MARKET = 0.1  # by how much the market's part counts for more: ten sessions of stocks from 2012 to 2018 ask for it
+_BETA_DECAY = 0.995  # the decay a session of a symbol's beta to the market
+_MARKET = 0.1  # the added weight of the market's part: ten sessions of stocks from 2012 to 2018 ask for it
 _WARM_UP = 60  # returns from which σ begins
 _CHUNK = 50  # symbols at a time: their paths take 40 MB
 _WIDTH = (QUANTILES.index(0.1), QUANTILES.index(0.9))

@@ -129,7 +129,7 @@ def simulate(
         capital: the equity at the beginning, in currency.
     """
     marks, gone = _filled(panel.close), _gone(panel)
-    equity, orders = capital, np.zeros(len(panel.symbols))  # those that wait for a bar
+    equity, orders = capital, np.zeros(len(panel.symbols))  # the orders that wait for a bar
     decided = np.full(len(panel.symbols), panel.ends[start])
     account = _Account(capital, np.zeros(len(panel.symbols)))
     count = len(panel) - start
@@ -154,7 +154,7 @@ def simulate(
         if number % every == 0:
             wanted = weigh(row, found[1][number])
             new = changes(wanted, account.shares, equity, marks[row], panel.close[row], costs)
-            new[orders != 0] = 0.0  # what waits is filled first
+            new[orders != 0] = 0.0  # waiting orders are filled first
             orders = orders + _within_power(new, account.shares + orders, equity, marks[row], costs)
             decided = np.where(new != 0, panel.ends[row], decided)
     names = [panel.symbols[number] for number in sorted(account.delisted)]

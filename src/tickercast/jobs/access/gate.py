@@ -57,7 +57,7 @@ class _Held:
     """The calls of a token's month that this instance has leased and not used; below 0 they are owed."""
 
     calls: int = 0
-    left: int = 0  # in the quota, after the last lease
+    left: int = 0  # the calls left in the quota, after the last lease
     spent_until: float = float("-inf")
 
 

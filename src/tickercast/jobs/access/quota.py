@@ -14,7 +14,7 @@ from tickercast.ports import ObjectStore
 LEASED_AT_ONCE = 50
 """The calls that an instance takes at a time; towards the end of a quota fewer, since others may need them too."""
 
-_SHARE = 1000  # of a large quota a thousandth, since a bucket takes about one write of an object a second
+_SHARE = 1000  # a large quota is leased by the thousandth: a bucket takes about one write of an object a second
 
 _ATTEMPTS = 50
 _LONGEST_PAUSE_S = 0.05

@@ -38,7 +38,7 @@ R = TypeVar("R")
 LOCK = "hourly"
 """The name of the lock that keeps the forecasts of two runs apart."""
 
-_UPKEEP_LOCK = "hourly-upkeep"  # of its own: a training must not hold up the next hour
+_UPKEEP_LOCK = "hourly-upkeep"  # a lock of its own: a training must not hold up the next hour
 
 
 class Services(Protocol):

@@ -75,7 +75,7 @@ _RECENTLY, _LONG_AGO = timedelta(days=30), timedelta(days=800)
 _ATTEMPTS = 20
 _REQUESTS_AT_ONCE = 16
 
-_Sent = dict[str, dict[str, Alert]]  # by receiver and key
+_Sent = dict[str, dict[str, Alert]]  # the open alerts by receiver and key
 _SENT = TypeAdapter(_Sent)
 
 

@@ -125,7 +125,7 @@ def read_digest(
         return None
     session = day or newest_session(rows)
     base = _read(store, store.generation(SENT)).base(session)
-    last = {row.symbol: row.cutoff for row in rows if row.cutoff > base.sessions.get(row.symbol, _told(row, session))}
+    last = {row.symbol: row.cutoff for row in rows if row.cutoff > base.sessions.get(row.symbol, _before(row, session))}
     return Digest(
         day=session,
         rows=rows,
@@ -137,7 +137,7 @@ def read_digest(
     )
 
 
-def _told(row: Row, session: date) -> date:
+def _before(row: Row, session: date) -> date:
     """The day before the newest session of its exchange, as if a digest had told of a symbol up to there."""
     try:
         newest = sessions_between(row.symbol, session - LONGEST_CLOSURE, session)[-1:]

@@ -82,7 +82,7 @@ def _arrived(bucket: PolledBucket, done: set[Write]) -> list[ObjectFinalized]:
         for event in bucket.arrivals(prefix)
         if _key(event) not in done and objects.is_upload(event.name)
     ]
-    found.reverse()  # of one second, the newer is listed first
+    found.reverse()  # within one second, the newer is listed first
     return sorted(found, key=lambda event: event.written_at.timestamp() if event.written_at else 0.0)
 
 

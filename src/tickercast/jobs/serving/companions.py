@@ -82,7 +82,7 @@ def _answer(model: Predictor, bars: Bars) -> LogReturns | str:
         return _checked(model.predict([bars])[0], model.horizon)
     except Permanent as error:
         return str(error)
-    except Exception as error:  # of whatever package the model uses
+    except Exception as error:  # any error of the package that the model uses
         log.warning("%s failed on %s", model.name, bars.symbol, exc_info=True)
         return f"{type(error).__name__}: {error}"
 

@@ -90,7 +90,7 @@ def _answer(model: DirectionPredictor, bars: Bars) -> float | str:
         probability = float(model.predict([bars])[0])
     except Permanent as error:
         return str(error)
-    except Exception as error:  # of whatever package the model uses
+    except Exception as error:  # any error of the package that the model uses
         log.warning("%s failed on %s", model.name, bars.symbol, exc_info=True)
         return f"{type(error).__name__}: {error}"
     return round(probability, _DIGITS) if 0 <= probability <= 1 else f"it answered {probability}, and no probability"

@@ -28,7 +28,7 @@ _FORECAST = (
     *_PAIR,
 )
 _OUTCOME = ("actual_close", "walk_loss", "scale")
-_DECIMALS = 9  # of log-returns
+_DECIMALS = 9  # decimals of log-returns
 _SCORE = (*_FORECAST, *_OUTCOME, "revision", "basis")
 _KEPT = ("symbol", "simulated", "object", "generation", "written_at")
 

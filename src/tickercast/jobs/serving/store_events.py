@@ -19,7 +19,7 @@ _NEAR = timedelta(days=SAME_RESULTS)
 
 
 def new_events(file: File, rows: pa.Table, warehouse: Warehouse) -> pa.Table:
-    """The rows of a file that tell more than what other files have told.
+    """The rows of a file that tell more than what other files have reported.
 
     A row tells nothing where its source has said the same before, and nothing else about the same results since.
 
@@ -34,15 +34,15 @@ def new_events(file: File, rows: pa.Table, warehouse: Warehouse) -> pa.Table:
     symbols, days = sorted(set(rows["symbol"].to_pylist())), rows["date"].to_pylist()
     where = {"symbol": symbols, "date": Between(min(days) - _NEAR, max(days) + _NEAR)}
     stored = warehouse.read_arrow("events", where, [*COLUMNS, "object", "generation"]).to_pylist()
-    told: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    reported: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for row in stored:
         if (row["object"], row["generation"]) != (file.object, file.generation):
-            told[_about(row)].append(row)
+            reported[_about(row)].append(row)
     found = []
     for row in sorted(rows.to_pylist(), key=lambda row: row["known_at"]):
-        if _tells_more(row, told[_about(row)]):
+        if _tells_more(row, reported[_about(row)]):
             found.append(row)
-            told[_about(row)].append(row)
+            reported[_about(row)].append(row)
     return pa.Table.from_pylist(found, SCHEMA)
 
 
@@ -50,8 +50,8 @@ def _about(row: dict[str, Any]) -> tuple[str, ...]:
     return row["symbol"], row["kind"], row["source"]
 
 
-def _tells_more(row: dict[str, Any], told: Sequence[dict[str, Any]]) -> bool:
-    before = [other for other in told if abs(other["date"] - row["date"]) < _NEAR]
+def _tells_more(row: dict[str, Any], reported: Sequence[dict[str, Any]]) -> bool:
+    before = [other for other in reported if abs(other["date"] - row["date"]) < _NEAR]
     before = [other for other in before if other["known_at"] <= row["known_at"]]
     if any(_said(other) == _said(row) and other["known_at"] == row["known_at"] for other in before):
         return False

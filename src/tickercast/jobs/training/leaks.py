@@ -62,8 +62,8 @@ def leaks(
     reading = source.fetch(symbols, _EARLIEST, last + _AFTER, advance=lambda _: None)
     series, days = series_of(reading, on_failure), results or {}
 
-    def made(known: Sequence[Bars], told: Mapping[str, ResultsDays]) -> Mapping[str, Predictor]:
-        return {label: informed(model, told) for label, model in labelled(build(known)).items()}
+    def made(known: Sequence[Bars], known_days: Mapping[str, ResultsDays]) -> Mapping[str, Predictor]:
+        return {label: informed(model, known_days) for label, model in labelled(build(known)).items()}
 
     whole = made(series, days)
     needed, [horizon] = max(model.min_sessions for model in whole.values()), {one.horizon for one in whole.values()}
@@ -80,8 +80,8 @@ def leaks(
         cut = [_until(one, bars, row) for one in series]
         [own] = [one for one in cut if one.symbol == bars.symbol]
         [close] = bars.frequency.closes([bars.symbol], np.zeros(1, np.intp), bars.ends[[row]])
-        told = {symbol: known.known_by(close) for symbol, known in days.items()}
-        for label, again in made([one for one in cut if len(one)], told).items():
+        known_days = {symbol: known.known_by(close) for symbol, known in days.items()}
+        for label, again in made([one for one in cut if len(one)], known_days).items():
             difference = float(np.abs(_at(whole[label], bars, row) - _at(again, own, row)).max())
             worst[label] = max(worst[label], difference)
         on_progress(number, len(chosen))

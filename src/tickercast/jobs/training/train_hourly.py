@@ -24,7 +24,7 @@ SEEDS = (1, 2, 3)
 
 HALF_YEAR = timedelta(days=181)
 
-_STEPS = (1, 6, 24)  # whose coverage a card shows
+_STEPS = (1, 6, 24)  # the steps whose coverage a card shows
 
 
 class Network(Protocol):

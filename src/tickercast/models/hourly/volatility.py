@@ -31,7 +31,7 @@ ROOTS = np.sqrt(np.arange(1, HORIZON + 1))
 
 _SHRINKAGE = 100  # observations that a cell of the season needs to count as much as its group
 _HIGHEST = 0.999  # quantile at which the season's observations are clipped
-_BOUND = 4.0  # of a standardised input, so that a coin unlike those learned from is not extrapolated to
+_BOUND = 4.0  # bound of a standardised input, so that a coin unlike those learned from is not extrapolated to
 _TINY = 1e-14
 _MEDIAN = QUANTILES.index(0.5)
 

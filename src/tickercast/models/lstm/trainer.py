@@ -29,7 +29,7 @@ from tickercast.models.lstm.network import (
     volatility_loss,
 )
 
-_ROWS = 1024  # of a batch in validation
+_ROWS = 1024  # rows of a batch in validation
 
 
 @dataclass(frozen=True)

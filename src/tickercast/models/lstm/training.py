@@ -245,7 +245,7 @@ def train_one(trainer: Trainer, examples: Examples, fold: int, seed: int, on_epo
     return Fold(network(learned, constants, results), best.z.astype(np.float64), untrained, validation, curves)
 
 
-_STOCK_LIKE = (STOCK, FOREIGN_STOCK, ETF, INDEX)  # what has the drift of stocks unless it has been given its own
+_STOCK_LIKE = (STOCK, FOREIGN_STOCK, ETF, INDEX)  # classes with the drift of stocks unless they have their own
 _NAMED = 100  # symbols listed on a card
 
 
