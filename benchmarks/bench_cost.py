@@ -24,7 +24,7 @@ from tickercast.reading import views
 from tickercast.reading.calibration import calibrations
 
 _SAMPLED = ("FROM forecast_scores", "FROM forecast_history", "open, high, low", "FROM prices WHERE symbol IN")
-"""How queries look that ask about a sample of the symbols."""
+"""The words in queries that ask about a sample of the symbols."""
 
 _FEW = 250
 """Symbols whose newest day has as many origins as the alert about coverage looks at."""

@@ -21,7 +21,7 @@ PREFIX = "TICKERCAST_"
 DEFAULT_HOME = ".tickercast"
 
 SECRETS = Path("/run/secrets")
-"""Where containers keep secrets as files, each named as its setting in small letters."""
+"""The folder in which containers keep secrets as files, each named as its setting in small letters."""
 
 _ACTIVE: ContextVar["Settings | None"] = ContextVar("tickercast_settings", default=None)
 

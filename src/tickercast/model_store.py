@@ -53,7 +53,7 @@ class ModelStore:
 
     @property
     def url(self) -> str:
-        """Where the models are, as the user configured it."""
+        """The URL of the models' bucket, as the user configured it."""
         return self.store.url
 
     def of(self, frequency: Frequency) -> "ModelStore":
@@ -179,7 +179,7 @@ class ModelStore:
         return self.point(back, replacing=decided_at)
 
     def _no_return(self, pointer: Pointer, published: Sequence[str], companions: Sequence[str], to: str | None) -> str:
-        """Why nothing was rolled back."""
+        """The reason why nothing was rolled back."""
         beside = f", and beside it {', '.join(companions)}" if companions else ""
         asked = to if to and not to.isdigit() else f"version {to}" if to else "an older version"
         if companions or set(published) - {pointer.version}:

@@ -71,7 +71,7 @@ class ObjectStore(Protocol):
 
     @property
     def url(self) -> str:
-        """Where the objects are, as the user configured it."""
+        """The URL of the bucket, as the user configured it."""
 
     @property
     def bucket(self) -> str:
@@ -166,7 +166,7 @@ class Warehouse(Protocol):
 
     @property
     def url(self) -> str:
-        """Where the tables are, as the user configured it."""
+        """The URL of the warehouse, as the user configured it."""
 
     def provision(self) -> list[str]:
         """Create the tables and views that are missing or changed, migrate older rows, and return the names.
@@ -399,7 +399,7 @@ class Broker(Protocol):
 
     @property
     def url(self) -> str:
-        """Where it is, as the user configured it, without its secrets."""
+        """The URL of the broker, as the user configured it, without its secrets."""
 
     @property
     def simulated(self) -> bool:
@@ -538,11 +538,11 @@ class RunRecord:
 
 
 class ModelRegistry(Protocol):
-    """Where trained models are registered, with everything needed to repeat them."""
+    """The registry of trained models, with everything needed to repeat them."""
 
     @property
     def url(self) -> str:
-        """Where the registry is, as the user configured it."""
+        """The URL of the registry, as the user configured it."""
 
     def register(self, bundle: Bundle, record: RunRecord) -> Bundle:
         """Register a bundle as the next version of its name and return it with version and run id set.
@@ -692,7 +692,7 @@ class StudyResult(Generic[RecipeT]):
 
     @property
     def pruned(self) -> int:
-        """How many trials were pruned."""
+        """The number of trials that were pruned."""
         return sum(trial.loss is None for trial in self.trials)
 
 
@@ -705,7 +705,7 @@ class RecipeSearch(Protocol[RecipeT]):
 
     @property
     def url(self) -> str:
-        """Where the studies are stored."""
+        """The URL of the studies."""
 
     def run(self, study: str, default: RecipeT, attempt: Attempt[RecipeT], *, trials: int) -> Iterator[Trial[RecipeT]]:
         """Yield the finished trials of a study, then run more until there are `trials` of them.

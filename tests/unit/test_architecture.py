@@ -62,7 +62,7 @@ def test_the_door_is_three_lines() -> None:
     assert len(body) == 3
 
 
-RIDDLES = re.compile(r"\s*(Of|That|What|Whom?|Whose|Which|When|By|From when|Those|It|Its|To)\b")
+RIDDLES = re.compile(r"\s*(Of|That|What|Whom?|Whose|Which|When|Where|Why|How|By|From when|Those|It|Its|To)\b")
 
 
 def docstrings(path: Path) -> Iterator[str]:

@@ -76,12 +76,12 @@ async def validate_api_key(request: Request) -> Response:
 async def model_params(
     model: Annotated[str, Query(max_length=80)] = "", freq: Annotated[str, Query(max_length=20)] = ""
 ) -> Response:
-    """How many closes the model wants, and how far it reaches."""
+    """The number of closes that the model wants, and its horizon."""
     return answer({"detail": {"input_size": INPUT_SIZE, "horizon": DAILY.horizon}}, csv=False)
 
 
 REFERENCE = "#/components/schemas/{model}"
-"""Where a description keeps its schemas."""
+"""The place of the schemas in a description."""
 
 _SCHEMA = {"$ref": REFERENCE.format(model=NixtlaRequest.__name__)}
 _BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}}

@@ -41,7 +41,7 @@ class Refused:
 
 
 def refused(headers: Mapping[str, str], settings: Settings) -> Refused | None:
-    """Why a request is not handled; None if it may be an event.
+    """The refusal of a request; None if it may be an event.
 
     Args:
         headers: the headers of the request.

@@ -150,7 +150,7 @@ class Models(Ports):
 
     @property
     def studies_url(self) -> str:
-        """Where the studies of recipes are stored."""
+        """The URL of the studies of recipes."""
         return engines.recipe_search(self.settings).url
 
     def tuned_recipe(self, market: "Market", through: date) -> Recipe:
@@ -290,7 +290,7 @@ class Models(Ports):
         on_failure: Callable[[str, Permanent], None] = nothing,
         on_findings: Callable[[Findings], None] = nothing,
     ) -> Mapping[str, float]:
-        """How much the forecasts change when all bars after their origins are cut off; see `jobs.training.leaks`.
+        """The change of forecasts when all bars after their origins are cut off; see `jobs.training.leaks`.
 
         Args:
             models: their names; the baselines are checked, too.

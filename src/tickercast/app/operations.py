@@ -289,7 +289,7 @@ class Operations(Models, Events, Outlooks, Trading):
     def calibrations(
         self, symbols: str | Sequence[str] | None = None, frequency: Frequency = DAILY
     ) -> "Sequence[Calibration]":
-        """How the champion's 80% intervals have held, a row a symbol; see the view `calibration`.
+        """The calibration of the champion's 80% intervals, a row a symbol; see the view `calibration`.
 
         Args:
             symbols: the symbols to read; None: all.

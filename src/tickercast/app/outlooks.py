@@ -113,7 +113,7 @@ class Outlooks(Ports):
         return [(name, read_holdings(read_text(file, "holdings", self.settings), name)) for file, name in named]
 
     def why(self, made: Forecast) -> Width:
-        """Why the 80% interval of a daily forecast's last step is as wide as it is; see `domain.learning.width`.
+        """The factors of the width of a daily forecast's last 80% interval; see `domain.learning.width`.
 
         Raises:
             UsageError: the forecast is of hours.

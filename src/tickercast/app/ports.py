@@ -38,7 +38,7 @@ from tickercast.ports import (
 from tickercast.reading.universes import newest_universe
 
 WAIT_S = 60.0
-"""How long a request waits for a remote function, in seconds."""
+"""The seconds that a request waits for a remote function."""
 
 _AT_ONCE_S = 20.0  # the function has answered already, and only another process may still be at it
 _DAY_S = 540.0
@@ -187,7 +187,7 @@ class Ports:
         return engines.delivers_at_once(self.settings)
 
     def patience(self, seconds: float = _DAY_S, on_wait: Callable[[float], None] = nothing) -> Patience:
-        """How long to wait for the function, counted from the call.
+        """The patience with the function, counted from the call.
 
         Args:
             seconds: the time limit for a remote function; one in this process has answered already.

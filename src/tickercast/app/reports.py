@@ -105,7 +105,7 @@ class Reports(Access, Outlooks):
         return f"{said}{f' up to {cutoff}' if cutoff else ''}, and this report needs one. {' '.join(advice)}"
 
     def _widths(self, made: Sequence[Forecast]) -> dict[str, Width]:
-        """Why each daily interval is so wide, where enough bars are stored."""
+        """The factors of each daily interval's width, where enough bars are stored."""
         found: dict[str, Width] = {}
         for each in made:
             if each.frequency == DAILY:

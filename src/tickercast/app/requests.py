@@ -202,7 +202,7 @@ class Requests(Ports):
         return ChampionCache(self.direction_store, load, time.monotonic)
 
     def directions(self, symbols: str | Sequence[str] = ()) -> Directions:
-        """How likely the next hour closes higher, and how such forecasts have scored; see `reading.directions`.
+        """The chance that the next hour closes higher, and the scores of such forecasts; see `reading.directions`.
 
         Args:
             symbols: only these; empty: all.

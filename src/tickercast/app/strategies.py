@@ -276,7 +276,7 @@ class Strategies(Ports):
         return panel(series, signals, membership(series, members)), reading
 
     def _walk(self, reads: set[str], series: Sequence[Bars], every: Frequency) -> Callable[..., Any]:
-        """How a signal is made from bars, with the models that strategies read."""
+        """A walk that makes signals from bars, with the models that strategies read."""
         model = trend = None
         seen = []
         given: dict[str, Any] = {}

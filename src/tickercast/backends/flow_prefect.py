@@ -71,7 +71,7 @@ class Artifact(Protocol):
 
     @property
     def kind(self) -> Literal["table", "markdown"]:
-        """How to show it."""
+        """The form in which it is shown."""
 
     @property
     def content(self) -> Any:

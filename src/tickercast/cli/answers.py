@@ -193,7 +193,7 @@ def _record(holdings: str, first: str, last: str, *, as_json: bool) -> None:
 
 
 def _steps(targets: list[date], last: date | None, symbol: str) -> int:
-    """How many of the steps lie on or before a date."""
+    """The number of steps that lie on or before a date."""
     if last is None:
         return len(targets)
     if not targets[0] <= last <= targets[-1]:

@@ -9,7 +9,7 @@ from tickercast import disk
 from tickercast.errors import UsageError
 
 PAGE, PICTURE, TABLE, PARQUET = (".html", ".htm"), (".png",), (".csv",), (".parquet", ".pq")
-"""How the names of files end, by what is in them."""
+"""The endings of files' names, by content."""
 
 
 def check_file(option: str, name: str, endings: Sequence[str] = (), *, makes_folder: bool = False) -> None:

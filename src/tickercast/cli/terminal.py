@@ -1,4 +1,4 @@
-"""How all commands print, show progress, and read dates and lists of symbols."""
+"""Shared parts of all commands: printing, progress, and the reading of dates and lists of symbols."""
 
 import atexit
 import codecs

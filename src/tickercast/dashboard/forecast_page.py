@@ -166,7 +166,7 @@ def _with_quantiles(symbol: str, fan: pd.DataFrame, every: str) -> pd.DataFrame:
 
 
 def _span(frequency: Frequency) -> pd.DateOffset:
-    """How far before the cutoff the chart begins."""
+    """The span before the cutoff that the chart shows."""
     ranges, usual, name = (RANGES, "3M", "range") if frequency.is_daily else (HOURLY_RANGES, "3D", "hours")
     bound = address.bound(name, list(ranges), usual)
     chosen = ranges[str(st.segmented_control("Range", list(ranges), required=True, wrap=True, **bound))]

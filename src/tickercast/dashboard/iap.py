@@ -10,7 +10,7 @@ from tickercast.errors import AccessDenied, Transient
 
 HEADER = "X-Goog-Iap-Jwt-Assertion"
 KEYS_URL = "https://www.gstatic.com/iap/verify/public_key-jwk"
-"""Where Google publishes the keys; see https://docs.cloud.google.com/iap/docs/signed-headers-howto."""
+"""The address of Google's keys; see https://docs.cloud.google.com/iap/docs/signed-headers-howto."""
 
 _ISSUER = "https://cloud.google.com/iap"
 _LEEWAY_S, _TIMEOUT_S = 30, 10.0

@@ -46,7 +46,7 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where the dashboard is served, and by which login.
+    """The address of the dashboard, and its login.
 
     Attributes:
         host: the address at which it listens.

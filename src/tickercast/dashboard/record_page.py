@@ -62,7 +62,7 @@ def _forecasts(frequency: Frequency) -> None:
 
 
 def _nothing(frequency: Frequency) -> str:
-    """Why the champion has no record."""
+    """The reason why the champion has no record."""
     if said := sentences.uncounted(state.uncounted(frequency.name)):
         return f"The champion has no record: {said}"
     return (

@@ -14,7 +14,7 @@ from tickercast.dashboard.sign_in import SignIn
 from tickercast.domain.roles import People
 
 LASTS_S = 12 * 3600
-"""How long a login is taken, in seconds; then the provider is asked again, which may know that somebody has left."""
+"""The seconds that a login lasts; then the provider is asked again, which may know that somebody has left."""
 
 COOKIE = "_streamlit_user"
 """The cookie from which Streamlit reads who somebody is."""

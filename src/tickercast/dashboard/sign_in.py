@@ -1,4 +1,4 @@
-"""How people sign in to the dashboard: by OpenID Connect, by Google's IAP, or, on this machine, not at all.
+"""The sign-in to the dashboard: by OpenID Connect, by Google's IAP, or, on this machine, not at all.
 
 The provider checks who somebody is; no password is kept here. Streamlit reads what it needs from a secrets file, which
 is written at start, for this user alone, and removed when the server stops.
@@ -22,7 +22,7 @@ from tickercast.errors import UsageError
 from tickercast.plain import without_secrets
 
 CALLBACK = "/oauth2callback"
-"""Where the provider sends people back to; it has to know the whole address."""
+"""The path to which the provider sends people back; it has to know the whole address."""
 
 _METADATA = "/.well-known/openid-configuration"
 _NEEDED_OF_PROVIDER = ("authorization_endpoint", "token_endpoint", "jwks_uri")
@@ -48,7 +48,7 @@ class SignIn:
 
     @property
     def metadata_url(self) -> str:
-        """Where the provider describes itself."""
+        """The address at which the provider describes itself."""
         return self.issuer + _METADATA
 
     @property

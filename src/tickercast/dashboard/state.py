@@ -149,7 +149,7 @@ def alerts() -> list[Alert]:
 
 @st.cache_data(ttl=_MEDIUM_S, show_spinner=False)
 def currency() -> pd.DataFrame:
-    """How current each symbol's newest forecast is: `views.freshness` with `state`, `missed` and `sentence`."""
+    """The age of each symbol's newest forecast: `views.freshness` with `state`, `missed` and `sentence`."""
     found = views.freshness(_app().tables)
     now = _app().now()
     each = [_current(row, now) for row in found.to_dict("records")]

@@ -141,7 +141,7 @@ class Bars:
 
     @property
     def span(self) -> int:
-        """How long the history is up to the last bar; see `spans`."""
+        """The length of the history up to the last bar; see `spans`."""
         return len(self) if self.frequency.is_daily or not len(self) else int(self.spans[-1])
 
     @property

@@ -184,7 +184,7 @@ class Frequency:
         return datetime.combine(parse_day(text), datetime.min.time()) + _MIDNIGHT
 
     def folder(self, as_of: date) -> str:
-        """How the names of objects spell the frequency and what the user typed.
+        """The folder of objects' names for the frequency and the date or moment that the user typed.
 
         >>> DAILY.folder(date(2023, 7, 22)), HOURLY.folder(datetime(2023, 7, 22, 14))
         ('2023-07-22', '1h/2023-07-22T14')

@@ -28,7 +28,7 @@ State = Literal["fresh", "due", "stale", "expired", "unknown"]
 """The states by rising age; `unknown` only where the exchange's sessions are not known on these dates."""
 
 GRACE = timedelta(hours=3)
-"""How long after a session's close its forecast may be under way: sources have the bar later, and runs take time."""
+"""The time after a session's close that its forecast may take: sources have the bar later, and runs take time."""
 
 STALE_HOURS = 3
 """Hours without a forecast from which on an hourly forecast is stale."""
@@ -39,7 +39,7 @@ _ONE_DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Freshness:
-    """How current a forecast is.
+    """The freshness of a forecast.
 
     Attributes:
         state: `fresh`: nothing is over since its origin; `due`: the newest session or hour is, and its forecast may be
@@ -59,7 +59,7 @@ class Freshness:
 
 
 def freshness_of(made: Forecast, now: datetime) -> Freshness:
-    """How current a forecast is, daily or hourly."""
+    """Judge how current a forecast is, daily or hourly."""
     if made.cutoff_at is not None:
         return hourly_freshness(made.cutoff_at, now, hours=made.horizon)
     return freshness(made.symbol, made.cutoff, now, sessions=made.horizon)

@@ -32,7 +32,7 @@ EVENTS = "events/"
 QUARANTINE = "quarantine/"
 
 UPLOADS = (PRICES, EVENTS)
-"""Where files lie that the function handles."""
+"""The folders of files that the function handles."""
 
 REPEATS = "tickercast-repeats"
 """The metadata key of a write that repeats an older one: the time of that."""

@@ -1,4 +1,4 @@
-"""How other vendors spell symbols, and how Yahoo spells the same ones.
+"""The spellings of symbols at other vendors, and Yahoo's for the same ones.
 
 >>> in_yahoos_spelling("600519.SH"), in_yahoos_spelling("AAPL.US"), in_yahoos_spelling("BTC/USDT")
 ('600519.SS', 'AAPL', 'BTC-USDT')

@@ -16,7 +16,7 @@ def one_line(error: Exception, longest: int = 160) -> str:
 
 
 def decimals(value: float) -> int:
-    """How many decimals a price of this size asks for: two from 10 on, and below as many as make five digits.
+    """The number of decimals for a price of this size: two from 10 on, and below as many as make five digits.
 
     >>> [decimals(value) for value in (1891.5, 10.0, 9.5, 1.0312, 0.9969, 0.0001234567, 0.0)]
     [2, 2, 4, 4, 5, 8, 2]

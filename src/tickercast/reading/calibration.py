@@ -1,4 +1,4 @@
-"""How the champion's 80% intervals have held, a row a symbol."""
+"""The calibration of the champion's 80% intervals, a row a symbol."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -91,7 +91,7 @@ def _without_generation(wanted: str) -> str:
 
 
 def count_entries(warehouse: Warehouse) -> int:
-    """How many entries the ledger has.
+    """The number of entries in the ledger.
 
     Raises:
         WarehouseUnavailable: try again.

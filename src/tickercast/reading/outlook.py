@@ -23,7 +23,7 @@ YEARS = timedelta(days=11 * 365)
 """The span of the bars that are read: 2,500 sessions, and those before from which σ begins."""
 
 _STALE = timedelta(days=10)
-"""How far the cutoff that all share may lie behind the newest of one: an older one is taken where it is asked for."""
+"""The largest lag of the shared cutoff behind the newest of one; an older one is taken where it is asked for."""
 
 
 @dataclass(frozen=True)

@@ -369,7 +369,7 @@ def _holdings_table(found: PortfolioOutlook) -> Table:
 
 
 def _correlations(found: PortfolioOutlook) -> Iterator[Table]:
-    """How few holdings move together in a session that all have."""
+    """The table of correlations between few holdings, in a session that all have; none for one holding or many."""
     symbols = [held.symbol for held in found.held.holdings]
     if not 1 < len(symbols) <= _LONGEST or (moves := found.outlook.session) is None:
         return

@@ -43,7 +43,7 @@ class Artifact:
 
     @property
     def kind(self) -> Literal["table", "markdown"]:
-        """How to show it."""
+        """The form in which it is shown."""
         return "markdown" if isinstance(self.content, str) else "table"
 
 

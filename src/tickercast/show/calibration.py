@@ -1,4 +1,4 @@
-"""How intervals have held, symbol by symbol, as sentences, a table and JSON."""
+"""The calibration of intervals, symbol by symbol, as sentences, a table and JSON."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,7 +15,7 @@ _BY_CHANCE = 0.06  # the share of symbols with right intervals that are flagged 
 
 
 def sentence(found: Calibration) -> str:
-    """How the 80% intervals of a symbol have held.
+    """A sentence on the calibration of a symbol's 80% intervals.
 
     >>> sentence(Calibration("NVDA", 7_430, 0.69, 0.64, 0.74, 39, "too narrow"))
     'too narrow: the 80% intervals held 69% (64% to 74%) of 7,430 closes in 39 blocks of 28 days'
@@ -37,7 +37,7 @@ def calibration_table(rows: Sequence[Calibration]) -> RenderableType:
 
 
 def among(rows: Sequence[Calibration]) -> str:
-    """How many symbols are flagged, and how many would be by chance alone."""
+    """A sentence on the number of flagged symbols, and on the number that chance alone would flag."""
     judged = sum(row.calibration != TOO_EARLY for row in rows)
     flagged = sum(row.flagged for row in rows)
     line = f"{flagged:,} of {symbols(len(rows))} flagged; chance alone would flag up to {_BY_CHANCE * judged:.1f}."

@@ -126,7 +126,7 @@ def _page(values: Mapping[str, Any]) -> str:
 
 
 def _hits(found: Sequence[Outcome], step: int) -> str:
-    """How many of the closes that were forecast some sessions before were inside; empty if there are none."""
+    """A sentence on the closes forecast some sessions before: how many were inside; empty if there are none."""
     known = [each for each in found if each.step == step]
     if not known:
         return ""

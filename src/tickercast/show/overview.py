@@ -113,7 +113,7 @@ def _flags(rows: Sequence[Row], flagged: Mapping[str, Calibration]) -> list[Text
 
 
 def _states(rows: Sequence[Row]) -> list[Text]:
-    """Why forecasts are not fresh, each sentence once."""
+    """The reasons why forecasts are not fresh, each sentence once."""
     said: dict[str, list[Row]] = {}
     for row in rows:
         if row.state != "fresh":

@@ -136,14 +136,14 @@ def results(expected: ResultsDay | None) -> str:
 
 
 def outcome(made: Forecast, actual: Mapping[date, float]) -> str:
-    """How many of the closes that followed were inside each interval."""
+    """A sentence on the closes that followed: how many were inside each interval."""
     known = [(step, actual[step.end]) for step in made.steps if step.end in actual]
     inside = (sum(step.covers(close, level) for step, close in known) for level in (80, 95))
     return _hits(len(known), *inside) or f"The source does not hold the {made.frequency.noun}s that followed."
 
 
 def came_true(vintages: pd.DataFrame) -> str:
-    """How many of the closes that followed several forecasts were inside each interval; empty if none has followed.
+    """A sentence on the closes that followed several forecasts: how many were inside; empty if none has followed.
 
     Args:
         vintages: rows from `reading.views.with_actuals`.
@@ -195,7 +195,7 @@ def record_sentence(made: Forecast, record: TrackRecord) -> str:
 
 
 def uncounted(closes: Mapping[str, int]) -> str:
-    """Why closes that have come true do not count; empty if there are none.
+    """The reasons why closes that have come true do not count; empty if there are none.
 
     >>> uncounted({"doubtful": 10})
     '10 closes have come true; they do not count, since the bars were doubtful'
@@ -239,7 +239,7 @@ def verdict(row: Mapping[str, Any]) -> str:
 
 
 def among(verdicts: Sequence[str]) -> str:
-    """How many symbols have which verdict, and how many would have one by chance alone."""
+    """A sentence on the number of symbols with each verdict, and the number that would have one by chance alone."""
     counts = {name: sum(seen == name for seen in verdicts) for name in VERDICTS}
     listed = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
     judged = len(verdicts) - counts[TOO_EARLY]
@@ -252,7 +252,7 @@ def among(verdicts: Sequence[str]) -> str:
 
 
 def after_the_fact(row: Mapping[str, Any]) -> str:
-    """How many of the scored forecasts were made when their target was known; empty if none was."""
+    """A sentence on the scored forecasts that were made when their target was known; empty if none was."""
     if not row["n_backfilled"]:
         return ""
     share = "All" if row["n_backfilled"] == row["n"] else f"{row['n_backfilled']:,} of the {row['n']:,}"
@@ -270,7 +270,7 @@ def had_seen(version: str, through: date, first_cutoff: date) -> str:
 
 
 def currency(states: Sequence[str]) -> str:
-    """How many forecasts are current, and what the others are.
+    """A sentence on the number of current forecasts, and on the others.
 
     >>> currency(["fresh", "due", "expired", "stale"]), currency(["fresh"])
     ('2 of 4 forecasts current: 1 stale, 1 expired', 'The forecast is current')
@@ -309,7 +309,7 @@ def listed(sentences: Sequence[str], most: int = 8) -> list[str]:
 
 
 def why(made: Forecast, found: Width) -> str:
-    """Why the 80% interval of the last step is as wide as it is: factors whose product is its width."""
+    """A sentence on the width of the last 80% interval: factors whose product is its width."""
     step = made.steps[-1]
     low, high = (each / made.last_close - 1 for each in step.interval(80))
     lately = f"{abs(found.now - 1):.0%} {'more' if found.now >= 1 else 'less'} than in its year"

@@ -52,7 +52,7 @@ def verdict(found: Backtest, result: Result) -> str:
 
 
 def seen_by(found: Backtest, result: Result) -> int:
-    """How many of the signals that a variant reads are of dates that a model was trained on."""
+    """The number of a variant's signals that are of dates that a model was trained on."""
     return int(found.panel.seen[found.start :].sum()) if result.variant.reads else 0
 
 
@@ -357,7 +357,7 @@ def targets_json(found: Targets) -> dict[str, Any]:
 
 
 def universe_title(found: Universe) -> str:
-    """How a watchlist was chosen."""
+    """The date, rule and members of a watchlist, as a title."""
     return f"{found.rule}, of {found.members:,} members, as of {found.as_of}"
 
 

@@ -163,7 +163,7 @@ def waiting_rows(found: TradingStatus) -> pd.DataFrame:
 
 
 def halts(found: TradingStatus) -> list[str]:
-    """Why accounts are halted, a sentence each."""
+    """The reasons why accounts are halted, a sentence each."""
     if found.halt:
         return [f"HALTED, everything: {found.halt}"]
     return [

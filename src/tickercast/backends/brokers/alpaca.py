@@ -54,10 +54,10 @@ from tickercast.domain.trading.orders import (
 from tickercast.errors import BrokerUnavailable, EngineUnusable, OrderRefused, TickercastError, Unauthenticated
 
 ORIGIN = "https://paper-api.alpaca.markets"
-"""Where paper is traded; nothing here names the live venue."""
+"""The address of paper trading; nothing here names the live venue."""
 
 DATA_ORIGIN = "https://data.alpaca.markets"
-"""Where last prices are; nothing can be ordered there."""
+"""The address of last prices; nothing can be ordered there."""
 
 NAME = "Alpaca's paper trading"
 

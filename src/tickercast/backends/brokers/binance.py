@@ -65,7 +65,7 @@ from tickercast.errors import (
 )
 
 ORIGIN = "https://testnet.binance.vision"
-"""Where the test network is; nothing here names the live venue."""
+"""The address of the test network; nothing here names the live venue."""
 
 NAME = "Binance's test network"
 

@@ -151,7 +151,7 @@ class Binance:
         )
 
     def _pause(self, answer: requests.Response, symbol: str, attempt: int) -> tuple[str, float]:
-        """Why there is no page, and for how many seconds to wait before asking again.
+        """The reason why there is no page, and the seconds to wait before asking again.
 
         Raises:
             UnknownSymbol: Binance does not know the symbol.

@@ -29,7 +29,7 @@ _WRITE_ID = "tickercast-write"
 
 _DIGITS = 20  # more digits than any generation has
 _ATTEMPTS = 20
-"""How often other writers may come first before an unconditional write gives up."""
+"""The times that other writers may come first before an unconditional write gives up."""
 
 
 class GcsObjectStore:
@@ -50,7 +50,7 @@ class GcsObjectStore:
 
     @property
     def url(self) -> str:
-        """Where the objects are."""
+        """The URL of the bucket."""
         return f"gs://{self._name}"
 
     @property

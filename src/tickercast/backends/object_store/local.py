@@ -61,7 +61,7 @@ class LocalObjectStore:
 
     @property
     def url(self) -> str:
-        """Where the objects are."""
+        """The URL of the bucket."""
         return f"file://{self._root}"
 
     @property
@@ -255,7 +255,7 @@ def check_root(root: Path) -> None:
 
 
 def refusal_of_link(path: Path) -> str:
-    """Why a link is not followed."""
+    """The reason why a link is not followed."""
     return (
         f"{path} is a link, and the folder of a bucket holds files and folders alone: what it leads to may lie "
         "outside. Remove the link."

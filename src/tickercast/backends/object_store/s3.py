@@ -90,7 +90,7 @@ class S3ObjectStore:
 
     @property
     def url(self) -> str:
-        """Where the objects are."""
+        """The URL of the bucket."""
         return f"s3://{self._name}"
 
     @property

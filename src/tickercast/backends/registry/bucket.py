@@ -50,7 +50,7 @@ class BucketRegistry:
 
     @property
     def url(self) -> str:
-        """Where the registry is, as the user configured it."""
+        """The URL of the registry, as the user configured it."""
         return self._url
 
     def register(self, bundle: Bundle, record: RunRecord) -> Bundle:

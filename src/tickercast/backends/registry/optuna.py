@@ -41,7 +41,7 @@ class OptunaSearch(Generic[RecipeT]):
 
     @property
     def url(self) -> str:
-        """Where the studies are."""
+        """The URL of the studies."""
         return f"sqlite:///{self._path}"
 
     def run(self, study: str, default: RecipeT, attempt: Attempt[RecipeT], *, trials: int) -> Iterator[Trial[RecipeT]]:

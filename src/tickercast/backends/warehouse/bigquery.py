@@ -151,7 +151,7 @@ class BigQueryWarehouse:
 
     @property
     def url(self) -> str:
-        """Where the tables are."""
+        """The URL of the warehouse."""
         return f"bigquery://{self._dataset.project}/{self._dataset.dataset_id}"
 
     def provision(self) -> list[str]:

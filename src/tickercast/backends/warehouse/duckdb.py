@@ -71,7 +71,7 @@ _OPEN: "weakref.WeakSet[DuckDBWarehouse]" = weakref.WeakSet()
 """The warehouses with an open engine."""
 
 _UNNOTICED_S = 0.3
-"""How long another process may hold the file before it is said that it is waited for."""
+"""The seconds that another process may hold the file before the wait is announced."""
 
 _BATCH_ROWS = 100_000
 
@@ -135,7 +135,7 @@ class DuckDBWarehouse:
 
     @property
     def url(self) -> str:
-        """Where the tables are."""
+        """The URL of the warehouse."""
         return f"duckdb://{self._path}"
 
     def provision(self) -> list[str]:

@@ -246,7 +246,7 @@ class ModelCard(BaseModel):
 
 
 def unmeasured(card: ModelCard, symbol: str) -> str:
-    """Why a symbol's intervals may not hold what they promise: its asset class was not measured. Empty if it was.
+    """The reason why a symbol's intervals may not hold what they promise: its class was not measured. Empty if it was.
 
     Classes are of daily bars: models of hours are measured on coins, in whatever spelling.
     """

@@ -193,7 +193,7 @@ def _weekday(days: Days) -> Ints:
 
 
 def _misfits(days: Days, sessions: Days) -> tuple[int, int]:
-    """How many bars are of no session, and how many sessions have no bar."""
+    """The number of bars that are of no session, and of sessions that have no bar."""
     if len(days) == len(sessions) and (days == sessions).all():
         return 0, 0
     both = int(np.isin(days, sessions).sum())

@@ -225,7 +225,7 @@ def at_times(
 
 
 def _timed(stamps: Stamps) -> NDArray[np.bool_]:
-    """Where something other than midnight is written."""
+    """Flag the stamps with a time other than midnight."""
     timed: NDArray[np.bool_] = ~np.isnat(stamps.wall) & (stamps.wall != stamps.wall.astype("datetime64[D]"))
     return timed
 

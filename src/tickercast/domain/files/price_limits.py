@@ -1,4 +1,4 @@
-"""How much of a price file is read: whatever costs more is refused before the work is done.
+"""The limits of a price file: whatever costs more is refused before the work is done.
 
 A small file can hold hundreds of thousands of symbols, millions of rows, or texts that only a dictionary makes small.
 Daily bars of thousands of symbols are far below these limits.

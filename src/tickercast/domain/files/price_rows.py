@@ -714,7 +714,7 @@ def _within(values: NDArray[Any], first: float, last: float) -> bool:
 
 
 def _other_unit(factor: float) -> str:
-    """How many times, where that is what pounds are to pence; empty otherwise."""
+    """The factor in words, where it is that of pounds to pence; empty otherwise."""
     for times, text in ((float(UNITS), "100"), (1 / UNITS, "1/100")):
         if abs(np.log(factor / times)) < np.log(1.25):
             return text

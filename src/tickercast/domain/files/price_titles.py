@@ -136,7 +136,7 @@ def title_key(title: object) -> str:
 
 
 def volume_unit(title: str) -> float:
-    """How many shares the unit in the title of a volume stands for.
+    """The number of shares that the unit in the title of a volume stands for.
 
     >>> volume_unit("Volume (M)"), volume_unit("Vol. in thousands"), volume_unit("Volume BTC")
     (1000000.0, 1000.0, 1.0)
@@ -159,7 +159,7 @@ def column_of(title: object) -> str:
 
 
 def known(titles: Sequence[object]) -> int:
-    """How many different columns of a price file the titles may name."""
+    """The number of different columns of a price file that the titles may name."""
     found = {_COLUMNS.get(key) or _WEAK.get(key, ("", 0))[0] for key in map(title_key, titles)}
     of_tickers = {pair for pair in map(_pair, titles) if pair} | {pair for pair in map(_qualified, titles) if pair}
     return max(len(found - {""}), len(of_tickers))

@@ -42,7 +42,7 @@ anything to go by.
 """
 
 LIFT = slice(0, HORIZON)
-"""Where `results_by_1` … stand among them."""
+"""The place of `results_by_1` … among them."""
 
 TAIL = 450
 """Sessions that decide these inputs at the last one; older ones change nothing."""
@@ -56,7 +56,7 @@ _FIRST_MISS = -6
 _MISSES = np.array(
     [0.038, 0.016, 0.011, 0.015, 0.023, 0.061, 0.454, 0.094, 0.066, 0.052, 0.03, 0.084, 0.014, 0.009, 0.033]
 )
-"""How many sessions later than last year's day plus 364 days results come: the shares of −6 … 8, stocks up to 2018."""
+"""The shares of results that come −6 … 8 sessions after last year's day plus 364 days, of stocks up to 2018."""
 
 _LEAST_CHANCE = 0.02  # below it a predicted day is given up
 _NEVER = 1 << 20
@@ -159,7 +159,7 @@ def _features(past: "_Past", sigma60: Floats, sigma_ewma: Floats, known: Results
 
 
 class _Answers(NamedTuple):
-    """How the price answered to the last results days of n origins, newest first; `(n, LAST)` each, `age` `(n,)`.
+    """The price's answers to the last results days of n origins, newest first; `(n, LAST)` each, `age` `(n,)`.
 
     Attributes:
         counted: whether the day counts.
@@ -181,7 +181,7 @@ class _Answers(NamedTuple):
 
 
 def _answers(squares: Floats, of: Rows, last: NDArray[np.datetime64], rows: Rows, at: Rows, first: Rows) -> _Answers:
-    """How the price answered at n origins.
+    """The price's answers to results days at n origins.
 
     Args:
         squares: `(k, length)`, the squared log-returns of k series.

@@ -1,4 +1,4 @@
-"""Why an interval is as wide as it is: exact factors, whose product is its width.
+"""The width of an interval as exact factors, whose product it is.
 
 >>> days = np.busday_offset("2020-01-01", np.arange(300), roll="forward")
 >>> close = np.exp(np.cumsum(0.01 * np.where(np.arange(300) % 2, 1.0, -1.0)))

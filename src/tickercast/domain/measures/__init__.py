@@ -1,1 +1,1 @@
-"""How good forecasts are: measures, intervals of measures, promotion and drift."""
+"""The quality of forecasts: measures, intervals of measures, promotion and drift."""

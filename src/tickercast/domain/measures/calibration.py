@@ -41,5 +41,5 @@ class Calibration:
 
     @property
     def closes(self) -> str:
-        """How many closes were counted and over how long; a block begins before the first cutoff in it."""
+        """The number of counted closes, and their span; a block begins before the first cutoff in it."""
         return f"{self.n:,} closes in {self.blocks} block{'s' * (self.blocks != 1)} of 28 days"

@@ -162,7 +162,7 @@ def accuracy_interval(
 
 
 def brier_difference(own: Floats, other: Floats, up: Bools, closed_at: NDArray[np.datetime64]) -> Interval:
-    """How much higher, worse, one model's Brier score is than another's, and its 95% interval over days."""
+    """The difference of one model's Brier score to another's, above 0 if worse, and its 95% interval over days."""
     return _daily_interval((own - up) ** 2 - (other - up) ** 2, closed_at)
 
 

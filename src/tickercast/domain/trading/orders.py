@@ -44,7 +44,7 @@ class Side(StrEnum):
 
 
 class Status(StrEnum):
-    """How far an order is at the venue."""
+    """The progress of an order at the venue."""
 
     ACCEPTED = "accepted"
     """The venue has it, and nothing is filled."""

@@ -25,7 +25,7 @@ from tickercast.errors import UsageError
 
 
 class Cause(StrEnum):
-    """Why trading was halted, or an order cut."""
+    """The cause of a halt, or of a cut order."""
 
     PERSON = "person"
     STOP = "stop"
@@ -148,7 +148,7 @@ def resumed_at(events: Iterable[TradingEvent], account: str, strategy: str) -> d
 
 
 def stopped(equity: Sequence[float], limits: Limits) -> str:
-    """Why a strategy stops, in a sentence; empty while it does not.
+    """The reason why a strategy stops, in a sentence; empty while it does not.
 
     Args:
         equity: the equity since the start or the last resume, the oldest first.

@@ -33,7 +33,7 @@ FIELDS = ("steps", "expected", "low", "high", "prob_up", "trend")
 the 80% interval; the chance that the next bar closes higher; the log-return of Prophet's median."""
 
 LATE = np.timedelta64(5, "m")
-"""How long after an open an order is still filled at it: a run that begins when an hour has ended comes in time."""
+"""The delay up to which an order is still filled at an open: a run that begins when an hour has ended comes in time."""
 
 _PRICES = ("open", "high", "low", "close", "adj_close", "volume")
 _YEAR = np.timedelta64(365, "D")
@@ -244,7 +244,7 @@ class Panel:
 
     @property
     def ended(self) -> Mapping[str, str]:
-        """Why a symbol counts as one that trades no more at the last moment, by symbol."""
+        """The reason why a symbol counts as one that trades no more at the last moment, by symbol."""
         stale_after = self.frequency.stale_after
         return {
             symbol: f"it has no bar since {stamp(bar)}"
@@ -272,7 +272,7 @@ def bars_a_year(symbol: str, frequency: Frequency) -> float:
 
 
 def before(frequency: Frequency) -> timedelta:
-    """How far before a first decision bars are read, for strategies that look back: about 250 sessions or hours."""
+    """The span of bars before a first decision, for strategies that look back: about 250 sessions or hours."""
     return timedelta(days=370) if frequency.is_daily else timedelta(hours=250)
 
 

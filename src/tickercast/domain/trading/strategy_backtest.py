@@ -252,7 +252,7 @@ def _filled(close: Floats) -> Floats:
 
 
 def _gone(panel: Panel) -> Bools:
-    """Where a symbol has had no bar for so long that it counts as delisted, and never has one again: `(T, n)`."""
+    """Flag the moments after which a symbol counts as delisted, without a bar for long and for good: `(T, n)`."""
     stale_after = np.timedelta64(panel.frequency.stale_after)
     found = np.zeros(panel.close.shape, bool)
     for column in range(len(panel.symbols)):

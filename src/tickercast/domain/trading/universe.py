@@ -125,7 +125,7 @@ class Universe:
 
 @dataclass(frozen=True)
 class Choice:
-    """How a watchlist is chosen anew each day.
+    """The rule by which a watchlist is chosen anew each day.
 
     Attributes:
         file: the members.
@@ -220,7 +220,7 @@ def _day(word: str | None, where: str) -> date | None:
 
 
 def rule_of(by: str, over: int, top: int) -> str:
-    """How a universe was ranked, in a few words.
+    """The rule of a ranking, in a few words.
 
     >>> rule_of("return", 60, 20)
     'top 20 by return over 60 sessions'

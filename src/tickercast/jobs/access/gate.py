@@ -24,10 +24,10 @@ from tickercast.jobs.access.tokens import read_tokens
 from tickercast.ports import ObjectStore
 
 READ_AFTER_S = 5.0
-"""How old the list of tokens gets before it is read again: as long a revoked token still opens, in seconds."""
+"""The age, in seconds, at which the list of tokens is read again; a revoked token still opens as long."""
 
 KNOWN_FOR_S = 60.0
-"""How long the tokens that are known go on while the model store does not answer, in seconds."""
+"""The time for which the known tokens go on while the model store does not answer, in seconds."""
 
 _SPENT_FOR_S = 60.0  # after which a spent quota is looked at again: another instance may have given calls back
 _FIRST_WAIT_S = 20.0

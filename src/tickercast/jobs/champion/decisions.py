@@ -20,7 +20,7 @@ from tickercast.model_store import ModelStore
 from tickercast.ports import ModelRegistry, Warehouse
 
 DECIDED_LATER = "a later day, {}, has been decided already"
-"""Why nothing is decided for a day."""
+"""The reason why nothing is decided for a day."""
 
 Kind = Literal["promotion", "rollback"]
 
@@ -63,7 +63,7 @@ class Decided(BaseModel):
 
     @property
     def record(self) -> str:
-        """Where such decisions are recorded: by model; those of hours together, since their champion changes."""
+        """The name in records: by model; models of hours share one, since their champion changes."""
         return self.model_name if self.frequency == DAILY.name else HOURLY_RECORD
 
     def pointer(self, served: Pointer) -> Pointer:
@@ -178,7 +178,7 @@ def after(rows: pd.DataFrame, day: date) -> pd.DataFrame:
 
 
 def decided_later(warehouse: Warehouse, name: str, day: date) -> str:
-    """Why nothing is decided for a day of the past: a later one has been; empty if none has.
+    """The reason why nothing is decided for a day of the past: a later one has been; empty if none has.
 
     Raises:
         WarehouseUnavailable: try again.

@@ -23,7 +23,7 @@ from tickercast.ports import ObjectStore
 log = logging.getLogger(__name__)
 
 TERM = timedelta(minutes=10)
-"""How long a lease holds unless it is renewed."""
+"""The time for which a lease holds unless it is renewed."""
 
 _RENEWALS = 4  # a term
 _PAUSE_S = 5.0

@@ -130,7 +130,7 @@ class Services(Protocol):
         """The time."""
 
     def patience(self) -> Patience:
-        """How long to wait for the function, counted from the call."""
+        """The patience with the function, counted from the call."""
 
     def store_with_new_champion(self) -> ObjectStore:
         """The data bucket, once the function serves a champion that was just published."""
@@ -160,7 +160,7 @@ class Services(Protocol):
         """The strategies whose last results on paper were bad."""
 
     def results_source(self, name: str = "", bars: str = "") -> ResultsSource | None:
-        """Where results days come from, by default as bars from a source ask for; None where none is asked."""
+        """The source of results days, by default as bars from a source ask for; None where none is asked."""
 
     def write_digest(self, found: Digest) -> Letter:
         """Write a digest as text and page, with a picture."""
@@ -319,7 +319,7 @@ class _Steps:
             return reason(error)
 
     def _looked_at(self, watchlist: Sequence[str] | None) -> dict[str, Any]:
-        """Where alerts are looked for; the run has ended, so that a session's forecast is under way no more."""
+        """The places in which alerts are sought; the run has ended, so no forecast of a session is still under way."""
         services = self.services
         return {
             "store": services.store,

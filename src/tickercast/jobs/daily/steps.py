@@ -31,7 +31,7 @@ def or_reason(job: Callable[P, R], wrap: Wrap) -> Callable[P, R | str]:
 
 
 def said(step: Callable[[], R]) -> R | str:
-    """What a step gives, or why it gives nothing."""
+    """The result of a step, or the reason why there is none."""
     try:
         return step()
     except Exception as error:
@@ -39,5 +39,5 @@ def said(step: Callable[[], R]) -> R | str:
 
 
 def reason(error: Exception) -> str:
-    """What went wrong, in words; the traceback of a fault of our own is kept in a file."""
+    """The error in words; the traceback of a fault of our own is kept in a file."""
     return str(error) if isinstance(error, TickercastError) else f"it failed unexpectedly. {logs.kept(error)}"

@@ -96,7 +96,7 @@ class Services(Protocol):
 
 @dataclass(frozen=True)
 class Learning:
-    """How models of hourly bars learn, from one source.
+    """The trainings of models of hourly bars, from one source.
 
     Attributes:
         fit: learns tables.

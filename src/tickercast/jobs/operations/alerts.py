@@ -66,7 +66,7 @@ SENT = "alerts/open.json"
 """The object that holds the alerts that are open for each receiver."""
 
 CALENDAR_NOTICE = timedelta(days=45)
-"""How long before an exchange's known holidays end: a month before forecasts, two weeks ahead, reach beyond them."""
+"""The notice of an exchange's last known holidays: a month before forecasts, two weeks ahead, reach beyond them."""
 
 _LIMIT_SHOWN = timedelta(days=1)
 _GIVEN_UP = timedelta(days=100)  # without a forecast, beside others that have some

@@ -10,7 +10,7 @@ from tickercast.errors import TickercastError
 from tickercast.plain import without_secrets
 
 PATIENCE_S = 8.0
-"""How long an engine may take to answer, so that all is said within ten seconds of the command."""
+"""The time that an engine may take to answer, so that all is said within ten seconds of the command."""
 
 
 @dataclass(frozen=True)

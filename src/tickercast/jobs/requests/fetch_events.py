@@ -11,7 +11,7 @@ from tickercast.errors import Permanent
 from tickercast.ports import ObjectStore, ResultsSource
 
 PAST = timedelta(days=3 * 365)
-"""How far back a service is asked, unless a date is given: a prediction needs a year, five past days a little more."""
+"""The past that a service is asked for, unless a date is given: a prediction needs a year, five past days more."""
 
 
 @dataclass(frozen=True)

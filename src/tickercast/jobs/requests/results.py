@@ -16,7 +16,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 5.0
 
 
 class Patience:
-    """How long to wait for the function, counted from now; several waits share the time.
+    """The patience with the function, counted from now; several waits share the time.
 
     Args:
         seconds: the seconds for which to look again; 0 looks once.
@@ -234,7 +234,7 @@ _NOT_SERVED = (
 
 
 def _not_forecast(rows: pd.DataFrame, model: str) -> dict[str, Permanent]:
-    """Why a model forecast none of these symbols, which the champion has forecast."""
+    """The reason why a model forecast none of these symbols, which the champion has forecast."""
     failures: dict[str, Permanent] = {}
     for symbol, findings in zip(rows["symbol"], rows["findings"].fillna(""), strict=True):
         reason = f"{findings}." if f"{model} made no forecast" in findings else _NOT_SERVED

@@ -34,7 +34,7 @@ class Loaded(Protocol):
 M = TypeVar("M", bound=Loaded)
 
 REFRESH_AFTER_S = 60.0
-"""How long a champion is served before the pointer is checked again, in seconds."""
+"""The time for which a champion is served before the pointer is checked again, in seconds."""
 
 
 class ChampionCache(Generic[M]):

@@ -60,7 +60,7 @@ from tickercast.reading.trading import (
 )
 
 SKEW = timedelta(minutes=5)
-"""How far the clock of a venue may be from ours."""
+"""The largest difference between the clock of a venue and ours."""
 
 _ATTEMPTS = 3  # at an order whose answer is lost, and at positions that differ
 _DAY = timedelta(days=1)
@@ -173,7 +173,7 @@ def alone(account: str, store: ObjectStore, now: Callable[[], datetime]) -> Abst
 
 
 def account_of(broker: Broker, state: Account) -> str:
-    """How an account is named in tables: the scheme of its broker, and its id there."""
+    """The name of an account in tables: the scheme of its broker, and its id there."""
     return f"{broker.url.partition('://')[0]}://{state.account_id}"
 
 
@@ -462,7 +462,7 @@ class _Run(Reconciliation):
         return float(known[-1]) if len(known) else math.nan
 
     def _late(self, symbol: str, bar: date, now: datetime) -> str:
-        """Why a bar is too old to trade on; empty if it is not."""
+        """The reason why a bar is too old to trade on; empty if it is not."""
         try:
             following = self.every.next_steps(symbol, bar, 1)[0]
         except CalendarError as error:
@@ -513,7 +513,7 @@ class _Run(Reconciliation):
         return replace(made, sent=done, left=left, met=[said for _, said in met], halt=halt)
 
     def _stuck(self, targets: Targets, bars: Mapping[str, date]) -> dict[str, str]:
-        """Why nothing is ordered of what is held or a member, whatever is wanted: a bar was due, and is missing."""
+        """The reason to order nothing of a held symbol or a member, by symbol: a bar was due, and is missing."""
         panel, held = targets.panel, {each.symbol for each in self.broker.positions()}
         found = {symbol: targets.missing.get(symbol, "no signal of it is known") for symbol in held - {*panel.symbols}}
         for symbol, bar, is_member in zip(panel.symbols, panel.newest, panel.member[-1], strict=True):

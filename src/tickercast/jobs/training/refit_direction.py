@@ -62,7 +62,7 @@ class Refit:
 
 
 def why_due(trained_through: date, scored: pd.DataFrame, rule: RetrainBelow | None, now: datetime) -> str:
-    """Why new trees are due; empty if they are not.
+    """The reason why new trees are due; empty if they are not.
 
     Args:
         trained_through: the last date that the served trees learned from.
@@ -177,7 +177,7 @@ def _compare(
     boost: Boost,
     load: Callable[[Bundle], Asked],
 ) -> tuple[str, bool]:
-    """How trees from before the last weeks do on them beside the served ones, and whether that is shown to be worse."""
+    """Compare trees from before the last weeks with the served ones on these: in words, and whether they are worse."""
     begin = until - np.timedelta64(COMPARED, "h")
     earlier = boost.fit(asking, recipe, begin - np.timedelta64(PURGE, "h")).bundle()
     unseen = np.datetime64(served.card.trained_through + timedelta(days=1), "h")
