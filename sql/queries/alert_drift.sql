@@ -1,4 +1,4 @@
--- The newest day of the drift report of a frequency, one row a kind.
+-- The newest day of the drift report of a frequency, one row per kind.
 SELECT day, kind, n, n_drifted, furthest, furthest_score, furthest_threshold, report
 FROM drift_daily
 WHERE frequency = @frequency

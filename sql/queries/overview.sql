@@ -1,4 +1,4 @@
--- One row a symbol: the champion's newest forecast of its last step up to a date, the closes of the year before it, and the
+-- One row per symbol: the champion's newest forecast of its last step up to a date, the closes of the year before it, and the
 -- record so far. Simulated ones are left out if the symbol has real ones.
 WITH known AS (
   SELECT symbol, LOGICAL_AND(simulated) AS simulated

@@ -1,4 +1,4 @@
--- The champion's forecasts, one row a symbol, cutoff and step; if the champion changed between two forecasts with the same
+-- The champion's forecasts, one row per symbol, cutoff and step; if the champion changed between two forecasts with the same
 -- cutoff, the newer one's.
 CREATE OR REPLACE VIEW champion_forecasts AS
 SELECT * EXCEPT (role)

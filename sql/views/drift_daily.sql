@@ -1,4 +1,4 @@
--- One row a day, frequency and kind of drift: the number of features or measures that drifted, and the one furthest beyond its
+-- One row per day, frequency and kind of drift: the number of features or measures that drifted, and the one furthest beyond its
 -- threshold, relative to it, or nearest to it if none is beyond. Results on simulated bars count only if there are no
 -- others.
 CREATE OR REPLACE VIEW drift_daily AS

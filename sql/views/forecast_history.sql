@@ -1,5 +1,6 @@
--- Every forecast, one row a symbol, role, model, cutoff and step. Of several with the same cutoff the newest file's counts,
--- and a backfill only if there is no other: hindsight replaces nothing. Forecasts of simulated bars are kept apart.
+-- Every forecast, one row per symbol, role, model, cutoff and step. Of several with the same cutoff the newest file's
+-- counts, and a backfill only if there is no other: hindsight replaces nothing. Forecasts of simulated bars are kept
+-- apart.
 CREATE OR REPLACE VIEW forecast_history AS
 SELECT
   symbol, frequency, cutoff, cutoff_at, step, target_date, target_at, last_close,

@@ -1,12 +1,13 @@
--- Whether each model has an edge over the random walk: overall, by symbol, by step, and by both; NULL in `symbol` or `step`
--- stands for all of them. Forecasts of simulated bars do not count, nor do dates that the model has seen in training.
+-- Whether each model has an edge over the random walk: overall, by symbol, by step, and by both; NULL in `symbol` or
+-- `step` stands for all of them. Forecasts of simulated bars do not count, nor do dates that the model has seen in
+-- training.
 --
--- `pinball_ratio` compares the losses of the five stored quantiles with those of the random walk's cone, and `mae_ratio`
--- the median's error with that of the last close; below 1 is better. The interval is that of Diebold and Mariano, for a
--- ratio: with R the ratio, its errors are the sums of `loss - R * walk_loss` over a block. A block is 28 days of cutoffs
--- over all symbols, since horizons overlap and symbols share shocks; the covariance of neighbouring blocks enters with
--- half its weight (Newey and West 1987, one lag). It is a 95% interval by Student's t (Cornish and Fisher) with one degree
--- of freedom less than there are blocks; below eight blocks there is no verdict.
+-- `pinball_ratio` compares the losses of the median and the four ends of the intervals with those of the random walk's
+-- cone, and `mae_ratio` the median's error with that of the last close; below 1 is better. The interval is that of
+-- Diebold and Mariano, for a ratio: with R the ratio, its errors are the sums of `loss - R * walk_loss` over a block. A
+-- block is 28 days of cutoffs over all symbols, since horizons overlap and symbols share shocks; the covariance of
+-- neighbouring blocks enters with half its weight (Newey and West 1987, one lag). It is a 95% interval by Student's t
+-- (Cornish and Fisher) with one degree of freedom less than there are blocks; below eight blocks there is no verdict.
 CREATE OR REPLACE VIEW forecast_skill AS
 -- Not a flag that says which: so that a query for one symbol reads no other one's rows.
 WITH parts AS (

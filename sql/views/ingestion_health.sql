@@ -1,4 +1,4 @@
--- One row a day (UTC): the files that arrived, their status, and the latency. Quantiles are by nearest rank.
+-- One row per day (UTC): the files that arrived, their status, and the latency. Quantiles are by nearest rank.
 CREATE OR REPLACE VIEW ingestion_health AS
 WITH ranked AS (
   SELECT

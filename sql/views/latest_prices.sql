@@ -1,5 +1,5 @@
--- One row a symbol and session or hour: the bar of the newest file, one from a backfill only if there is no other. Simulated bars
--- are left out if the symbol has real ones.
+-- One row per symbol and session or hour: the bar of the newest file, one from a backfill only if there is no other.
+-- Simulated bars are left out if the symbol has real ones.
 CREATE OR REPLACE VIEW latest_prices AS
 WITH known AS (
   SELECT symbol, frequency, LOGICAL_AND(simulated) AS simulated FROM spans GROUP BY symbol, frequency

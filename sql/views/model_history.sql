@@ -1,4 +1,4 @@
--- One row a model version and role: what it forecast and when, and its score so far relative to the random walk's.
+-- One row per model version and role: what it forecast and when, and its score so far relative to the random walk's.
 -- Forecasts of simulated bars do not count.
 CREATE OR REPLACE VIEW model_history AS
 -- What was counted once, and each forecast that was stored since. A month is disputed if it has something new, and more

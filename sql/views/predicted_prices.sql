@@ -1,4 +1,4 @@
--- For a chart, one row a symbol and date or hour: the last 90 up to the cutoff with their indicators, then the champion's
+-- For a chart, one row per symbol and date or hour: the last 90 up to the cutoff with their indicators, then the champion's
 -- newest forecast.
 CREATE OR REPLACE VIEW predicted_prices AS
 WITH champion AS (

@@ -1,4 +1,4 @@
--- What a strategy reads at each forecast origin, one row a symbol and cutoff: the champion's forecast of the last step as
+-- What a strategy reads at each forecast origin, one row per symbol and cutoff: the champion's forecast of the last step as
 -- log-returns, the chance that the next hour closes higher, and Prophet's median, as far as these are stored. A backtest
 -- reads the rows between two dates, a live signal the newest. Simulated rows are kept apart.
 CREATE OR REPLACE VIEW signals AS
