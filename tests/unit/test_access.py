@@ -16,13 +16,14 @@ from tickercast.domain.tokens import NAME, Scope, Token, new_token, quota_object
 from tickercast.errors import (
     EngineUnusable,
     OutOfScope,
+    PreconditionFailed,
     QuotaSpent,
     StoreUnavailable,
     Unauthenticated,
     UsageError,
 )
 from tickercast.jobs.access.gate import KNOWN_FOR_S, READ_AFTER_S, Gate
-from tickercast.jobs.access.quota import LEASED_AT_ONCE, lease_calls, leased_calls
+from tickercast.jobs.access.quota import LEASED_AT_ONCE, lease_calls, leased_calls, return_calls
 from tickercast.jobs.access.tokens import add_token, read_tokens, revoke_token
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -320,6 +321,13 @@ def test_another_writer_between_read_and_write_is_noticed(store: Store) -> None:
     assert leased_calls(token, "2026-03", store) == 100 - left
     assert len(pauses) == 3
     assert taken > 0
+
+    class Beaten(Store):
+        def write(self, name: str, data: bytes, **options: object) -> str:
+            raise PreconditionFailed("Another writer came first.")
+
+    with pytest.raises(StoreUnavailable, match=r"was replaced by other writers 50 times\. Try again\."):
+        return_calls(token, "2026-03", 1, Beaten(store._root), pause=pauses.append)
 
 
 RACE = """

@@ -1,7 +1,6 @@
 """The start of the API: on the loopback address, or with tokens anywhere."""
 
 import importlib.util
-import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -41,15 +40,7 @@ def require(app: App, host: str, port: int) -> None:
             f"{'differ' if len(names) > 1 else 'differs'}, and a server migrates nothing. "
             "Run `tickercast provision`, which keeps every row, and serve then."
         )
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", "") or str(error)
-            raise UsageError(
-                f"Port {port} of {host} is not available: {reason}. Name another: tickercast serve --port {port + 1}."
-            ) from error
+    callers.check_port(host, port, "tickercast serve")
 
 
 def _of_earlier_release(app: App) -> list[str]:

@@ -10,6 +10,7 @@ another host.
 421
 """
 
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 from tickercast import config
 from tickercast.config import Settings
 from tickercast.domain.text import shown
+from tickercast.errors import UsageError
 
 OWN = ("localhost", "127.0.0.1", "::1")
 """The names of this machine, by which nobody else can call it."""
@@ -87,3 +89,25 @@ def host_name(host: str) -> str:
         return (parts.hostname or "") if "@" not in host and not parts.path else ""
     except ValueError:
         return ""
+
+
+def check_port(host: str, port: int, command: str) -> None:
+    """Check that a server can listen at a port.
+
+    Args:
+        host: the address.
+        port: the port at that address.
+        command: starts the server; for the error.
+
+    Raises:
+        UsageError: the port is in use, or not ours to use.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", "") or str(error)
+            raise UsageError(
+                f"Port {port} of {host} is not available: {reason}. Name another: {command} --port {port + 1}."
+            ) from error

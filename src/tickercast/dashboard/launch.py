@@ -5,7 +5,6 @@ Its settings keep it from connecting out, but for the provider of the login.
 
 import importlib.util
 import signal
-import socket
 import sys
 import warnings
 from collections.abc import Sequence
@@ -100,16 +99,7 @@ def require(settings: Settings, host: str, port: int) -> Place:
             "provider of logins. Set TICKERCAST_OIDC_ISSUER, TICKERCAST_OIDC_CLIENT_ID and "
             "TICKERCAST_OIDC_CLIENT_SECRET."
         )
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", "") or str(error)
-            raise UsageError(
-                f"Port {port} of {host} is not available: {reason}. Name another: tickercast dashboard "
-                f"--port {port + 1}."
-            ) from error
+    callers.check_port(host, port, "tickercast dashboard")
     if place.sign_in:
         place.sign_in.check_provider()
     return place

@@ -6,6 +6,7 @@ it shows, without any market data, whether the model learns what can be learned.
 """
 
 import zlib
+from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -99,14 +100,19 @@ def simulate(
     return parameters.mean + np.sqrt(h[:-1]) * z, h
 
 
-class Simulated:
-    """Generated daily bars, marked as simulated."""
+class Generated(ABC):
+    """A source of generated bars of any symbol, marked as simulated."""
 
     name = "simulated"
     simulated = True
 
-    def __init__(self, parameters: Parameters = DEFAULTS) -> None:
-        self._parameters = parameters
+    @abstractmethod
+    def generated(self, symbol: str, first: date, last: date) -> Bars:
+        """Generate the bars of a symbol in a range.
+
+        Raises:
+            NoRecentBars: there are none.
+        """
 
     def symbols(self) -> Sequence[str]:
         """Refuse to list symbols: any can be simulated.
@@ -117,18 +123,26 @@ class Simulated:
         raise UsageError("The source simulated cannot list its symbols. Name some, or give a file of symbols.")
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
-        """Simulate each symbol from `EPOCH` and return the range asked for; see `ports.MarketData`."""
+        """Simulate each symbol and return the range asked for; see `ports.MarketData`."""
         series: dict[str, Bars] = {}
         failures: dict[str, Permanent] = {}
         for symbol in symbols:
             try:
-                series[symbol] = self._simulated(symbol, first, last)
+                series[symbol] = self.generated(symbol, first, last)
             except Permanent as error:
                 failures[symbol] = error
             advance(1)
         return Reading(series, failures)
 
-    def _simulated(self, symbol: str, first: date, last: date) -> Bars:
+
+class Simulated(Generated):
+    """Generated daily bars."""
+
+    def __init__(self, parameters: Parameters = DEFAULTS) -> None:
+        self._parameters = parameters
+
+    def generated(self, symbol: str, first: date, last: date) -> Bars:
+        """The sessions of a range, of a path that begins at `EPOCH`."""
         sessions = calendar.sessions_between(symbol, EPOCH, last)
         start = bisect_left(sessions, first)
         if start == len(sessions):

@@ -4,15 +4,16 @@ A symbol's path depends only on its name, so every range is a slice of the same 
 """
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain.bars import Bars, Reading
+from tickercast.backends.market_data.simulated import Generated
+from tickercast.domain.bars import Bars
 from tickercast.domain.hourly.hours import PRICES, cells, finished, hourly_bars
-from tickercast.errors import NoRecentBars, Permanent, UsageError
+from tickercast.errors import NoRecentBars
 
 EPOCH = date(2020, 1, 6)
 """The first day of a path, a Monday."""
@@ -25,36 +26,14 @@ _PERSISTENCE, _SHOCK = 0.98, 0.06  # the process of log σ, hour by hour
 _LEVELS, _WALK, _VOLUMES = range(3)
 
 
-class SimulatedHours:
-    """Generated hourly bars, marked as simulated."""
-
-    name = "simulated"
-    simulated = True
+class SimulatedHours(Generated):
+    """Generated hourly bars."""
 
     def __init__(self, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
 
-    def symbols(self) -> Sequence[str]:
-        """Refuse to list symbols: any can be simulated.
-
-        Raises:
-            UsageError: always.
-        """
-        raise UsageError("The source simulated cannot list its symbols. Name some, or give a file of symbols.")
-
-    def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
-        """Simulate each symbol from `EPOCH` and return the finished hours of the range; see `ports.MarketData`."""
-        series: dict[str, Bars] = {}
-        failures: dict[str, Permanent] = {}
-        for symbol in symbols:
-            try:
-                series[symbol] = self._simulated(symbol, first, last)
-            except Permanent as error:
-                failures[symbol] = error
-            advance(1)
-        return Reading(series, failures)
-
-    def _simulated(self, symbol: str, first: date, last: date) -> Bars:
+    def generated(self, symbol: str, first: date, last: date) -> Bars:
+        """The finished hours of a range, of a path that begins at `EPOCH`."""
         end = min(last, self._now().date())
         count = max(24 * ((end - EPOCH).days + 1), 0)
         closed_at, prices, volume = walk(zlib.crc32(symbol.encode()), count)

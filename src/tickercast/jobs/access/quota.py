@@ -1,6 +1,5 @@
 """Lease calls of a token's month from one object, a few at a time: no call writes by itself, no limit is exceeded."""
 
-import random
 import time
 import uuid
 from collections.abc import Callable
@@ -8,16 +7,14 @@ from collections.abc import Callable
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tickercast.domain.tokens import Token, quota_object
-from tickercast.errors import EngineUnusable, ObjectNotFound, PreconditionFailed, StoreUnavailable
+from tickercast.errors import EngineUnusable, ObjectNotFound
+from tickercast.jobs.rewrite import rewrite
 from tickercast.ports import ObjectStore
 
 LEASED_AT_ONCE = 50
 """The calls that an instance takes at a time; towards the end of a quota fewer, since others may need them too."""
 
 _SHARE = 1000  # a large quota is leased by the thousandth: a bucket takes about one write of an object a second
-
-_ATTEMPTS = 50
-_LONGEST_PAUSE_S = 0.05
 
 
 class Quota(BaseModel):
@@ -85,24 +82,18 @@ def leased_calls(token: Token, month: str, store: ObjectStore) -> int:
 def _swap(
     token: Token, month: str, store: ObjectStore, wanted: Callable[[int], int], pause: Callable[[float], None]
 ) -> tuple[int, int]:
-    name, limit = quota_object(token.id, month), token.per_month or 0
-    for _ in range(_ATTEMPTS):
-        generation = store.generation(name)
-        try:
-            known = _read(store.read(name, generation=generation), token, store) if generation else Quota()
-        except ObjectNotFound:
-            continue  # it was replaced in between
+    limit, taken, left = token.per_month or 0, 0, 0
+
+    def swapped(before: bytes) -> bytes | None:
+        nonlocal taken, left
+        known = _read(before, token, store) if before else Quota()
         taken = wanted(limit - known.leased)
-        if not taken:
-            return 0, max(0, limit - known.leased)
         made = Quota(leased=max(0, known.leased + taken), nonce=uuid.uuid4().hex)
-        try:
-            store.write(name, made.model_dump_json().encode(), if_generation=generation)
-        except PreconditionFailed:
-            pause(random.uniform(0, _LONGEST_PAUSE_S))  # noqa: S311  # only to part those that collide
-            continue
-        return taken, max(0, limit - made.leased)
-    raise StoreUnavailable(f"{name} in {store.url} was changed by others {_ATTEMPTS} times meanwhile. Try again.")
+        left = max(0, limit - made.leased)
+        return made.model_dump_json().encode() if taken else None
+
+    rewrite(quota_object(token.id, month), store, swapped, pause=pause)
+    return taken, left
 
 
 def _read(data: bytes, token: Token, store: ObjectStore) -> Quota:

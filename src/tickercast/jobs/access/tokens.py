@@ -8,10 +8,10 @@ from pydantic import ValidationError
 
 from tickercast.domain.text import shown
 from tickercast.domain.tokens import NAME, Token, TokenList
-from tickercast.errors import EngineUnusable, ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
+from tickercast.errors import EngineUnusable, ObjectNotFound, UsageError
+from tickercast.jobs.rewrite import rewrite
 from tickercast.ports import ObjectStore
 
-_ATTEMPTS = 20
 _BEFORE = {"revoked": "was revoked before", "expired": "has ended before"}
 
 
@@ -71,19 +71,11 @@ def revoke_token(name: str, store: ObjectStore, *, now: datetime) -> Token:
 
 
 def _change(change: Callable[[TokenList], TokenList], store: ObjectStore) -> None:
-    for _ in range(_ATTEMPTS):
-        generation = store.generation(NAME)
-        try:
-            known = _parsed(store.read(NAME, generation=generation), store) if generation else TokenList()
-        except ObjectNotFound:
-            continue  # it was replaced in between
-        made = change(known).model_copy(update={"nonce": uuid.uuid4().hex})
-        try:
-            store.write(NAME, made.model_dump_json(indent=1).encode(), if_generation=generation)
-        except PreconditionFailed:
-            continue
-        return
-    raise StoreUnavailable(f"{NAME} in {store.url} was changed by others {_ATTEMPTS} times meanwhile. Try again.")
+    def changed(before: bytes) -> bytes:
+        made = change(_parsed(before, store) if before else TokenList())
+        return made.model_copy(update={"nonce": uuid.uuid4().hex}).model_dump_json(indent=1).encode()
+
+    rewrite(NAME, store, changed)
 
 
 def _parsed(data: bytes, store: ObjectStore) -> TokenList:

@@ -46,13 +46,13 @@ from tickercast.errors import (
     NotSetUp,
     ObjectNotFound,
     Outdated,
-    PreconditionFailed,
     StoreUnavailable,
     UsageError,
     WarehouseUnavailable,
 )
 from tickercast.jobs.champion.decisions import decided_by
 from tickercast.jobs.operations.provision import check_published, complete
+from tickercast.jobs.rewrite import rewrite
 from tickercast.model_store import ModelStore
 from tickercast.ports import Notifier, ObjectStore, Warehouse
 from tickercast.reading.anomalies import anomalies
@@ -72,7 +72,6 @@ _LIMIT_SHOWN = timedelta(days=1)
 _GIVEN_UP = timedelta(days=100)  # without a forecast, beside others that have some
 _HOURLY_SINCE, _FIRST = timedelta(days=45), date(2020, 1, 1)  # there were no forecasts before
 _RECENTLY, _LONG_AGO = timedelta(days=30), timedelta(days=800)
-_ATTEMPTS = 20
 _REQUESTS_AT_ONCE = 16
 
 _Sent = dict[str, dict[str, Alert]]  # the open alerts by receiver and key
@@ -361,30 +360,27 @@ def _deliver(notifier: Notifier, news: Changes) -> None:
 def _read_sent(store: ObjectStore) -> _Sent:
     """The alerts sent before; none if they cannot be read, since sending twice is better than silence."""
     try:
-        return _read(store, store.generation(SENT))
+        generation = store.generation(SENT)
+        return _parsed(store.read(SENT, generation=generation), store) if generation else {}
+    except ObjectNotFound:  # replaced in between, which the write will notice
+        return {}
     except (StoreUnavailable, EngineUnusable) as error:
         log.error("The record of sent alerts cannot be read, so all are sent again: %s", error)
         return {}
 
 
-def _read(store: ObjectStore, generation: str) -> _Sent:
+def _parsed(data: bytes, store: ObjectStore) -> _Sent:
     try:
-        return _SENT.validate_json(store.read(SENT, generation=generation)) if generation else {}
-    except ObjectNotFound:  # replaced in between, which the write will notice
-        return {}
+        return _SENT.validate_json(data)
     except ValidationError:
         log.error("%s in %s does not parse, so all alerts are sent again.", SENT, store.url)
         return {}
 
 
 def _record(store: ObjectStore, delivered: Mapping[str, Changes]) -> None:
-    for _ in range(_ATTEMPTS):
-        generation = store.generation(SENT)
-        sent = _read(store, generation)
+    def recorded(before: bytes) -> bytes:
+        sent = _parsed(before, store) if before else {}
         sent |= {key: alerts.after(sent.get(key, {}), news) for key, news in delivered.items()}
-        try:
-            store.write(SENT, _SENT.dump_json(sent, indent=2), if_generation=generation)
-            return
-        except PreconditionFailed:
-            continue  # another check was recorded in between
-    raise StoreUnavailable(f"{SENT} in {store.url} was replaced by other writers {_ATTEMPTS} times. Try again.")
+        return _SENT.dump_json(sent, indent=2)
+
+    rewrite(SENT, store, recorded)
