@@ -25,13 +25,13 @@ class Figure:
     """A row of a table.
 
     Attributes:
-        name: its name in this module.
+        name: the name of the figure in this module.
         value: a price, or an amount of usage.
         free: the amount that is free each month.
         unit: the unit of the value.
         kind: `list price`, `measured` or `estimate`.
-        source: where the value comes from.
-        date: when it was read or measured.
+        source: the source of the value.
+        date: the date on which it was read or measured.
     """
 
     name: str

@@ -23,7 +23,7 @@ class Measure:
     """A row of a record.
 
     Attributes:
-        words: what was measured.
+        words: the words for the measure.
         file: the benchmark's file, or `card` for the card of the shipped model.
         figure: the name of the figure there.
         percent: whether it is a share.
@@ -45,11 +45,11 @@ class ModelPage:
         name: the page's name.
         title: the heading.
         group: the heading of the index that it stands below.
-        what: what the model is.
-        record: what was measured, the most telling first.
-        caveat: what the record is of.
-        verdict: what came of it, without figures.
-        role: in a word or two, for the index.
+        what: a description of the model.
+        record: the measures of the model, the most telling first.
+        caveat: the data that the record is of.
+        verdict: the verdict on the model, without figures.
+        role: the role in a word or two, for the index.
         run: a command that runs it.
     """
 

@@ -29,7 +29,7 @@ class Api:
     """A Prefect API.
 
     Args:
-        url: its address, with `/api`.
+        url: the address of the API, with `/api`.
     """
 
     def __init__(self, url: str) -> None:

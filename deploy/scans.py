@@ -35,7 +35,7 @@ class Sizes:
     """A warehouse of that many symbols after that many daily files, compacted once a week.
 
     Attributes:
-        symbols: how many there are.
+        symbols: the number of symbols.
         sessions: the daily files since the start.
         last: the last session.
         bars: the bars of the first file, a symbol.
@@ -74,10 +74,11 @@ class Query:
     """A query that was recorded.
 
     Attributes:
-        text: in BigQuery's dialect, over plain or qualified names.
-        filters: what its columns have to be: a value, or a list of values; a range is a list of its two ends, and
+        text: the text in BigQuery's dialect, over plain or qualified names.
+        filters: the condition on each column: a value, or a list of values; a range is a list of its two ends, and
             several ranges are a list of such lists.
-        share: of the values of a list of symbols, so that a recording of few symbols stands for many.
+        share: the share that is read of the values of a list of symbols, so that a recording of few symbols stands for
+            many.
     """
 
     text: str

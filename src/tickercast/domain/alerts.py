@@ -225,7 +225,7 @@ class Champion:
 
     Attributes:
         name: the champion.
-        version: its version.
+        version: the version of the champion.
         reason: the decision.
         baseline: the baseline that is served in the champion's place, because the champion was shown to be worse; empty
             while the champion is served itself.

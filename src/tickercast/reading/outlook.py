@@ -224,7 +224,7 @@ def stored_bars(symbols: Sequence[str], first: date, last: date, warehouse: Ware
     """The stored daily bars of each symbol from a date to another.
 
     Raises:
-        TooFewSessions: there are none of a symbol.
+        TooFewSessions: a symbol has no stored bars there.
         WarehouseUnavailable: try again.
     """
     where = {"symbol": list(symbols), "frequency": DAILY.name, "session_date": Between(first, last)}

@@ -51,9 +51,9 @@ class Hold:
     """A lease that this process has taken.
 
     Args:
-        store: where it is kept.
-        name: of its object.
-        work: in words.
+        store: the store of the lease.
+        name: the name of the lease's object.
+        work: the work in words.
         now: the clock.
 
     Raises:
