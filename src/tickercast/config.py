@@ -44,7 +44,8 @@ class Settings(BaseSettings):
             `s3://BUCKET[?endpoint=https://HOST&region=REGION&versioning=none]`.
         model_bucket: the bucket of the published models; empty means the data bucket.
         warehouse: the tables and views: `duckdb://FILE` or `bigquery://PROJECT/DATASET`.
-        source: the market data: `yahoo`, `sample`, `simulated`, or a folder of CSV or Parquet files.
+        source: the market data: `yahoo`, `sample`, `simulated`, or a file or folder of CSV or Parquet; of hours
+            `binance`, also where nothing is set, `simulated`, or such a file or folder.
         yahoo_requests: the largest number of simultaneous requests to Yahoo.
         yahoo_pause_s: seconds between the starts of two requests to Yahoo, for addresses that it refuses too soon.
         function_hosts: further host names by which a function outside Google Cloud is called, separated by commas; it
@@ -237,9 +238,7 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
         UsageError: a changed one is not valid.
     """
     try:
-        kept = dict(settings)
-        if "home" in changes:
-            kept = {name: value for name, value in kept.items() if name in settings.model_fields_set}
+        kept = {name: value for name, value in settings if name in settings.model_fields_set}
         return Settings(**{**kept, **changes})
     except ValidationError as error:
         first = error.errors()[0]

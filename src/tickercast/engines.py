@@ -328,6 +328,11 @@ def market_data(name: str, settings: Settings | None = None) -> MarketData:
     """
     if name in SOURCES:
         return SOURCES[name](settings or config.load())
+    if name in HOURLY_SOURCES:
+        raise UsageError(
+            f"The source {name} has hours alone, and daily bars were needed. Name another by --source or "
+            "TICKERCAST_SOURCE, such as yahoo, or add --every 1h."
+        )
     if not _exists(Path(name).expanduser()):
         raise UsageError(
             f"The source {name[:80]!r} is neither {', '.join(SOURCES)} nor a folder or file that can be read. "
@@ -338,30 +343,48 @@ def market_data(name: str, settings: Settings | None = None) -> MarketData:
     return Folder(Path(name).expanduser())
 
 
+def _binance_hours(settings: Settings) -> MarketData:
+    from tickercast.backends.market_data.binance import Binance
+
+    return Binance(settings.binance_url)
+
+
+def _simulated_hours(settings: Settings) -> MarketData:
+    from tickercast.backends.market_data.simulated_hours import SimulatedHours
+
+    return SimulatedHours()
+
+
+HOURLY_SOURCES: Mapping[str, Callable[[Settings], MarketData]] = {
+    "binance": _binance_hours,
+    "simulated": _simulated_hours,
+}
+"""Sources of hourly bars by name; any other word is the path of a folder or file."""
+
+
 def hourly_source(settings: Settings) -> str:
-    """The source of hourly bars where none is named: the configured one, or binance if that has daily bars alone."""
-    return "binance" if settings.source in ("yahoo", "sample") else settings.source
+    """The source of hourly bars where none is named: the configured one, or binance where none is configured."""
+    return settings.source if "source" in settings.model_fields_set else "binance"
 
 
 def hourly_data(name: str, settings: Settings) -> MarketData:
-    """Open the source of hourly bars that a user names: `binance`, `simulated`, or the path of a folder or file.
+    """Open the source of hourly bars that a user names: one of `HOURLY_SOURCES`, or the path of a folder or file.
 
     Raises:
         UsageError: the name is none of them.
     """
-    if name == "simulated":
-        from tickercast.backends.market_data.simulated_hours import SimulatedHours
-
-        return SimulatedHours()
-    if name == "binance":
-        from tickercast.backends.market_data.binance import Binance
-
-        return Binance(settings.binance_url)
+    if name in HOURLY_SOURCES:
+        return HOURLY_SOURCES[name](settings)
+    if name in SOURCES:
+        raise UsageError(
+            f"The source {name} has daily bars alone, and hours were needed. Name another by --source or "
+            "TICKERCAST_SOURCE, such as --source binance."
+        )
     from tickercast.backends.market_data.hourly_folder import HourlyFolder
 
-    if not name or not _exists(Path(name).expanduser()):
+    if not _exists(Path(name).expanduser()):
         raise UsageError(
-            f"The source {name[:80]!r} is neither binance, simulated nor a folder or file that can be read: "
+            f"The source {name[:80]!r} is neither {', '.join(HOURLY_SOURCES)} nor a folder or file that can be read: "
             "hourly bars in Parquet or CSV files, or in those of Binance's archive, were needed. Check the path."
         )
     return HourlyFolder(Path(name).expanduser())

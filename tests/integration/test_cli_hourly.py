@@ -110,9 +110,9 @@ def test_daily_models_are_checked_for_leaks_and_compared_by_name(run: Callable[.
         ),
         (
             ("train", "--every", "1h", "--through", "2022-06-30"),
-            "The source '' is neither binance, simulated nor a folder",
+            "The source binance does not list its symbols. Name some, such as BTCUSDT.",
         ),
-        (("train", "--every", "1h", "--source", "yahoo"), "The source 'yahoo' is neither binance, simulated nor"),
+        (("train", "--every", "1h", "--source", "yahoo"), "The source yahoo has daily bars alone"),
         (("train", "--every", "5m", "--source", "hours"), "1d or 1h was needed"),
         (("train", "--direction", "--source", "hours"), "--direction, --trials and --when-due need hourly bars"),
         (
@@ -202,6 +202,21 @@ def test_the_json_of_hours_has_moments_and_fits_its_schema(run: Callable[..., Re
     assert made[0]["forecast"][23]["target_at"] == "2022-05-03T14:00:00+00:00"
     schema = json.loads((Path(__file__).parents[2] / "docs" / "forecast.schema.json").read_text())
     jsonschema.validate(made, schema)
+
+
+@pytest.mark.parametrize("words", [("hourly",), ("forecast", "2022-05-02 14:00", "--every", "1h")])
+@pytest.mark.parametrize("source", ["sample", "yahoo"])
+def test_a_configured_source_without_hours_is_not_exchanged_for_another(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], source: str
+) -> None:
+    monkeypatch.setenv("TICKERCAST_SOURCE", source)
+    with pytest.raises(UsageError, match=f"The source {source} has daily bars alone.*such as --source binance"):
+        run(*words, "BTCUSDT", catch=False)
+
+
+def test_a_source_of_hours_alone_is_refused_for_days(run: Callable[..., Result]) -> None:
+    with pytest.raises(UsageError, match=r"The source binance has hours alone.*or add --every 1h"):
+        run("forecast", "MSFT", "2022-05-02", "--source", "binance", catch=False)
 
 
 def test_a_date_alone_means_all_of_its_hours(run: Callable[..., Result]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from tickercast import engines
+from tickercast import config, engines
 from tickercast.config import Settings
 from tickercast.errors import UsageError
 
@@ -100,6 +100,19 @@ def test_a_source_is_a_name_or_a_path(price_folder: Callable[..., Path]) -> None
     assert sorted(engines.market_data(str(folder)).symbols()) == ["AAPL", "MSFT"]
     with pytest.raises(UsageError, match="'nope' is neither yahoo, sample, simulated nor a folder or file"):
         engines.market_data("nope")
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "binance"),
+        ({"bucket": "file://b"}, "binance"),
+        ({"source": "yahoo"}, "yahoo"),
+        ({"source": "prices"}, "prices"),
+    ],
+)
+def test_hours_come_from_the_source_that_is_configured_else_from_binance(changes: dict[str, str], name: str) -> None:
+    assert engines.hourly_source(config.changed(Settings(), changes)) == name
 
 
 def test_a_path_that_cannot_be_is_answered_as_any_other() -> None:

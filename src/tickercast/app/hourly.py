@@ -34,7 +34,8 @@ class Hourly(Trading):
 
         Args:
             symbols: the coins; those of `TICKERCAST_HOURLY_WATCHLIST` by default.
-            source: `binance`, `simulated`, or a file or folder of hourly bars.
+            source: `binance`, `simulated`, or a file or folder of hourly bars; by default the
+                configured one, and `binance` where none is.
             wait: seconds to wait for a remote function.
             wrap: makes of each job the step that is called instead.
 
@@ -46,15 +47,14 @@ class Hourly(Trading):
         from tickercast.models.hourly.volatility import fit
 
         data, coins, _ = self.source_of(source, HOURLY), self.hourly_watchlist(symbols), self.warehouse
-        name = source or engines.hourly_source(self.settings)
 
         def refit_direction(named: Sequence[str]) -> "Refit":
-            return self.refit_direction(named, source=name)
+            return self.refit_direction(named, source=source)
 
         learning = Learning(
             fit=fit,
             evaluated=catalogue.hourly_evaluation,
-            train=lambda named, through: self.train_hourly(named, through, source=name),
+            train=lambda named, through: self.train_hourly(named, through, source=source),
             refit=refit_direction,
         )
         steps: dict[str, Any] = {"wrap": wrap} if wrap else {}
@@ -77,7 +77,7 @@ class Hourly(Trading):
         symbols: str | Sequence[str],
         through: date,
         *,
-        source: str,
+        source: str = "",
         seeds: Sequence[int] = (1, 2, 3),
         on_progress: Callable[[int, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
@@ -88,7 +88,8 @@ class Hourly(Trading):
         Args:
             symbols: the symbols to train on; empty: all that the source holds.
             through: the last date to train on; later dates measure the models.
-            source: `binance`, `simulated`, or a file or folder of hourly bars.
+            source: `binance`, `simulated`, or a file or folder of hourly bars; by default the
+                configured one, and `binance` where none is.
             seeds: one network each, which are averaged.
             on_progress: called with the steps done and their total.
             on_failure: called with each symbol that the source could not give, and why.
@@ -98,7 +99,7 @@ class Hourly(Trading):
         from tickercast.jobs.training.train_hourly import train_hourly
 
         engines.require_training()
-        data = Telling(engines.hourly_data(source, self.settings), on_findings)
+        data = Telling(self.source_of(source, HOURLY), on_findings)
         seed(self.registry, self.hourly_store)
         return train_hourly(
             data,
@@ -118,7 +119,7 @@ class Hourly(Trading):
         symbols: str | Sequence[str],
         through: date,
         *,
-        source: str,
+        source: str = "",
         trials: int,
         asked: str | Sequence[str] = (),
         usual: bool = False,
@@ -131,7 +132,8 @@ class Hourly(Trading):
         Args:
             symbols: the symbols to learn from; empty: all that the source holds.
             through: the last date to learn from; the months after it measure the model.
-            source: `binance`, `simulated`, or a file or folder of hourly bars.
+            source: `binance`, `simulated`, or a file or folder of hourly bars; by default the
+                configured one, and `binance` where none is.
             trials: recipes to try; 0 trains by the default.
             asked: the symbols whose direction is measured; all by default.
             usual: search the usual ranges alone, without shallow trees.
@@ -143,7 +145,7 @@ class Hourly(Trading):
         from tickercast.jobs.training.seed import seed
         from tickercast.jobs.training.train_direction import train_direction
 
-        data, boost = Telling(engines.hourly_data(source, self.settings), on_findings), engines.boost()
+        data, boost = Telling(self.source_of(source, HOURLY), on_findings), engines.boost()
         seed(self.registry, self.direction_store)
         return train_direction(
             data,
@@ -166,13 +168,14 @@ class Hourly(Trading):
         self,
         symbols: str | Sequence[str],
         *,
-        source: str,
+        source: str = "",
     ) -> "Refit":
         """Grow the trees of the direction model again if that is due; see `jobs.training.refit_direction`.
 
         Args:
             symbols: the symbols to learn from; empty: all that the source holds.
-            source: `binance`, or a file or folder of hourly bars.
+            source: `binance`, `simulated`, or a file or folder of hourly bars; by default the
+                configured one, and `binance` where none is.
         """
         from tickercast.domain.learning.boosting import Boosting
         from tickercast.domain.measures.direction import RetrainBelow
@@ -182,7 +185,7 @@ class Hourly(Trading):
 
         below = self.settings.retrain_below
         rule = RetrainBelow.parse(below) if below else None
-        data, boost = engines.hourly_data(source, self.settings), engines.boost()
+        data, boost = self.source_of(source, HOURLY), engines.boost()
         publish_shipped(self.direction_store)
         return refit_direction(
             parse_symbols(symbols) or data.symbols(),

@@ -162,10 +162,10 @@ class Ports:
         return engines.tearsheet()
 
     def source_of(self, source: str, frequency: Frequency) -> MarketData:
-        """A source of bars of a frequency; the configured one by default, and binance where that has no hourly bars.
+        """A source of bars of a frequency; the configured one by default, and binance for hours where none is.
 
         Raises:
-            UsageError: no such source is known.
+            UsageError: no such source is known, or it has no bars of this frequency.
         """
         if frequency.is_daily:
             return self.market_data(source)

@@ -44,12 +44,12 @@ def watched(incomplete: str) -> list[str]:
 @_none_on_errors
 def sources(incomplete: str) -> list[str]:
     """Sources by their names, and folders."""
-    from tickercast.engines import SOURCES
+    from tickercast.engines import HOURLY_SOURCES, SOURCES
 
     place = Path(incomplete or ".").expanduser()
     folder = place if incomplete.endswith("/") or not incomplete else place.parent
     found = [f"{path}/" for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    return _matching([*SOURCES, "binance"], incomplete) + [path for path in found if path.startswith(incomplete)]
+    return _matching({*SOURCES, *HOURLY_SOURCES}, incomplete) + [path for path in found if path.startswith(incomplete)]
 
 
 @_none_on_errors
