@@ -53,7 +53,7 @@ def main(
     tickers: cli.Tickers = None,
     symbols_file: cli.SymbolsFile = "",
     every: cli.Every = "1",
-    source: cli.Source = "",
+    source: cli.AnySource = "",
     workers: cli.Workers = 2,
     dask: cli.Dask = False,
     wait: cli.Wait = 300,

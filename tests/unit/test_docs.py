@@ -185,7 +185,25 @@ def test_every_command_is_on_its_page_and_its_help_ends_with_an_example(path: tu
     assert example.startswith(" ".join(("Example: tickercast", *path)))
     assert example.removeprefix("Example: ") in entry
     for option in re.findall(r"^  (--[a-z-]+)", shown, re.MULTILINE):
-        assert option in ("--help", "--install-completion", "--show-completion") or f"`{option}" in entry
+        assert option in ("--help", "--install-completion", "--show-completion") or re.search(f"[`>]{option}", entry)
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_the_help_of_a_command_names_its_values_in_words_and_has_the_usage_of_the_page(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(app, [*path, "--help"], prog_name="tickercast", terminal_width=200).output
+    usage = shown.splitlines()[0].removeprefix("Usage: ")
+    assert not re.search(r"<\w|\]\]|\{|\]\.\.\.\.", shown)
+    if "COMMAND" not in usage:
+        assert re.search(rf"^{re.escape(usage.replace(' [OPTIONS]', ''))}( \[OPTIONS\])?$", PAGES["cli"], re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_no_bar_splits_a_row_of_a_table(name: str) -> None:
+    prose = re.sub(r"^```.*?^```$", "", WRITTEN[name], flags=re.MULTILINE | re.DOTALL)
+    for found in re.findall(r"(?:^\|.*\|\n)+", prose, re.MULTILINE):
+        head, *rows = (re.sub(r"\\\|", "", row).count("|") for row in found.splitlines())
+        assert set(rows) == {head}, found
+        assert not re.search(r"`[^`|]*\\\|[^`|]*`", found), "the site shows the backslash"
 
 
 @pytest.mark.parametrize("found", read_objects(PROJECT / "sql"), ids=lambda found: found.name)

@@ -27,6 +27,7 @@ from tickercast.cli import (
     trading,
     warehouse,
 )
+from tickercast.cli.commands import Commands
 from tickercast.cli.terminal import guarded, say
 from tickercast.version import __version__
 
@@ -55,10 +56,9 @@ class _Grouped(TyperGroup):
 _NAME_WIDTH = 12
 _HELP = {"help_option_names": ["-h", "--help"]}
 
-app = typer.Typer(
+app = Commands(
     cls=_Grouped,
     context_settings=_HELP,
-    rich_markup_mode=None,
     no_args_is_help=True,
     epilog="Example: tickercast forecast MSFT 2023-07-22",
 )
@@ -109,7 +109,7 @@ def single_command(command: Callable[..., None], example: str) -> typer.Typer:
         command: the command.
         example: the last line of its help.
     """
-    made = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=_HELP)
+    made = Commands(add_completion=False, context_settings=_HELP)
     made.command(epilog=f"Example: {example}")(command)
     return made
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tickercast.cli import completion, outputs
+from tickercast.cli.commands import Commands
 from tickercast.cli.terminal import (
     SymbolsFile,
     bar,
@@ -23,7 +24,7 @@ from tickercast.cli.terminal import (
 )
 from tickercast.errors import UsageError
 
-app = typer.Typer(rich_markup_mode=None)
+app = Commands()
 
 AsOf = Annotated[
     str, typer.Option(metavar="DATE", help="The last cutoff of the forecast.", show_default="the newest stored")

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
+from tickercast.cli.commands import Commands
 from tickercast.cli.terminal import log_written, open_app, print_data, print_table, say
 
-app = typer.Typer(rich_markup_mode=None)
-tokens = typer.Typer(rich_markup_mode=None, no_args_is_help=True, epilog="Example: tickercast tokens list")
+app = Commands()
+tokens = Commands(no_args_is_help=True, epilog="Example: tickercast tokens list")
 app.add_typer(tokens, name="tokens", help="Create, list and revoke tokens of the API.")
 
 
@@ -18,7 +19,7 @@ def serve(
         str,
         typer.Option(metavar="ADDRESS", help="Where to listen; any other address than this machine's needs tokens."),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The port.")] = 8700,
+    port: Annotated[int, typer.Option(metavar="N", min=1, max=65535, help="The port.")] = 8700,
 ) -> None:
     """Serve forecasts, records and odds over HTTP.
 
@@ -37,7 +38,8 @@ def serve(
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Who it is for.", show_default=False)],
     per_month: Annotated[
-        int | None, typer.Option(min=1, max=10**9, help="Calls a calendar month, UTC.", show_default="no limit")
+        int | None,
+        typer.Option(metavar="N", min=1, max=10**9, help="Calls a calendar month, UTC.", show_default="no limit"),
     ] = None,
     scopes: Annotated[str, typer.Option(metavar="SCOPES", help="read, forecast, or both with a comma.")] = "read",
     expires: Annotated[

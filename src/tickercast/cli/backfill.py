@@ -14,7 +14,7 @@ from tickercast.cli import completion
 from tickercast.cli.terminal import (
     NOTHING_WORKED,
     SOME_FAILED,
-    Source,
+    AnySource,
     SymbolsFile,
     complain,
     say,
@@ -25,11 +25,11 @@ from tickercast.domain.frequency import stamp
 from tickercast.jobs.requests.backfill import Backfilled, BackfillPlan, Part
 
 __all__ = [
+    "AnySource",
     "Dask",
     "Every",
     "First",
     "Last",
-    "Source",
     "SymbolsFile",
     "Tickers",
     "Wait",
@@ -42,8 +42,8 @@ __all__ = [
     "symbols_of",
 ]
 
-First = Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first date.")]
-Last = Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="The last date, inclusive.")]
+First = Annotated[datetime, typer.Option("--from", metavar="DATE", formats=["%Y-%m-%d"], help="The first date.")]
+Last = Annotated[datetime, typer.Option("--to", metavar="DATE", formats=["%Y-%m-%d"], help="The last date, inclusive.")]
 Tickers = Annotated[
     list[str] | None,
     typer.Argument(autocompletion=completion.symbols, metavar="TICKER...", help="Symbols as Yahoo spells them."),
@@ -51,7 +51,7 @@ Tickers = Annotated[
 Every = Annotated[
     str, typer.Option(metavar="N|Nh", help="Forecast from every N-th session; 1h: from every hour of hourly bars.")
 ]
-Workers = Annotated[int, typer.Option(min=1, help="The number of parts at a time.")]
+Workers = Annotated[int, typer.Option(metavar="N", min=1, help="The number of parts at a time.")]
 Dask = Annotated[bool, typer.Option("--dask", help="Use processes of a Dask cluster instead of threads.")]
 Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long a part waits for a remote function.")]
 

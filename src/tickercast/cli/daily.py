@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tickercast.cli import completion
+from tickercast.cli.commands import Commands
 from tickercast.cli.terminal import (
     SOME_FAILED,
     Source,
@@ -41,7 +42,7 @@ __all__ = [
     "telling",
 ]
 
-app = typer.Typer(rich_markup_mode=None)
+app = Commands()
 
 Watchlist = Annotated[
     list[str] | None,
@@ -55,7 +56,9 @@ Watchlist = Annotated[
 AsOf = Annotated[str, typer.Option(metavar="DATE", help="The last date to forecast from.", show_default="today")]
 
 Serve = Annotated[bool, typer.Option("--serve", help="Run every trading day, under a Prefect server.")]
-Schedule = Annotated[str, typer.Option("--cron", help="The schedule, in the time zone of the first symbol's exchange.")]
+Schedule = Annotated[
+    str, typer.Option("--cron", metavar="CRON", help="The schedule, in the time zone of the first symbol's exchange.")
+]
 
 
 @app.command(epilog="Example: tickercast daily MSFT AAPL --source sample --as-of 2012-08-15")

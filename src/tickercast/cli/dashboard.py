@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
+from tickercast.cli.commands import Commands
 from tickercast.cli.terminal import log_written, open_app, say
 
-app = typer.Typer(rich_markup_mode=None)
+app = Commands()
 
 
 @app.command(epilog="Example: tickercast dashboard --port 8600")
@@ -15,7 +16,7 @@ def dashboard(
         str,
         typer.Option(metavar="ADDRESS", help="Where to listen; any other address than this machine's needs a login."),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The port.")] = 8501,
+    port: Annotated[int, typer.Option(metavar="N", min=1, max=65535, help="The port.")] = 8501,
     looker: Annotated[
         bool, typer.Option("--looker", help="Print links that open the views in Looker Studio, and serve nothing.")
     ] = False,

@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 
 from tickercast.cli import completion
+from tickercast.cli.commands import Commands
 from tickercast.cli.terminal import SOME_FAILED, complain, open_app, print_data, print_table
 
-app = typer.Typer(rich_markup_mode=None)
+app = Commands()
 
 
 @app.command(epilog="Example: tickercast directions BTCUSDT")
@@ -16,7 +17,7 @@ def directions(
         list[str] | None,
         typer.Argument(
             autocompletion=completion.symbols,
-            metavar="TICKER",
+            metavar="[TICKER]...",
             help="Only these, and their record.",
             show_default="all that have one",
         ),

@@ -5,20 +5,23 @@ from typing import Annotated
 import typer
 
 from tickercast.cli import completion
+from tickercast.cli.commands import Commands
 from tickercast.cli.forecasts import NoWait, Wait, complain_of, finish_sent
 from tickercast.cli.terminal import NOTHING_WORKED, SOME_FAILED, SymbolsFile, bar, open_app, print_table, say
 from tickercast.domain.symbols import parse_symbols
 from tickercast.errors import UsageError
 
-app = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, help="Fetch and list the days on which companies report."
-)
+app = Commands(no_args_is_help=True, help="Fetch and list the days on which companies report.")
 
 Symbols = Annotated[
     list[str] | None,
     typer.Argument(
         autocompletion=completion.symbols, metavar="TICKER...", help="Symbols as Yahoo spells them.", show_default=False
     ),
+]
+SomeSymbols = Annotated[
+    list[str] | None,
+    typer.Argument(autocompletion=completion.symbols, metavar="[TICKER]...", help="Only these.", show_default="all"),
 ]
 
 
@@ -60,8 +63,8 @@ def events_fetch(
 
 @app.command("list", epilog="Example: tickercast events list MSFT")
 def events_list(
-    words: Symbols = None,
-    limit: Annotated[int, typer.Option(min=1, help="The number of lines, latest dates first.")] = 50,
+    words: SomeSymbols = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="The number of lines, latest dates first.")] = 50,
 ) -> None:
     """List the results days that are stored, or predicted from those."""
     from tickercast.show.tables import events_table

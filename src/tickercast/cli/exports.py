@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 
 from tickercast.cli import completion, outputs
+from tickercast.cli.commands import Commands
 from tickercast.cli.terminal import bar, day_of, open_app, say, some_symbols_of
 
-app = typer.Typer(rich_markup_mode=None)
+app = Commands()
 
 
 @app.command(epilog="Example: tickercast export forecasts --parquet forecasts.parquet --from 2023-01-01 --symbol MSFT")

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from tickercast.cli import completion
+from tickercast.cli.commands import Commands
 from tickercast.cli.terminal import (
     NOTHING_WORKED,
     SOME_FAILED,
+    AnySource,
     Every,
-    Source,
     SymbolsFile,
     bar,
     complain,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from tickercast.jobs.requests.request_forecast import Requested
     from tickercast.jobs.requests.results import Patience
 
-app = typer.Typer(rich_markup_mode=None)
+app = Commands()
 
 _NAMED = 20  # symbols or files before a reason that many share
 _LONGEST = 1_000  # letters of their names
@@ -56,13 +57,13 @@ def forecast(
         typer.Argument(
             metavar="TICKER... [DATE]",
             help="Symbols as Yahoo spells them, then YYYY-MM-DD, today, or nothing for the last session that has "
-            "closed; with --every 1h coins such as BTCUSDT, then 'YYYY-MM-DD HH:MM', UTC, or nothing for the hour that "
-            "has just ended.",
+            "closed; with --every 1h coins such as BTCUSDT, then 'YYYY-MM-DD HH:MM', UTC, a date for its last "
+            "hour, or nothing for the hour that has just ended.",
             autocompletion=completion.symbols,
         ),
     ] = None,
     symbols_file: SymbolsFile = "",
-    source: Source = "",
+    source: AnySource = "",
     every: Every = "1d",
     model: Annotated[
         str,
@@ -147,7 +148,9 @@ def upload(
     as_of: Annotated[
         str,
         typer.Option(
-            metavar="DATE", help="The last date to forecast from; of hours 'YYYY-MM-DD HH:MM'.", show_default="today"
+            metavar="DATE",
+            help="The last date to forecast from; of hours 'YYYY-MM-DD HH:MM', or a date for its last hour.",
+            show_default="today",
         ),
     ] = "",
     every: Every = "1d",
@@ -215,7 +218,7 @@ def ingestions(
     only_failed: Annotated[
         bool, typer.Option("--failed", help="Only files in the bucket that were not forecast whole.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, help="The number of lines, newest first.")] = 50,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="The number of lines, newest first.")] = 50,
 ) -> None:
     """List the status of the files that were sent."""
     from tickercast.reading.ledger import of_object
@@ -270,7 +273,7 @@ def replay(
     finish_sent(sent, service, wait, no_wait=no_wait, failures=failures)
 
 
-quarantine = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="List, show and release rejected files.")
+quarantine = Commands(no_args_is_help=True, help="List, show and release rejected files.")
 app.add_typer(quarantine, name="quarantine", epilog="Example: tickercast quarantine list")
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tickercast.cli.commands import Commands
 from tickercast.cli.terminal import NOTHING_WORKED, SOME_FAILED, SymbolsFile, bar, complain, log_written, open_app, say
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Coins", "HourlySource", "Serve", "SymbolsFile", "print_hour"]
 
-app = typer.Typer(rich_markup_mode=None)
+app = Commands()
 
 Coins = Annotated[
     list[str] | None,
@@ -23,7 +24,12 @@ Coins = Annotated[
 ]
 HourlySource = Annotated[
     str,
-    typer.Option("--source", help="binance, simulated, or a folder of files of hourly bars.", show_default="binance"),
+    typer.Option(
+        "--source",
+        metavar="SOURCE",
+        help="binance, simulated, or a file or folder of hourly bars.",
+        show_default="TICKERCAST_SOURCE, else binance",
+    ),
 ]
 Serve = Annotated[bool, typer.Option("--serve", help="Run every hour, under a Prefect server.")]
 

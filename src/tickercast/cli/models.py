@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tickercast.cli import completion, outputs
+from tickercast.cli.commands import Commands
 from tickercast.cli.terminal import (
+    OF_HOURS,
     SOME_FAILED,
+    AnySource,
     Every,
     Source,
     SymbolsFile,
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from tickercast.domain.learning.recipe import Recipe
     from tickercast.ports import StudyResult
 
-app = typer.Typer(rich_markup_mode=None)
+app = Commands()
 
 _SAMPLE_THROUGH, _EVALUATED = "2010-12-31", timedelta(days=2 * 365)
 _DEFAULT_THROUGH = f"two years ago; {_SAMPLE_THROUGH} for the sample"
@@ -43,13 +46,24 @@ Tickers = Annotated[
     list[str] | None,
     typer.Argument(
         autocompletion=completion.symbols,
-        metavar="TICKER",
+        metavar="[TICKER]...",
         help="The symbols to train on.",
         show_default="all that the source holds",
     ),
 ]
 Data = Annotated[
-    str, typer.Option("--source", help="A Parquet or CSV file, a folder of them, sample, simulated or yahoo.")
+    str,
+    typer.Option(
+        "--source", metavar="SOURCE", help="A Parquet or CSV file, a folder of them, sample, simulated or yahoo."
+    ),
+]
+AnyData = Annotated[
+    str,
+    typer.Option(
+        "--source",
+        metavar="SOURCE",
+        help=f"A Parquet or CSV file, a folder of them, sample, simulated or yahoo; {OF_HOURS}.",
+    ),
 ]
 First = Annotated[str, typer.Option("--from", metavar="DATE", help="The first date to forecast from.")]
 Last = Annotated[str, typer.Option("--to", metavar="DATE", help="The last date to forecast from.")]
@@ -64,7 +78,7 @@ Events = Annotated[
 @app.command(epilog="Example: tickercast train --source sample --through 2010-12-31 --out DIR")
 def train(
     tickers: Tickers = None,
-    source: Source = "",
+    source: AnySource = "",
     through: Annotated[
         str,
         typer.Option(
@@ -234,7 +248,9 @@ def _write(files: Mapping[str, bytes], out: str, use: str = "") -> None:
 @app.command(epilog="Example: tickercast tune --source sample --trials 20 --out recipe.json")
 def tune(
     tickers: Tickers = None,
-    trials: Annotated[int, typer.Option(min=1, help="Total trials to finish, including earlier runs.")] = 20,
+    trials: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Total trials to finish, including earlier runs.")
+    ] = 20,
     source: Source = "",
     through: Annotated[
         str, typer.Option(metavar="DATE", help="The last date to train on.", show_default=_DEFAULT_THROUGH)
@@ -278,7 +294,7 @@ def tune(
     epilog="Example: tickercast backtest --source sample --from 2011-01-01 --to 2013-02-28 --chart backtest.png"
 )
 def backtest(
-    source: Data,
+    source: AnyData,
     first: First,
     last: Last,
     every: Annotated[
@@ -432,7 +448,9 @@ def promote(
         str, typer.Option("--from", metavar="DATE", help="The first date; neither model may have seen it.")
     ],
     last: Last,
-    version: Annotated[str, typer.Option(help="The challenger.", show_default="the one registered last")] = "",
+    version: Annotated[
+        str, typer.Option(metavar="VERSION", help="The challenger.", show_default="the one registered last")
+    ] = "",
     symbols_file: SymbolsFile = "",
     events: Events = "",
 ) -> None:
@@ -462,7 +480,9 @@ def promote(
 
 @app.command(epilog="Example: tickercast publish --version 3")
 def publish(
-    version: Annotated[str, typer.Option(help="The registered version to serve, without a comparison.")],
+    version: Annotated[
+        str, typer.Option(metavar="VERSION", help="The registered version to serve, without a comparison.")
+    ],
 ) -> None:
     """Serve a registered version of daily bars, without a comparison."""
     service = open_app()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tickercast.cli import completion, outputs
+from tickercast.cli.commands import Commands
 from tickercast.cli.terminal import (
     SOME_FAILED,
     Every,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from tickercast.app import App
     from tickercast.domain.alerts import Alert, Changes
 
-app = typer.Typer(rich_markup_mode=None)
+app = Commands()
 
 _UNCOUNTED = "Those of doubtful or simulated bars do not count, nor those of dates that the model was trained on."
 
@@ -72,7 +73,7 @@ def drift(
         list[str] | None,
         typer.Argument(
             autocompletion=completion.symbols,
-            metavar="TICKER",
+            metavar="[TICKER]...",
             help="The watchlist.",
             show_default="all that have been forecast",
         ),

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tickercast.cli import completion
+from tickercast.cli.commands import Commands
 from tickercast.cli.terminal import (
     SOME_FAILED,
     SymbolsFile,
@@ -21,7 +22,7 @@ from tickercast.cli.terminal import (
 )
 from tickercast.errors import UsageError
 
-app = typer.Typer(rich_markup_mode=None)
+app = Commands()
 
 Symbols = Annotated[
     list[str],
@@ -120,7 +121,7 @@ def _name_left_out(names: Sequence[str], tell: Callable[[str], None]) -> None:
         tell(f"{left_out_sentence(names)} Name them to see them.")
 
 
-watchlist = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Keep the list of symbols of the daily run.")
+watchlist = Commands(no_args_is_help=True, help="Keep the list of symbols of the daily run.")
 app.add_typer(watchlist, name="watchlist", epilog="Example: tickercast watchlist add MSFT AAPL")
 
 

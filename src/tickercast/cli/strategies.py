@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tickercast.cli import outputs
+from tickercast.cli import completion, outputs
+from tickercast.cli.commands import Commands
 from tickercast.cli.terminal import (
     SymbolsFile,
     bar,
@@ -25,10 +26,8 @@ from tickercast.errors import UsageError
 if TYPE_CHECKING:
     from tickercast.domain.trading.strategy import Variant
 
-app = typer.Typer(rich_markup_mode=None)
-strategy = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, help="Strategies on paper: what they want, and what they would earn."
-)
+app = Commands()
+strategy = Commands(no_args_is_help=True, help="Strategies on paper: what they want, and what they would earn.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Names = Annotated[
@@ -64,7 +63,13 @@ def universe(
     ] = "",
     source: Annotated[
         str,
-        typer.Option("--source", help="yahoo, sample, simulated, a folder, or stored: the bars of the warehouse."),
+        typer.Option(
+            "--source",
+            metavar="SOURCE",
+            help="yahoo, sample, simulated, a file or folder, or stored: the bars of the warehouse.",
+            show_default="TICKERCAST_SOURCE, else yahoo",
+            autocompletion=completion.sources,
+        ),
     ] = "",
     out: Annotated[str, typer.Option(metavar="FILE", help="Where the watchlist is written.")] = "watchlist.txt",
     as_json: AsJson = False,
@@ -153,25 +158,33 @@ def backtest(
         str,
         typer.Option(
             "--source",
-            help="Bars to walk forward through: yahoo, sample, simulated, a file, a folder, or stored.",
+            metavar="SOURCE",
+            help="Bars to walk forward through: yahoo, sample, simulated, a file or folder, or stored; of hours "
+            "binance, simulated, such a file or folder, or stored.",
+            autocompletion=completion.sources,
             show_default="none: stored forecasts are read",
         ),
     ] = "",
     every: Annotated[
         str, typer.Option(metavar="N|Nh", help="Decide after every N-th session, or every N-th hour of hourly bars.")
     ] = "1",
-    fees_bps: Annotated[float, typer.Option(min=0, max=1000, help="Fees of each trade, in basis points.")] = 10.0,
+    fees_bps: Annotated[
+        float, typer.Option(metavar="BPS", min=0, max=1000, help="Fees of each trade, in basis points.")
+    ] = 10.0,
     slippage_bps: Annotated[
-        float, typer.Option(min=0, max=1000, help="How much worse than the open a fill is, in basis points.")
+        float,
+        typer.Option(metavar="BPS", min=0, max=1000, help="How much worse than the open a fill is, in basis points."),
     ] = 5.0,
     borrow_bps: Annotated[
-        float, typer.Option(min=0, max=10_000, help="What short positions pay a year, in basis points.")
+        float, typer.Option(metavar="BPS", min=0, max=10_000, help="What short positions pay a year, in basis points.")
     ] = 50.0,
     capacity: Annotated[
-        float, typer.Option(min=0.0001, max=1, help="The largest part of a bar's volume that is filled.")
+        float,
+        typer.Option(metavar="SHARE", min=0.0001, max=1, help="The largest part of a bar's volume that is filled."),
     ] = 0.01,
     delisting_loss: Annotated[
-        float, typer.Option(min=0, max=1, help="The part of a long position that is lost when trading ends.")
+        float,
+        typer.Option(metavar="SHARE", min=0, max=1, help="The part of a long position that is lost when trading ends."),
     ] = 0.3,
     tried: Annotated[
         int, typer.Option(metavar="N", min=0, help="All variants tried so far, if more than are named here.")

@@ -34,12 +34,25 @@ if TYPE_CHECKING:
 
 SOME_FAILED, NOTHING_WORKED, INTERRUPTED = 1, 2, 130
 
+OF_HOURS = "of hours binance, simulated, or such a file or folder"
+
 Source = Annotated[
     str,
     typer.Option(
         "--source",
-        help="yahoo, sample, simulated, or a folder of CSV or Parquet files.",
-        show_default="yahoo",
+        metavar="SOURCE",
+        help="yahoo, sample, simulated, or a file or folder of CSV or Parquet.",
+        show_default="TICKERCAST_SOURCE, else yahoo",
+        autocompletion=completion.sources,
+    ),
+]
+AnySource = Annotated[
+    str,
+    typer.Option(
+        "--source",
+        metavar="SOURCE",
+        help=f"yahoo, sample, simulated, or a file or folder of CSV or Parquet; {OF_HOURS}.",
+        show_default="TICKERCAST_SOURCE, else yahoo, and of hours binance",
         autocompletion=completion.sources,
     ),
 ]

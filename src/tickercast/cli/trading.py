@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from tickercast.cli.commands import Commands
 from tickercast.cli.strategies import AsJson, EveryBar, FromFile, Symbols, UniverseFile
 from tickercast.cli.terminal import (
     SymbolsFile,
@@ -19,7 +20,7 @@ from tickercast.cli.terminal import (
 )
 from tickercast.errors import UsageError
 
-app = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
+app = Commands(invoke_without_command=True)
 
 Account = Annotated[
     str, typer.Option(metavar="ACCOUNT", help="As tickercast trade status shows it.", show_default="all")

@@ -6,10 +6,11 @@ import typer
 
 from tickercast import plain
 from tickercast.cli import completion
+from tickercast.cli.commands import Commands
 from tickercast.cli.terminal import SOME_FAILED, bar, open_app, print_data, print_table, say
 from tickercast.errors import UsageError
 
-app = typer.Typer(rich_markup_mode=None)
+app = Commands()
 
 _AS_WIDE_AS_NEEDED = 10_000  # a query may ask for any number of columns
 
@@ -94,9 +95,7 @@ def copy(
     say(f"copied: {told}" if told else f"{service.tables.url} holds every row of {source}")
 
 
-sql_app = typer.Typer(
-    name="sql", no_args_is_help=True, rich_markup_mode=None, epilog="Example: tickercast sql show indicators"
-)
+sql_app = Commands(name="sql", no_args_is_help=True, epilog="Example: tickercast sql show indicators")
 app.add_typer(sql_app)
 
 
