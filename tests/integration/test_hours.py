@@ -165,7 +165,10 @@ def test_a_short_history_is_forecast_by_the_simple_model_and_said(
 def test_less_than_a_week_is_refused_with_a_sentence(place: Place) -> None:
     outcome = send(place, make_hours(hours=HOURS).rows(HOURS - 167, HOURS))
     [reason] = outcome.failures.values()
-    assert str(reason) == ("BTCUSDT has 167 hours up to 2022-02-05 08:00, and the model needs 168. Send more hours.")
+    assert str(reason) == (
+        "BTCUSDT has 167 hours up to 2022-02-05 08:00, and the model needs 168. Name a later date, or send older "
+        "hours, too."
+    )
     assert place.counts()["forecasts"] == 0
 
 

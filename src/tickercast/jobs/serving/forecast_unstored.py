@@ -103,7 +103,7 @@ def forecast_bars(
     if len(known) < model.min_sessions:
         raise TooFewSessions(
             f"{bars.symbol} has {len(known)} sessions up to {known.cutoff}, and the model needs {model.min_sessions}. "
-            "Send more sessions."
+            "Name a later date, or send older sessions, too."
         )
     [odd] = findings_of([known], as_of, now=now)
     found = [*left_out, *odd, *class_findings(model, known.symbol)]

@@ -372,7 +372,7 @@ def _series(bars: Bars, as_of: date, min_sessions: int, left_out: Sequence[Findi
     if known.span < min_sessions:
         raise TooFewSessions(
             f"{bars.symbol} has {known.span} {frequency.noun}s up to {stamp(known.end)}, and the model needs "
-            f"{min_sessions}. Send more {frequency.noun}s."
+            f"{min_sessions}. Name a later date, or send older {frequency.noun}s, too."
         )
     frequency.next_steps(bars.symbol, known.end, frequency.horizon)  # fails before all others are predicted
     return Series(bars, known, left_out)
