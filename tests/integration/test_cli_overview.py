@@ -21,6 +21,7 @@ from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.cli import completion
 from tickercast.config import Settings
 from tickercast.domain.watchlist import symbols_in
+from tickercast.reading.overview import TITLES
 
 SYMBOLS = ["AAPL", "GOOG", "IBM", "MSFT"]
 Command = Callable[..., Result]
@@ -121,7 +122,10 @@ def test_the_overview_sorts_and_filters(command: Command) -> None:
         lines = command("overview", "--csv", "--as-of", "2012-08-15", *words).stdout.splitlines()
         return [row["symbol"] for row in csv.DictReader(lines)]
 
-    assert order("--sort", "last_close") == ["MSFT", "IBM", "AAPL", "GOOG"]
+    assert order("--sort", "last_close") == order("--sort", "close") == ["MSFT", "IBM", "AAPL", "GOOG"]
+    assert order("--sort", "-±") == order("--sort", "-80% range") == ["MSFT", "AAPL", "GOOG", "IBM"]
+    for title in TITLES:
+        assert sorted(order("--sort", title)) == ["AAPL", "GOOG", "IBM", "MSFT"]
     assert order("--sort", "-last_close", "AAPL,MSFT") == ["AAPL", "MSFT"]
     assert order("--state", "fresh") == []
     assert order("--state", "expired") == SYMBOLS
@@ -149,6 +153,8 @@ def test_the_overview_names_the_symbols_that_it_leaves_out(
     ("words", "said"),
     [
         (["--sort", "last_clsoe"], "no column 'last_clsoe' to sort by. Did you mean last_close?"),
+        (["--sort", "higer"], "no column 'higer' to sort by. Did you mean higher?"),
+        (["--sort", "x"], "It has symbol, cutoff, close, day, 80% range, ±, higher, width in its year, held 80%"),
         (["--state", "old"], "--state 'old' is not known: fresh, due, stale, expired are"),
         (["--json", "--csv"], "--json and --csv were given"),
     ],

@@ -78,10 +78,10 @@ def peers(incomplete: str) -> list[str]:
 @_none_on_errors
 def overview_columns(incomplete: str) -> list[str]:
     """Columns of the overview, also with the - of descending order."""
-    from tickercast.reading.overview import COLUMNS
+    from tickercast.reading.overview import COLUMNS, TITLES
 
     sign = "-" if incomplete.startswith("-") else ""
-    return _matching((f"{sign}{name}" for name in COLUMNS), incomplete)
+    return _matching({f"{sign}{name}" for name in (*COLUMNS, *TITLES)}, incomplete)
 
 
 @_none_on_errors

@@ -57,7 +57,7 @@ def overview(
         str,
         typer.Option(
             metavar="COLUMN",
-            help="Sort by a column of --csv; with - before it, the largest first.",
+            help="Sort by a column, by its title or its name in --csv; with - before it, the largest first.",
             autocompletion=completion.overview_columns,
         ),
     ] = "symbol",

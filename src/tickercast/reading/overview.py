@@ -89,9 +89,30 @@ class Row:
     missed: int
     freshness: str
 
+    @property
+    def width_80(self) -> float:
+        """The width of the 80% interval, as a share of the last close."""
+        return self.hi_80 - self.lo_80
+
 
 COLUMNS = [name for name in Row.__dataclass_fields__ if name != "widths"]
 """The columns of `frame`: all but the series of widths."""
+
+TITLES = {
+    "symbol": "symbol",
+    "cutoff": "cutoff",
+    "close": "last_close",
+    "day": "change",
+    "80% range": "width_80",
+    "±": "width_80",
+    "higher": "chance_higher",
+    "width in its year": "width_rank",
+    "held 80%": "coverage_80",
+    "verdict": "verdict",
+    "findings": "findings",
+    "state": "state",
+}
+"""The titles of the columns that people see, and the value of a row by which each sorts."""
 
 
 def overview(
@@ -150,16 +171,20 @@ def frame(rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def ordered(rows: Sequence[Row], column: str) -> list[Row]:
-    """The rows by a column of `frame`, in descending order if its name begins with `-`; unknown values come last.
+    """The rows by a column of `frame` or one of `TITLES`, in descending order if a `-` precedes its name.
+
+    Unknown values come last.
 
     Raises:
         UsageError: no column has that name.
     """
-    name = column.removeprefix("-")
-    if name not in COLUMNS:
-        close = difflib.get_close_matches(name, COLUMNS, n=1)
-        hint = f"Did you mean {close[0]}?" if close else f"It has {', '.join(COLUMNS)}."
-        raise UsageError(f"The overview has no column {name[:40]!r} to sort by. {hint}")
+    asked = column.removeprefix("-")
+    name = TITLES.get(asked, asked)
+    if asked not in TITLES and name not in COLUMNS:
+        close = difflib.get_close_matches(asked, [*TITLES, *COLUMNS], n=1)
+        further = ", ".join(each for each in COLUMNS if each not in TITLES)
+        hint = f"Did you mean {close[0]}?" if close else f"It has {', '.join(TITLES)}; in --csv also {further}."
+        raise UsageError(f"The overview has no column {asked[:40]!r} to sort by. {hint}")
     known = sorted((row for row in rows if getattr(row, name) is not None), key=lambda row: row.symbol)
     known.sort(key=lambda row: getattr(row, name), reverse=column.startswith("-"))
     return [*known, *(row for row in rows if getattr(row, name) is None)]

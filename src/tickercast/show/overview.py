@@ -12,7 +12,7 @@ from tickercast.domain.freshness import State
 from tickercast.domain.measures.calibration import Calibration
 from tickercast.domain.text import price
 from tickercast.plain import first_of
-from tickercast.reading.overview import KEPT_FOR, Row
+from tickercast.reading.overview import KEPT_FOR, TITLES, Row
 from tickercast.show.calibration import sentence
 from tickercast.show.fan import spark
 from tickercast.show.fitting import Table, Widest
@@ -21,10 +21,6 @@ from tickercast.show.sentences import SIMULATED, doubt, interval, number, symbol
 STATES: Mapping[State, str] = {"fresh": "green", "due": "cyan", "stale": "yellow", "expired": "red", "unknown": "red"}
 """The colours of the states."""
 
-_COLUMNS = (
-    *("symbol", "cutoff", "close", "day", "80% range", "±", "higher", "width in its year"),
-    *("held 80%", "verdict", "findings", "state"),
-)
 _LESS_AND_LESS = ("cutoff", "width in its year", "verdict", "findings", "held 80%", "higher", "80% range", "day")
 _NARROWER = [_LESS_AND_LESS[:count] for count in range(len(_LESS_AND_LESS) + 1)]
 """The columns that are left out, the narrower the terminal is."""
@@ -40,7 +36,7 @@ def overview_table(rows: Sequence[Row], calibrations: Sequence[Calibration] = ()
     """
     flagged = {found.symbol: found for found in calibrations if found.flagged}
     cells = [_cells(row, is_flagged=row.symbol in flagged) for row in rows]
-    columns = [name for name in _COLUMNS if name != "findings" or any(row.findings for row in rows)]
+    columns = [name for name in TITLES if name != "findings" or any(row.findings for row in rows)]
     tables = [_table(cells, [name for name in columns if name not in left_out]) for left_out in _NARROWER]
     notes = [Text(SIMULATED, style="bold red")] if any(row.simulated for row in rows) else []
     if as_of:
@@ -89,7 +85,7 @@ def _cells(row: Row, *, is_flagged: bool) -> dict[str, Text]:
         "close": Text(price(row.last_close)),
         "day": Text(number(row.change, "+.1%")),
         "80% range": Text(interval(row.close_lo_80, row.close_hi_80, row.last_close)),
-        "±": Text(f"{(row.hi_80 - row.lo_80) / 2:.1%}"),
+        "±": Text(f"{row.width_80 / 2:.1%}"),
         "higher": Text(number(row.chance_higher, ".0%")),
         "width in its year": rank,
         "held 80%": Text(held, style="yellow" if is_flagged else ""),
