@@ -20,6 +20,7 @@ from tickercast.cli import app, single_command
 from tickercast.domain.bars import Reading
 from tickercast.domain.forecast import Step
 from tickercast.jobs.requests.request_forecast import Requested
+from tickercast.reading.outlook import Outlook, SymbolOdds
 
 PROJECT = Path(__file__).parents[1]
 
@@ -219,31 +220,26 @@ def _descriptions(stored: Iterable[SqlObject]) -> Any:
 # ---------------------------------------------------------------- the library
 
 
-_USE_CASES = (
-    *("forecast", "details", "track_record", "query", "ingestions", "failed_ingestions", "replay", "quarantined"),
-    *("quarantined_file", "release", "provision", "pending", "load_model", "served_models", "train", "tune"),
-    *(
-        "fetch_events",
-        "events",
-        "known_results",
-        "evaluate",
-        "registered_models",
-        "hourly_versions",
-        "promote",
-        "publish",
-        "rollback",
-        "run_day",
-        "watchlist",
-        "export",
-        "copy_tables",
-        "check_drift",
-        "overview",
-        "open_alerts",
-    ),
-    *("send_alerts", "plan_backfill", "backfill_part", "doctor"),
-    *("trade", "halt_trading", "resume_trading", "trading_status"),
+INTERNALS = frozenset(
+    [
+        *("dropped", "linked", "send_dropped", "models_of", "store_of", "source_of", "patience", "handle", "send"),
+        *("watched", "kept_watchlist", "hourly_watchlist", "watched_coins", "universe_of_the_day", "portfolios"),
+        *(
+            "trades",
+            "traders",
+            "trading_losses",
+            "make_ready",
+            "load_bundle",
+            "store_with_new_champion",
+            "tuned_recipe",
+        ),
+        *("evaluation_baselines", "promotion_baselines", "draw_evaluation", "results_source", "results_of"),
+        *("portfolio_of", "portfolio_record_of", "closes_before", "set_up_logs", "set_up_memory", "wait_for_entries"),
+        *("gate", "usage_log", "leased_calls", "usage_of", "usage_by_owner", "entries_of", "newest_ingestion"),
+        *("no_days", "revision", "revisions", "left_out_of_overview", "forecast_closes", "forecast_unstored"),
+    ]
 )
-"""The methods of `App` for users of the library; the others serve the command line and the daily run."""
+"""The methods of `App` that only the command line, the flows, the function, the dashboard and the API need."""
 
 
 def api() -> str:
@@ -253,9 +249,10 @@ def api() -> str:
         library.evaluate,
     ]
     values = [library.Forecast, Step, library.Bars, Reading, Requested, library.Model, library.Evaluation]
-    values += [library.Known, library.Decision]
+    values += [SymbolOdds, Outlook, library.Known, library.Decision]
     parts = [text for made in functions for text in (f"### tickercast.{made.__name__}\n", *_function(made))]
-    used = [row for row in _methods(library.App) if re.split(r"[`(]", row[0])[1] in _USE_CASES]
+    calls = [row for row in _methods(library.App) if "(" in row[0]]
+    used = [row for row in calls if re.split(r"[`(]", row[0])[1] not in INTERNALS]
     parts += [f"### App\n\n{_prose(library.App)}\n", table(("use case", ""), used), ""]
     for kind in values:
         parts += [f"### {kind.__name__}\n", f"{_prose(kind)}\n", *_fields(kind)]
@@ -298,7 +295,7 @@ def _methods(kind: Any) -> list[tuple[str, str]]:
 
 def _arguments(made: Any) -> Iterator[str]:
     for name, parameter in list(inspect.signature(made).parameters.items())[1:]:
-        if name.startswith("on_") or name in ("advance", "is_over"):
+        if name.startswith("on_") or name in ("advance", "is_over", "pause", "wrap"):
             continue
         yield name if parameter.default is parameter.empty else f"{name}={parameter.default!r}"
 

@@ -1,5 +1,6 @@
 """Odds, paths and portfolios through the command line, and the examples of their pages."""
 
+import doctest
 import json
 import re
 from dataclasses import replace
@@ -67,6 +68,23 @@ def test_the_examples_of_the_page_are_what_is_printed(page: str, forecast: Path)
 def test_a_page_tells_what_was_measured(page: str, figure: str, told: str) -> None:
     figures = json.loads((PROJECT / "benchmarks" / "answers.json").read_text())["figures"]
     assert told.format(figures[figure]) in " ".join((PROJECT / "docs" / f"{page}.md").read_text().split())
+
+
+def test_the_library_answers_in_prices_as_the_page_shows(forecast: Path) -> None:
+    text = (PROJECT / "docs" / "odds.md").read_text()
+    [source] = re.findall(r"^```pycon\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    examples = doctest.DocTestParser().get_doctest(source, {}, "odds.md", "odds.md", 0)
+    said: list[str] = []
+    assert doctest.DocTestRunner().run(examples, out=said.append).failed == 0, "".join(said)
+    found = open_app().odds("MSFT")
+    for chances, words in ((found.below(22), ["22", "--below"]), (found.between(22, 24), ["--between", "22", "24"])):
+        printed = json.loads(run("odds", "MSFT", *words, "--json").stdout)["answers"]
+        assert [[each[way] for way in ("ends", "closes", "touches")] for each in printed] == chances[
+            ["ends", "closes", "touches"]
+        ].to_numpy().tolist()
+    for wrong in (lambda: found.above(0), lambda: found.between(24, 22), lambda: found.prices(10)):
+        with pytest.raises(UsageError, match="needed"):
+            wrong()
 
 
 def test_the_record_that_is_stated_is_the_measured_one() -> None:
@@ -221,7 +239,7 @@ def test_a_forecast_whose_simulated_bars_are_left_out_is_refused(forecast: Path)
     [
         (["odds", "MSFT"], "One question was needed"),
         (["odds", "MSFT", "24", "--chance", "0.1"], "One question was needed"),
-        (["odds", "MSFT", "--chance", "10"], "--chance 10 was seen, and a share from 0.005 to 0.995 was needed"),
+        (["odds", "MSFT", "--chance", "10"], "A chance of 10 was seen, and a share from 0.005 to 0.995 was needed"),
         (["odds", "MSFT", "--chance", "0.001"], "2,000 paths cannot tell smaller chances apart"),
         (["odds", "MSFT", "inf"], "inf is no price: a finite number above 0 was needed"),
         (["odds", "MSFT", "nan"], "nan is no price: a finite number above 0 was needed"),

@@ -2,6 +2,7 @@
 
 import ast
 import doctest
+import inspect
 import io
 import json
 import os
@@ -22,10 +23,12 @@ import pandas as pd
 import pytest
 import typer.main
 from deploy import docs, site
+from deploy.reference import INTERNALS
 from typer.testing import CliRunner
 
 import tickercast
 from tickercast import engines
+from tickercast.app import App
 from tickercast.backends.warehouse.sql import columns, read_objects, to_duckdb
 from tickercast.cli import app
 from tickercast.config import Settings
@@ -402,6 +405,13 @@ def test_the_examples_of_the_library_run(workspace: Path) -> None:
 def test_every_public_name_of_the_library_has_an_entry_in_its_reference() -> None:
     entries = re.findall(r"^##+ (?:tickercast\.)?(\w+)$", PAGES["library"], re.MULTILINE)
     assert {name.title() if name == "errors" else name for name in tickercast.__all__} <= set(entries)
+
+
+def test_every_use_case_that_a_command_calls_is_in_the_reference_of_the_library() -> None:
+    methods = {name for name, made in inspect.getmembers(App, inspect.isfunction) if name[0] != "_"}
+    listed = set(re.findall(r"^\| `(\w+)\(", PAGES["library"].split("### App")[1].split("\n### ")[0], re.MULTILINE))
+    assert listed | INTERNALS == methods
+    assert not listed & INTERNALS
 
 
 def test_the_notebook_runs_and_carries_no_outputs(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ class Outlooks(Ports):
     """Odds, paths and portfolios."""
 
     def paths(self, symbols: str | Sequence[str], as_of: date | str | None = None) -> Outlook:
-        """Joint paths of the stored forecasts of several symbols; see `domain.outlook.paths`.
+        """Joint paths of the stored forecasts of several symbols, as `Outlook`; see `domain.outlook.paths`.
 
         Args:
             symbols: one or several; each needs a stored forecast.
@@ -37,7 +37,11 @@ class Outlooks(Ports):
         return outlook(wanted, parse_day(as_of) if as_of else None, warehouse=self.tables)
 
     def odds(self, symbol: str, as_of: date | str | None = None) -> SymbolOdds:
-        """The chances of a symbol's prices, from its stored forecast; see `domain.outlook.odds`.
+        """The chances of a symbol's prices from its stored forecast, as `SymbolOdds`; see `domain.outlook.odds`.
+
+        Args:
+            symbol: it needs a stored forecast.
+            as_of: the last cutoff wanted; the newest by default.
 
         Raises:
             UsageError, TooFewSessions, Transient: as `paths`.

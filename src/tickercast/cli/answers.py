@@ -1,7 +1,6 @@
 """Commands that answer from stored forecasts: odds, paths and the risk of a portfolio."""
 
 import json
-import math
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -56,7 +55,7 @@ def odds(
 
     To end beyond it, to close beyond it once, to touch it once.
     """
-    from tickercast.domain.outlook.odds import LEAST_CHANCE
+    from tickercast.domain.outlook.odds import check_chance, check_prices
     from tickercast.show import answers
 
     if sum(each is not None for each in (level, between, chance)) != 1:
@@ -65,16 +64,9 @@ def odds(
         )
     if below and between:
         raise UsageError("--below and --between were given, and one of them was needed.")
-    if chance is not None and not LEAST_CHANCE <= chance <= 1 - LEAST_CHANCE:
-        raise UsageError(
-            f"--chance {chance:g} was seen, and a share from {LEAST_CHANCE:g} to {1 - LEAST_CHANCE:g} was needed, such "
-            "as 0.1 for 10%: 2,000 paths cannot tell smaller chances apart."
-        )
-    for price in [each for each in (level, *(between or ())) if each is not None]:
-        if not 0 < price < math.inf:
-            raise UsageError(f"{price} is no price: a finite number above 0 was needed.")
-    if between and not between[0] < between[1]:
-        raise UsageError(f"--between {between[0]} {between[1]} is no range: the lower price was needed first.")
+    if chance is not None:
+        check_chance(chance)
+    check_prices(*(between or ([] if level is None else [level])))
     last = date_of(by) if by else None
     asked = answers.Question(level, between, chance, below=below)
     with bar("drawing paths"):

@@ -12,7 +12,7 @@ from tickercast.domain.bars import BAR_COLUMNS, Bars
 from tickercast.domain.calendar import sessions_between
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.outlook.odds import Odds
+from tickercast.domain.outlook.odds import Odds, Ways, check_chance, check_prices
 from tickercast.domain.outlook.paths import Paths, Residuals, past, paths, residuals, seed_of, steps_by, valuation_dates
 from tickercast.errors import TooFewSessions, UsageError
 from tickercast.ports import Between, Warehouse
@@ -104,7 +104,10 @@ class Outlook:
 
 @dataclass(frozen=True)
 class SymbolOdds:
-    """The chances of one symbol.
+    """The chances of one symbol's prices, in its currency.
+
+    Each answer is a table of one row a step, with the columns step, target_date, `ends`: of that session's close;
+    `closes`: of some close up to it; and `touches`: of some high up to it (below: some low).
 
     Attributes:
         outlook: the forecast and the paths of the symbol.
@@ -114,6 +117,55 @@ class SymbolOdds:
     outlook: Outlook
     odds: Odds
 
+    def above(self, price: float) -> pd.DataFrame:
+        """The chances, as shares, to end above a price, to close above it once, and to touch it.
+
+        Raises:
+            UsageError: it is no price.
+        """
+        check_prices(price)
+        return self._frame(self.odds.above(self.log_return(price)))
+
+    def below(self, price: float) -> pd.DataFrame:
+        """The chances, as shares, to end below a price, to close below it once, and to touch it.
+
+        Raises:
+            UsageError: it is no price.
+        """
+        check_prices(price)
+        return self._frame(self.odds.below(self.log_return(price)))
+
+    def between(self, low: float, high: float) -> pd.DataFrame:
+        """The chances, as shares, to end between two prices, and that all closes, all highs and lows stay there.
+
+        Raises:
+            UsageError: one is no price, or the higher one comes first.
+        """
+        check_prices(low, high)
+        return self._frame(self.odds.between(self.log_return(low), self.log_return(high)))
+
+    def prices(self, chance: float, *, below: bool = False) -> pd.DataFrame:
+        """The prices that are exceeded with a chance.
+
+        Args:
+            chance: a share, such as 0.1.
+            below: whether they are undercut with it instead.
+
+        Raises:
+            UsageError: the chance is too small or too large for paths to tell.
+        """
+        check_chance(chance)
+        steps = range(1, len(self.made.steps) + 1)
+        levels = [self.odds.level(chance, step=step, below=below) for step in steps]
+        ways = (np.array([getattr(each, way) for each in levels]) for way in ("ends", "closes", "touches"))
+        return self._frame(Ways(*(self.made.last_close * np.exp(each) for each in ways)))
+
+    def _frame(self, ways: Ways[NDArray[np.float64]]) -> pd.DataFrame:
+        steps = self.made.steps
+        dates = np.array([step.target_date for step in steps], "datetime64[s]")
+        columns = {"step": [step.step for step in steps], "target_date": dates}
+        return pd.DataFrame({**columns, "ends": ways.ends, "closes": ways.closes, "touches": ways.touches})
+
     @property
     def made(self) -> Forecast:
         """The forecast."""
@@ -122,10 +174,6 @@ class SymbolOdds:
     def log_return(self, price: float) -> float:
         """The log-return from the last close to a price in the symbol's currency."""
         return float(np.log(price / self.made.last_close))
-
-    def price(self, log_return: float) -> float:
-        """The price at a log-return from the last close."""
-        return float(self.made.last_close * np.exp(log_return))
 
 
 def odds_of(found: Outlook) -> SymbolOdds:

@@ -71,15 +71,13 @@ class Question:
 def odds_rows(found: SymbolOdds, asked: Question, steps: int) -> list[Ways[float]]:
     """The answers up to each of the first steps: shares, or prices where a chance was given."""
     if asked.chance is not None:
-        levels = [found.odds.level(asked.chance, step=step, below=asked.below) for step in range(1, steps + 1)]
-        return [Ways(*map(found.price, (each.ends, each.closes, each.touches))) for each in levels]
-    if asked.between:
-        chances = found.odds.between(*map(found.log_return, asked.between))
+        answers = found.prices(asked.chance, below=asked.below)
+    elif asked.between:
+        answers = found.between(*asked.between)
     else:
-        at = found.log_return(asked.level or found.made.last_close)
-        chances = found.odds.below(at) if asked.below else found.odds.above(at)
-    each = zip(chances.ends[:steps], chances.closes[:steps], chances.touches[:steps], strict=True)
-    return [Ways(float(ends), float(closes), float(touches)) for ends, closes, touches in each]
+        level = asked.level or found.made.last_close
+        answers = found.below(level) if asked.below else found.above(level)
+    return [Ways(*row) for row in answers[["ends", "closes", "touches"]].head(steps).itertuples(index=False)]
 
 
 def odds_table(found: SymbolOdds, asked: Question, rows: Sequence[Ways[float]]) -> RenderableType:

@@ -20,6 +20,7 @@ True
 True
 """
 
+import math
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain.distribution import probability, quantile
 from tickercast.domain.outlook.paths import Paths, levels_of
+from tickercast.errors import UsageError
 
 Floats = NDArray[np.float64]
 Value = TypeVar("Value")
@@ -96,6 +98,32 @@ class Odds:
 
 LEAST_CHANCE = 0.005
 """The smallest chance that paths can tell: of 2,000, ten."""
+
+
+def check_prices(*prices: float) -> None:
+    """Check the price that chances are asked for, or the lower and the upper end of a range.
+
+    Raises:
+        UsageError: one is no price, or the range is none.
+    """
+    for price in prices:
+        if not 0 < price < math.inf:
+            raise UsageError(f"{price} is no price: a finite number above 0 was needed.")
+    if sorted(set(prices)) != list(prices):
+        raise UsageError(f"{' and '.join(map(str, prices))} are no range: the lower price was needed first.")
+
+
+def check_chance(chance: float) -> None:
+    """Check the chance that prices are asked for.
+
+    Raises:
+        UsageError: paths cannot tell it.
+    """
+    if not LEAST_CHANCE <= chance <= 1 - LEAST_CHANCE:
+        raise UsageError(
+            f"A chance of {chance:g} was seen, and a share from {LEAST_CHANCE:g} to {1 - LEAST_CHANCE:g} was needed, "
+            "such as 0.1 for 10%: 2,000 paths cannot tell smaller chances apart."
+        )
 
 
 def _nested(ends: Floats, closes: Floats, touches: Floats) -> Ways[Floats]:
