@@ -55,6 +55,9 @@ WAITING = "tickercast.waiting"
 MIGRATION = "tickercast.migration"
 """The logger of what is done to a warehouse of an earlier release; commands print its lines."""
 
+FUNCTION = "tickercast.function"
+"""The logger of what becomes of each event; people who run the function in their own process see its warnings alone."""
+
 Show = Callable[[str], None]
 """Shows people what is waited for; an empty sentence says that it is over."""
 

@@ -18,6 +18,7 @@ LOG = logging.getLogger("tickercast.somewhere")
 
 def say_something(*_: Any, **__: Any) -> list[Any]:
     logging.getLogger("tickercast.waiting").info("waiting for a lock")  # which commands show by themselves
+    logging.getLogger("tickercast.function").info("MSFT is forecast from 2012-08-15")  # which is printed, too
     LOG.info("ann made token 7 of desk")
     LOG.warning("the champion does not parse")
     raise KeyboardInterrupt
@@ -64,7 +65,8 @@ def test_and_as_json_on_standard_output_if_asked_for(
     run(*command.split())
     printed = capsys.readouterr()
     lines = [json.loads(line) for line in printed.out.splitlines() if line.startswith("{")]
-    assert [(line["severity"], line["message"]) for line in lines[-2:]] == [
+    assert [(line["severity"], line["message"]) for line in lines[-3:]] == [
+        ("INFO", "MSFT is forecast from 2012-08-15"),
         ("INFO", "ann made token 7 of desk"),
         ("WARNING", "the champion does not parse"),
     ]

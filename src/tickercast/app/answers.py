@@ -5,11 +5,12 @@ import time
 
 from tickercast import config, logs
 from tickercast.app import App
+from tickercast.domain.frequency import stamp
 from tickercast.errors import TickercastError
 from tickercast.jobs.serving.handle_event import Outcome
 from tickercast.ports import ObjectFinalized
 
-log = logging.getLogger("tickercast.function")
+log = logging.getLogger(logs.FUNCTION)
 
 
 def service() -> App:
@@ -50,7 +51,7 @@ def _log(outcome: Outcome) -> None:
             log.info("the ledger accounts for this event already")
     for series in outcome.series:
         with logs.fields(symbol=series.bars.symbol, status="forecast"):
-            log.info("%s is forecast from %s", series.bars.symbol, series.known.cutoff)
+            log.info("%s is forecast from %s", series.bars.symbol, stamp(series.known.end))
     if outcome.events is not None:
         with logs.fields(status="stored"):
             log.info("%d events are stored", len(outcome.events))

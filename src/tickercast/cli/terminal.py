@@ -199,14 +199,15 @@ def print_log(log: logging.Logger, *, on_terminal: bool) -> None:
 def log_written(service: "App") -> Iterator[None]:
     """Write the log of a server or a job inside the block; other commands say all there is to say themselves.
 
-    It is JSON on standard output where the settings or the platform ask for that, and text on standard error elsewhere.
+    It is JSON on standard output where the settings or the platform ask for that, and text on standard error elsewhere,
+    without the lines of a function in this process on what went well: the command prints that.
     """
     log = logging.getLogger("tickercast")
     log.removeHandler(_SILENCE)
     service.set_up_logs()
     lines = _Lines()
     lines.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    lines.addFilter(lambda record: record.name not in (logs.WAITING, logs.MIGRATION))  # which are printed anyhow
+    lines.addFilter(_is_news)
     if not log.handlers:
         log.addHandler(lines)
         log.setLevel(logging.INFO)
@@ -214,6 +215,12 @@ def log_written(service: "App") -> Iterator[None]:
         yield
     finally:
         log.removeHandler(lines)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line says what the command does not print anyhow."""
+    is_routine = record.name == logs.FUNCTION and record.levelno < logging.WARNING
+    return not is_routine and record.name not in (logs.WAITING, logs.MIGRATION)
 
 
 _SILENCE = logging.NullHandler()
