@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from tickercast import config
 from tickercast.config import Settings
 from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.errors import UsageError
+from tickercast.errors import UsageError, not_installed
 from tickercast.plain import without_secrets
 from tickercast.ports import (
     Broker,
@@ -104,7 +104,7 @@ def _s3(url: str, setting: str, settings: Settings, deliver: Deliver | None) -> 
             "needed; keys belong in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Correct it."
         )
     if not importlib.util.find_spec("botocore"):
-        raise UsageError(f"{setting} is {url!r}, which needs botocore. Run: pip install 'tickercast[aws]'.")
+        raise not_installed(f"{setting} is {url!r}, which", ["botocore"], "aws")
     from tickercast.backends.object_store.s3 import S3ObjectStore  # 0.25 s that nobody else pays
 
     return S3ObjectStore(parts.netloc, endpoint=endpoint, region=region, versioned=versioning != "none")
@@ -471,7 +471,7 @@ def _alpaca(url: str, settings: Settings, bench: Bench) -> Broker:
         raise _more_than_a_scheme("alpaca-paper", "alpaca-paper:// alone", "TICKERCAST_ALPACA")
     keys = _keys(url, settings.alpaca_key, settings.alpaca_secret, "TICKERCAST_ALPACA")
     if not importlib.util.find_spec("alpaca"):
-        raise UsageError("alpaca-paper:// needs alpaca-py. Run `make setup-dev`, or `pip install 'tickercast[trade]'`.")
+        raise not_installed("alpaca-paper://", ["alpaca-py"], "trade")
     from tickercast.backends.brokers.alpaca import AlpacaPaper
 
     return AlpacaPaper(*keys)
@@ -615,7 +615,7 @@ def require_training() -> None:
         UsageError: a package of the training extras is not installed.
     """
     if not can_train():
-        raise UsageError(f"Training needs {', '.join(_TRAINING)}, which are not installed. Run `make setup-dev`.")
+        raise not_installed("Training", _TRAINING, "train")
 
 
 _BOOSTING = ("mlflow", "onnx", "onnxmltools", "optuna", "xgboost")
@@ -628,10 +628,7 @@ def require_boosting() -> None:
         UsageError: a library is not installed.
     """
     if not all(importlib.util.find_spec(name) for name in _BOOSTING):
-        raise UsageError(
-            f"Training the direction model needs {', '.join(_BOOSTING)}, which are not installed. "
-            "Run `make setup-dev`, or `pip install 'tickercast[train,boost]'`."
-        )
+        raise not_installed("Training the direction model", _BOOSTING, "train,boost")
 
 
 def boost() -> "Boost":
@@ -700,7 +697,7 @@ def spread(dask: str) -> "AbstractContextManager[Spread | None]":
     if not dask:
         return nullcontext()
     if not importlib.util.find_spec("distributed"):
-        raise UsageError("--dask needs distributed, which is not installed. Run `make setup-dev`.")
+        raise not_installed("--dask", ["distributed"], "flow")
     from tickercast.backends import spread_dask
 
     return spread_dask.spread(dask)
@@ -765,7 +762,7 @@ def drift_reporter() -> DriftReporter:
     """
     config.silence_telemetry()
     if not importlib.util.find_spec("evidently"):
-        raise UsageError("Drift reports need evidently, which is not installed. Run `make setup-dev`.")
+        raise not_installed("A drift report", ["evidently"], "flow")
     from tickercast.backends.drift_evidently import EvidentlyReporter
 
     return EvidentlyReporter()
@@ -779,10 +776,7 @@ def tearsheet() -> Tearsheet:
     """
     config.silence_telemetry()
     if not importlib.util.find_spec("quantstats"):
-        raise UsageError(
-            "A tear sheet needs quantstats, which is not installed. Run `make setup-dev`, or "
-            "`pip install 'tickercast[tearsheet]'`."
-        )
+        raise not_installed("A tear sheet", ["quantstats"], "tearsheet")
     from tickercast.backends.tearsheet_quantstats import QuantstatsTearsheet
 
     return QuantstatsTearsheet()
@@ -810,7 +804,7 @@ def _receivers(urls: str, setting: str) -> Sequence[Notifier]:
     if not urls:
         return []
     if not importlib.util.find_spec("apprise"):
-        raise UsageError("Alerts need apprise, which is not installed. Run `make setup-dev`.")
+        raise not_installed(setting, ["apprise"], "flow")
     from tickercast.backends.alerts_apprise import receivers
 
     return receivers(urls, setting)

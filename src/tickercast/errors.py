@@ -44,7 +44,7 @@
 A message says what was seen, what was needed and what to do, in one or two sentences.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tickercast.plain import without_secrets
@@ -243,3 +243,23 @@ def retry_if_transient(task: object, run: object, state: Any) -> bool:
     """Tell Prefect to retry a task whose error may pass in a minute; a `retry_condition_fn`."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, Transient) and not isinstance(error, RateLimited)
+
+
+def not_installed(what: str, packages: Sequence[str], extra: str) -> UsageError:
+    """The error where packages of an extra are missing; nothing is fetched by this project's name from an index.
+
+    >>> for sentence in str(not_installed("The API", ["fastapi", "uvicorn"], "api")).split(" Run "):
+    ...     print(sentence)
+    The API needs fastapi, uvicorn, which are not installed.
+    `make setup-dev`, or `.venv/bin/pip install -e '.[api]'`, in the checkout.
+
+    Args:
+        what: needs them.
+        packages: by the names by which they are imported.
+        extra: those of `pyproject.toml` that have them, separated by commas.
+    """
+    verb = "are" if len(packages) > 1 else "is"
+    return UsageError(
+        f"{what} needs {', '.join(packages)}, which {verb} not installed. Run `make setup-dev`, or "
+        f"`.venv/bin/pip install -e '.[{extra}]'`, in the checkout."
+    )

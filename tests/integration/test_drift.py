@@ -435,7 +435,7 @@ def test_the_command_says_the_verdict_and_where_the_report_lies(
 def test_without_evidently_the_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     find: Callable[[str], Any] = engines.importlib.util.find_spec  # type: ignore[attr-defined]
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "evidently" else find(name))
-    with pytest.raises(UsageError, match="need evidently, which is not installed"):
+    with pytest.raises(UsageError, match="needs evidently, which is not installed"):
         engines.drift_reporter()
 
 

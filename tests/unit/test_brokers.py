@@ -414,7 +414,8 @@ def test_keys_are_read_from_files(tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 def test_without_alpaca_py_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(
-        UsageError, match=r"needs alpaca-py\. Run `make setup-dev`, or `pip install 'tickercast\[trade\]"
+        UsageError,
+        match=r"alpaca-py, which is not installed\. Run `make setup-dev`, or `\.venv/bin/pip install -e '\.\[trade\]",
     ):
         engines.broker("alpaca-paper://", KEYS, NOTHING)
 

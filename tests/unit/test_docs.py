@@ -107,6 +107,11 @@ def test_percentages_and_quotes_are_english(name: str) -> None:
     assert not re.findall(r"\d %|[«»„“”]", WRITTEN[name])
 
 
+@pytest.mark.parametrize("name", WRITTEN)
+def test_no_page_has_the_package_fetched_by_its_name(name: str) -> None:
+    assert not re.search(r"pip install [^`\n]*\btickercast", WRITTEN[name]), "the name may be somebody else's"
+
+
 # ---------------------------------------------------------------- generated pages
 
 

@@ -136,8 +136,8 @@ def test_the_statement_of_a_view_is_found_by_its_name(name: str, hint: str) -> N
         (lambda: engines.recipe_search(Settings()), "Training needs tensorflow"),
         (engines.fit, "Training needs tensorflow"),
         (engines.prepare, "Training needs tensorflow"),
-        (engines.drift_reporter, "Drift reports need evidently"),
-        (lambda: engines.notifiers(Settings(alert_urls=SecretStr("json://x"))), "Alerts need apprise"),
+        (engines.drift_reporter, "A drift report needs evidently"),
+        (lambda: engines.notifiers(Settings(alert_urls=SecretStr("json://x"))), "TICKERCAST_ALERT_URLS needs apprise"),
     ],
 )
 def test_a_light_environment_is_told_what_to_install(
@@ -145,7 +145,7 @@ def test_a_light_environment_is_told_what_to_install(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert not engines.can_train()
-    with pytest.raises(UsageError, match=rf"{needed}.* Run `make setup-dev`\."):
+    with pytest.raises(UsageError, match=rf"{needed}.* Run `make setup-dev`, or `\.venv/bin/pip install -e '\.\["):
         call()
 
 

@@ -132,7 +132,7 @@ def test_an_answer_that_is_no_distribution_is_a_failure(
 
 def test_a_missing_package_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistical.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"garch needs arch, which this environment lacks. Run `make setup-dev`"):
+    with pytest.raises(UsageError, match=r"garch needs arch, which is not installed. Run `make setup-dev`"):
         catalogue.statistical("garch")
 
 

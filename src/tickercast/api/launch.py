@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tickercast import config
 from tickercast.app import App, callers
-from tickercast.errors import TickercastError, UsageError
+from tickercast.errors import TickercastError, UsageError, not_installed
 from tickercast.plain import first_of
 
 if TYPE_CHECKING:
@@ -25,10 +25,7 @@ def require(app: App, host: str, port: int) -> None:
     """
     missing = [name for name in _NEEDED if not importlib.util.find_spec(name)]
     if missing:
-        raise UsageError(
-            f"The API needs {', '.join(missing)}, which are not installed. Run `make setup-dev`, or "
-            "`pip install 'tickercast[api]'`."
-        )
+        raise not_installed("The API", missing, "api")
     if host not in callers.OWN and not app.tokens().tokens and not config.on_cloud_run():
         raise UsageError(
             f"There are no tokens, so that anybody could call the API at {host}: 127.0.0.1 was needed, or a token. "

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from tickercast.app import callers
 from tickercast.config import Settings, take_headers
 from tickercast.dashboard.sign_in import SignIn, check_people, sign_in_of
-from tickercast.errors import UsageError
+from tickercast.errors import UsageError, not_installed
 
 ADDRESS = "127.0.0.1"
 _SERVER = Path(__file__).parent / "server.py"
@@ -85,7 +85,7 @@ def require(settings: Settings, host: str, port: int) -> Place:
             use.
     """
     if not all(importlib.util.find_spec(name) for name in _NEEDED):
-        raise UsageError(f"The dashboard needs {' and '.join(_NEEDED)}, which are not installed. Run `make setup-dev`.")
+        raise not_installed("The dashboard", _NEEDED, "dashboard")
     place = Place(host, port, sign_in_of(settings, port), bool(settings.iap_audience))
     if place.sign_in and place.is_behind_iap:
         raise UsageError(

@@ -18,7 +18,7 @@ from tickercast.app import callers
 from tickercast.config import Settings
 from tickercast.domain.roles import People, parse_rules
 from tickercast.domain.text import one_line, shown
-from tickercast.errors import UsageError
+from tickercast.errors import UsageError, not_installed
 from tickercast.plain import without_secrets
 
 CALLBACK = "/oauth2callback"
@@ -123,10 +123,7 @@ def sign_in_of(settings: Settings, port: int) -> SignIn | None:
     _check("TICKERCAST_OIDC_ISSUER", settings.oidc_issuer)
     url = _origin(settings.dashboard_url.rstrip("/") or f"http://localhost:{port}")
     if not importlib.util.find_spec("authlib"):
-        raise UsageError(
-            "A login needs authlib, which is not installed. Run `make setup-dev`, or `pip install "
-            "'tickercast[dashboard]'`."
-        )
+        raise not_installed("A login", ["authlib"], "dashboard")
     issuer = settings.oidc_issuer.removesuffix(_METADATA).rstrip("/")
     return SignIn(issuer, settings.oidc_client_id, secret, url)
 

@@ -35,7 +35,7 @@ from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import BASELINE_VERSION, QUANTILES
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.learning.features import check_length
-from tickercast.errors import Permanent, UsageError
+from tickercast.errors import Permanent, not_installed
 from tickercast.models.baselines import log_returns
 
 Floats = NDArray[np.float64]
@@ -70,10 +70,7 @@ class _StatisticalModel(ABC):
         """
         self.horizon = horizon
         if importlib.util.find_spec(self.package) is None:
-            raise UsageError(
-                f"The model {self.name} needs {self.package}, which this environment lacks. Run `make setup-dev`, or "
-                "install the extra peers."
-            )
+            raise not_installed(f"The model {self.name}", [self.package], "peers")
 
     def predict(self, series: Sequence[Bars]) -> Floats:
         """Fit and predict every series from its last bar; see `Predictor.predict`.
