@@ -1,7 +1,9 @@
-"""Take the screenshots in `docs/images`: the dashboard, a report and a digest, over the bundled sample."""
+"""Take the screenshots in `docs/images`: the dashboard, a report and a digest, over the bundled sample.
+
+All clocks stand at the morning after the sample's last forecast.
+"""
 
 import tempfile
-from datetime import UTC, datetime, time
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
@@ -11,6 +13,8 @@ from tests.support.dashboard_server import CHROMIUM, Dashboard, serving
 from tickercast.app import App
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
+
+NOW = demo.morning_after(demo.LAST)
 
 SCREENSHOTS = {
     "overview": ("", 1440, 620, "light"),
@@ -27,8 +31,8 @@ def main() -> None:
     """Fill the demonstration, serve it and take every screenshot."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        demo.fill(Path(folder))
-        with serving(Path(folder)) as dashboard, sync_playwright() as playwright:
+        demo.fill_in_its_time(Path(folder))
+        with serving(Path(folder), now=NOW) as dashboard, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
             for name in SCREENSHOTS:
                 _take(browser, dashboard, name)
@@ -39,7 +43,7 @@ def main() -> None:
 
 def _take_pages(browser: Browser, folder: Path) -> None:
     """Take the tops of the pages that the commands `report` and `digest` write."""
-    app = App(demo.settings_of(folder), now=lambda: datetime.combine(demo.LAST, time(22), UTC))
+    app = App(demo.settings_of(folder), now=lambda: NOW)
     holdings = folder / "holdings.csv"
     holdings.write_text("symbol,shares\nAAPL,10\nIBM,20\nMSFT,-50\n", encoding="utf-8")
     digest = app.digest(demo.SYMBOLS)

@@ -379,7 +379,7 @@ def test_the_record_states_the_missing_edge_and_what_the_model_was_trained_on(lo
 def test_operations_gives_reasons_decisions_and_the_drift_report_at_one_click(look: Callable[..., Look]) -> None:
     page = look().open("Operations")
     assert page.get_by_text("The file has no column High, Low, Close").is_visible()
-    assert [row[2] for row in rows_of(page, "Decisions, the newest first")] == ["promoted", "kept"]
+    assert [row[2] for row in rows_of(page, "Decisions, the newest first")] == ["kept", "kept"]
     page.get_by_role("button", name="Show it here").click()
     page.frame_locator("iframe").get_by_role("heading", name="Drift of 2012-12-14").wait_for()
     with page.expect_download() as download:

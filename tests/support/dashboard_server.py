@@ -9,9 +9,10 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from tests.support import demo
+from tests.support import clock, demo
 
 CHROMIUM = Path("/usr/bin/chromium")
 
@@ -30,19 +31,21 @@ class Dashboard:
 
 
 @contextmanager
-def serving(folder: Path, more: Mapping[str, str] | None = None) -> Iterator[Dashboard]:
+def serving(folder: Path, more: Mapping[str, str] | None = None, now: datetime | None = None) -> Iterator[Dashboard]:
     """Serve the dashboard over the bucket and the warehouse in a folder, until the block is left.
 
     Args:
         folder: of a demonstration.
         more: further settings, such as those of a login, which people use by the name `localhost`.
+        now: the time at which its clock begins; this machine's by default.
     """
     settings = demo.settings_of(folder)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TICKERCAST_")}
     environment |= {"TICKERCAST_BUCKET": settings.bucket, "TICKERCAST_WAREHOUSE": settings.warehouse}
     environment |= more or {}
     port, log = free_port(), folder / "dashboard.log"
-    command = [sys.executable, "-m", "tickercast", "dashboard", "--port", str(port)]
+    program = [clock.__file__, f"{now:%Y-%m-%dT%H:%M}"] if now else ["-m", "tickercast"]
+    command = [sys.executable, *program, "dashboard", "--port", str(port)]
     with log.open("wb") as printed:
         process = subprocess.Popen(command, env=environment, cwd=folder, stdout=printed, stderr=subprocess.STDOUT)
         try:

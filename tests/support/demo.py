@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pandas as pd
+from tests.support.clock import Clock
 
 from tickercast import engines
 from tickercast.app import App
@@ -18,6 +20,7 @@ LAST = date(2012, 12, 14)
 CUTOFFS = 20
 REPORT = "reports/drift/2012-12-14/report.html"
 SIMULATED = "DEMO-USD"
+TORN = "ohlc/2012-12-14/TORN.csv"
 
 
 def settings_of(folder: Path) -> Settings:
@@ -25,31 +28,48 @@ def settings_of(folder: Path) -> Settings:
     return Settings(bucket=f"file://{folder}/bucket", warehouse=f"duckdb://{folder}/warehouse.duckdb")
 
 
+def morning_after(day: date) -> datetime:
+    """When every exchange, and that of coins, has closed its session of a day."""
+    return datetime.combine(day, datetime.min.time(), UTC) + timedelta(days=1, hours=6)
+
+
+def fill_in_its_time(folder: Path) -> None:
+    """Fill a folder as `fill` does, each file on the morning after its cutoff."""
+    clock = Clock(morning_after(LAST))
+    with patch("time.time_ns", clock.time_ns):
+        _fill(App(settings_of(folder), now=clock), CUTOFFS, clock)
+
+
 def fill(folder: Path, *, cutoffs: int = CUTOFFS) -> Warehouse:
     """Forecast the sample every other week, simulate a symbol, send a bad file, and store decisions and drift."""
-    app = App(settings_of(folder))
+    return _fill(App(settings_of(folder)), cutoffs, None)
+
+
+def _fill(app: App, cutoffs: int, clock: Clock | None) -> Warehouse:
     store, warehouse, handle = app.silent_store, app.warehouse, app.handle
     for back in reversed(range(cutoffs)):
-        handle(send(store, SYMBOLS, LAST - timedelta(weeks=2 * back), engines.market_data("sample")))
-    handle(send(store, [SIMULATED], LAST, engines.market_data("simulated")))
-    handle(
-        _event(store, "ohlc/2012-12-14/TORN.csv", store.write("ohlc/2012-12-14/TORN.csv", b"Date,Open\n2012-12-14,"))
-    )
+        day = LAST - timedelta(weeks=2 * back)
+        if clock:
+            clock.set(morning_after(day))
+        handle(send(store, SYMBOLS, day, engines.market_data("sample"), app.now()))
+    handle(send(store, [SIMULATED], LAST, engines.market_data("simulated"), app.now()))
+    handle(_event(store, TORN, store.write(TORN, b"Date,Open\n2012-12-14,"), app.now()))
     store.write(REPORT, b"<!doctype html><html lang=en><title>Drift</title><h1>Drift of 2012-12-14</h1></html>")
     warehouse.append("retrains", pd.DataFrame(_decisions()), key="demo/retrains")
     warehouse.append("drift", pd.DataFrame(_drift()), key="demo/drift")
     return warehouse
 
 
-def send(store: ObjectStore, symbols: Sequence[str], as_of: date, source: MarketData) -> ObjectFinalized:
+def send(
+    store: ObjectStore, symbols: Sequence[str], as_of: date, source: MarketData, now: datetime | None = None
+) -> ObjectFinalized:
     """Upload bars, and return the event that announces them."""
-    now = datetime(2013, 6, 1, tzinfo=UTC)
-    sent = upload(symbols, as_of, source=source, store=store, now=now)
-    return _event(store, sent.object, sent.generation)
+    sent = upload(symbols, as_of, source=source, store=store, now=datetime(2013, 6, 1, tzinfo=UTC))
+    return _event(store, sent.object, sent.generation, now or datetime.now(UTC))
 
 
-def _event(store: ObjectStore, name: str, generation: str) -> ObjectFinalized:
-    return ObjectFinalized(store.bucket, name, generation, written_at=datetime.now(UTC))
+def _event(store: ObjectStore, name: str, generation: str, now: datetime) -> ObjectFinalized:
+    return ObjectFinalized(store.bucket, name, generation, written_at=now)
 
 
 def _decisions() -> list[dict[str, Any]]:
@@ -60,7 +80,7 @@ def _decisions() -> list[dict[str, Any]]:
         "champion_version": "1",
         "created_at": datetime(2012, 12, 14, 22, tzinfo=UTC),
     }
-    kept = {
+    first = {
         "day": date(2012, 12, 13),
         "decision": "kept",
         "reason": "The challenger's loss is 1.004 of the champion's, 0.998 to 1.011: not below 1.",
@@ -68,15 +88,15 @@ def _decisions() -> list[dict[str, Any]]:
         "origins": 240,
         "pinball_ratio": 1.004,
     }
-    promoted = {
+    second = {
         "day": date(2012, 12, 14),
-        "decision": "promoted",
-        "reason": "The challenger's loss is 0.991 of the champion's, 0.984 to 0.997: wholly below 1.",
+        "decision": "kept",
+        "reason": "The challenger's loss is 0.997 of the champion's, 0.990 to 1.003: not wholly below 1.",
         "candidate_version": "3",
         "origins": 240,
-        "pinball_ratio": 0.991,
+        "pinball_ratio": 0.997,
     }
-    return [common | kept, common | promoted]
+    return [common | first, common | second]
 
 
 def _drift() -> list[dict[str, Any]]:
