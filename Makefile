@@ -137,6 +137,7 @@ bundles: function-bundle ## Build the bundles for the containers of Dockerfile a
 
 docs: setup-dev ## Generate the reference pages of docs/ and build the site; recording a deployment needs gcloud
 	$(PYTHON) -m deploy.docs
+	$(PYTHON) -m deploy.notebook
 	if command -v gcloud >/dev/null; then $(PYTHON) -m tests.support.deployment_page; \
 		else echo "gcloud was not found, so docs/deployment.md stays as it is"; fi
 	$(MAKE) site
