@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.support.hourly import make_hours
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.findings import Finding
@@ -18,7 +19,9 @@ from tickercast.domain.trading.strategy_backtest import (
     Costs,
     Result,
     backtest,
+    block_of,
     break_even_bps,
+    changes,
     error_of,
     growth,
     haircut,
@@ -172,15 +175,16 @@ def test_an_order_that_finds_no_bar_for_seven_days_has_ended() -> None:
         assert run.orders == filled
 
 
-def test_whoever_holds_a_symbol_that_stops_trading_loses_a_part_once_that_is_known() -> None:
+@pytest.mark.parametrize(("weight", "left"), [(0.5, 850.0), (-0.5, 1000.0)])  # of a short position nothing is gained
+def test_whoever_holds_a_symbol_that_stops_trading_loses_a_part_once_that_is_known(weight: float, left: float) -> None:
     made = panel([bars("A", [10] * 3, [10] * 3), bars("B", [10] * 30, [10] * 30)])
 
     def half(row: int, held: Any) -> Any:
-        return np.array([0.5, math.nan])
+        return np.array([weight, math.nan])
 
     run = simulate(made, half, replace(FREE, delisting_loss=0.3), capital=1000.0)
     assert run.equity[9] == 1000  # seven days after its last bar nobody knows yet
-    assert run.equity[10:].tolist() == [850.0] * 20
+    assert run.equity[10:].tolist() == [left] * 20
     assert run.delisted == ["A"]
 
 
@@ -196,6 +200,10 @@ def test_small_changes_are_not_traded_but_positions_are_closed() -> None:
     run = simulate(made, held_at(0.5, 0.505, 0.0), replace(FREE, band=0.01), capital=1000.0)
     assert run.weights[:, 0].tolist() == [0, 0.5, 0.5, 0]
     assert run.orders == 2
+    price, little = np.array([10.0]), np.array([0.5])  # half a share, of 0.5% of the equity
+    for wanted, change in ((0.0, -0.5), (0.001, 0.0)):
+        found = changes(np.array([wanted]), little, 1000.0, price, price, replace(FREE, band=0.01))
+        assert found.tolist() == [change]
 
 
 def test_entries_take_a_part_of_the_buying_power_that_exits_leave() -> None:
@@ -390,6 +398,11 @@ def test_the_interval_of_a_sharpe_ratio_is_as_wide_as_its_theory() -> None:
     assert found.high - found.low == pytest.approx(2 * 1.96 * error_of(returns), rel=0.15)
     assert found.low < found.value < found.high
     assert math.isnan(sharpe_interval(returns[: 21 * 7], 21).low)
+
+
+def test_returns_depend_on_each_other_within_a_month_of_sessions_or_a_week_of_hours() -> None:
+    assert block_of(random_panel()) == 21
+    assert block_of(panel([make_hours(hours=2)])) == 7 * 24
 
 
 def test_the_haircut_is_the_best_of_so_many_without_skill() -> None:

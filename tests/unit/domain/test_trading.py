@@ -138,6 +138,8 @@ def test_limits_of_a_day_cut_entries_and_never_the_size_of_exits() -> None:
     few = allowed(orders, Decimal(1000), Decimal(0), 9, Limits(orders=10))
     assert [each.leg for each in few.orders] == [EXIT]
     assert few.met == [(Cause.ORDERS, "11 orders of 24 hours were wanted, and at most 10 may be sent.")]
+    lowered = allowed(orders, Decimal(1000), Decimal(0), 11, Limits(orders=10))
+    assert lowered.orders == []
     cut = allowed(orders, Decimal(1000), Decimal(1800), 0, Limits())
     assert [each.quantity for each in cut.orders] == [90, 2]
     assert cut.met == [(Cause.TURNOVER, "Entries of 220% of equity in 24 hours were wanted, of at most 200%.")]
@@ -225,6 +227,15 @@ def test_quantities_follow_a_split_and_fills_that_were_told_stay() -> None:
     assert made.equity == pytest.approx(100_000 - 1)
     waiting = Sent("b", "A", Side.BUY, 10, datetime(2023, 7, 24, 20, 30), bases=[(100.0, before)])
     assert exchange(bars, waiting).positions["A"] == 20
+
+
+@pytest.mark.parametrize(("last_low", "price"), [(49.5, None), (48.9, 49.0)])
+def test_the_prices_of_a_bracket_follow_a_split_after_its_fill(last_low: float, price: float | None) -> None:
+    known = Part(10, 100.0, 0.0, datetime(2023, 7, 24, 13, 30), [(100.0, datetime(2023, 7, 24, 20))])
+    sent = Sent("a", "A", Side.BUY, 10, EVENING, (0.02, 0.03, 0.40), parts=[known], ended=Status.FILLED)
+    made = exchange(series([50] * 3, [51] * 3, [49.5, 49.5, last_low]), sent)  # halved since
+    found = [(part.quantity, part.price) for part in made.orders[exit_id("a")].parts]
+    assert found == ([] if price is None else [(20, price)])
 
 
 def test_a_correction_of_one_bar_is_no_split() -> None:
