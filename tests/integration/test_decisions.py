@@ -3,16 +3,17 @@
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from tests.support.trading import SYMBOLS, Evening, Fitted
 
 from tickercast.domain.cards.model_card import MODEL, Pointer
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.learning.market import FetchedBars, Market
-from tickercast.domain.measures.promotion import Condition
+from tickercast.domain.measures.promotion import Condition, Realised
 from tickercast.jobs.champion.decisions import Decided, carry_out, decided_by
 from tickercast.jobs.champion.probation import review_probation, sessions_since_rollback
-from tickercast.jobs.champion.scores import Scores
+from tickercast.jobs.champion.scores import Scores, read_scores
 from tickercast.jobs.daily.retrain import TrainingPlan, plan_training
 from tickercast.ports import RunRecord
 
@@ -161,6 +162,25 @@ def test_what_somebody_went_back_to_was_decided_by_no_flow(evening: Evening) -> 
     evening.app.rollback()
     evening.app.rollback("2")
     assert why(evening) == ""
+
+
+# ---------------------------------------------------------------- the scores
+
+
+def test_dates_that_the_champion_was_trained_on_and_closes_without_a_scale_count_for_no_score(evening: Evening) -> None:
+    """The champion was trained through 2022-12-30; the walk's interval of the tenth step has no width."""
+
+    class Stored:
+        def read(self, *_: object) -> pd.DataFrame:
+            steps = pd.DataFrame({"step": range(1, 11), "scale": [0.04] * 9 + [0.0]})
+            steps["target_date"] = pd.bdate_range("2023-01-04", periods=10)
+            known = {"symbol": "AAA", "role": "champion", "model_name": MODEL, "model_version": "1", "generation": "1"}
+            rows = steps.assign(**known, walk_loss=0.01, inside_80=True)
+            seen, unseen = pd.Timestamp("2022-12-30"), pd.Timestamp("2023-01-03")
+            return pd.concat([rows.assign(cutoff=seen, loss=0.5), rows.assign(cutoff=unseen, loss=0.02)])
+
+    found = read_scores(market(evening, date(2023, 2, 1)), models=evening.app.models, warehouse=Stored())
+    assert found.vs_walk == Realised(9, 1, (2.0, 2.0, 2.0))
 
 
 # ---------------------------------------------------------------- a demotion

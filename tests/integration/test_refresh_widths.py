@@ -72,6 +72,17 @@ def test_the_same_day_again_changes_nothing_and_an_earlier_one_neither(
     assert models.generation() == written
 
 
+def test_the_same_day_with_other_symbols_is_learned_from_again(
+    models: ModelStore, warehouse: Warehouse, make_bars: MakeBars
+) -> None:
+    services = {"models": models, "load": catalogue.load_bundle, "warehouse": warehouse}
+    first, other = (make_bars(symbol, sessions=800, seed=seed) for seed, symbol in enumerate(("MSFT", "AAPL")))
+    refresh_widths(market_of(first), **services)
+    both = refresh_widths(market_of(first, other), **services)
+    assert set(both.symbols) == {"AAPL", "MSFT"}
+    assert models.pointer().widths == both
+
+
 def test_a_backfill_has_no_widths_from_its_future(
     models: ModelStore, warehouse: Warehouse, make_bars: MakeBars
 ) -> None:

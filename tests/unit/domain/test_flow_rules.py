@@ -80,8 +80,9 @@ def test_the_interval_allows_for_horizons_that_overlap() -> None:
 
 
 def test_a_few_dates_are_no_evidence() -> None:
-    rows = pd.DataFrame({"symbol": "A", "cutoff": 1, "target_date": range(4), "own": 1.0, "other": 1.0})
-    assert realised(rows, "own", "other") is None
+    rows = pd.DataFrame({"symbol": "A", "cutoff": 1, "target_date": range(5), "own": 1.0, "other": 1.0})
+    assert realised(rows[:4], "own", "other") is None
+    assert realised(rows, "own", "other") == Realised(5, 1, (1.0, 1.0, 1.0))
 
 
 def _history(closes: list[float], days: pd.DatetimeIndex, volume: Any = 1e6) -> Bars:

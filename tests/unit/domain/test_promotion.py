@@ -9,6 +9,7 @@ from tickercast.domain.measures.promotion import Evidence, Interval, decide
 TOO_SHORT = (0.5, 0.0, math.inf)
 BETTER, ALIKE, WORSE = (0.98, 0.97, 0.99), (1.0, 0.992, 1.008), (1.02, 1.01, 1.03)
 UNSURE = (0.99, 0.95, 1.03)
+BARELY_WORSE = (1.005, 1.0, 1.009)
 READS_AFTER_IS = {"better", "not", "no", "compared"}
 
 
@@ -20,6 +21,7 @@ READS_AFTER_IS = {"better", "not", "no", "compared"}
         (500, ALIKE, BETTER, 0.8, 30, True, "30 days fresher"),
         (500, ALIKE, BETTER, 0.8, 0, False, "not shown to be better"),
         (500, UNSURE, BETTER, 0.8, 30, False, "not shown to be better"),
+        (500, BARELY_WORSE, BETTER, 0.8, 30, False, "not shown to be better"),
         (
             500,
             TOO_SHORT,
