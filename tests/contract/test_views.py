@@ -1269,6 +1269,22 @@ def test_only_the_last_three_years_of_a_symbol_say_how_its_intervals_hold_now() 
     assert whole["n"].tolist() == pytest.approx(found["n"].tolist(), rel=0.03)
 
 
+# ---------------------------------------------------------------- signals
+
+
+def test_a_signal_of_an_hour_is_beside_prophets_of_the_same_hour() -> None:
+    made = []
+    for hour in (1, 2):
+        at = pd.Timestamp(CUTOFF, tz=UTC) + pd.Timedelta(hours=hour)
+        for name, role in (("har-season", "champion"), ("prophet", "companion")):
+            one = forecasts("A", CUTOFF, 100.0 + hour, reach=0.03, model_name=name, role=role, object=f"{hour}")
+            tilted = one.assign(close_median=one["last_close"] * np.exp(hour / 100))
+            made.append(tilted.assign(frequency="1h", cutoff_at=at, target_at=at + pd.to_timedelta(one["step"], "h")))
+    found = in_duckdb("SELECT * FROM signals ORDER BY cutoff_at", {"forecasts": pd.concat(made)})
+    assert list(found["last_close"]) == [101, 102]
+    assert list(found["prophet_return"]) == pytest.approx([0.01, 0.02])
+
+
 # ---------------------------------------------------------------- the rest
 
 

@@ -269,3 +269,6 @@ def test_earlier_scores_are_read_only_where_there_may_be_some(tmp_path: Path, mo
         assert ("scores" in asked) == (factor != 1.0)
     scores = place.warehouse.read("scores")
     assert set(scores["revision"]) == {1, 2}
+    again = scores[scores["revision"] == 2][["cutoff", "target_date"]].drop_duplicates().to_numpy()
+    third, second, last = (pd.Timestamp(dates[place]) for place in (-3, -2, -1))
+    assert {(cutoff, target) for cutoff, target in again} == {(third, second), (second, last)}
