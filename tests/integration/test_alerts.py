@@ -249,6 +249,22 @@ def test_the_newest_report_of_drift_counts(place: Place) -> None:
     assert titles(check(place)) == ["tickercast-lstm 1 is served"]
 
 
+def test_a_symbol_that_was_given_up_long_before_the_others_has_no_alert_of_its_own(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = {"MSFT": date(2023, 7, 21), "GONE": date(2023, 4, 12), "AAPL": date(2023, 4, 13)}  # 100 days before, and 99
+    rows = [
+        ingestion(str(number), symbol=symbol, status="forecast", simulated=False, cutoff=day)
+        for number, (symbol, day) in enumerate(ends.items())
+    ]
+    append(place.warehouse, "ingestions", rows, "ingestions/1")
+    asked: list[list[str]] = []
+    monkeypatch.setattr(alert_jobs, "calibrations", lambda warehouse, symbols: asked.append(sorted(symbols)) or [])
+    check(place)
+    check(place, watchlist=["GONE"])
+    assert asked == [["AAPL", "MSFT"], ["GONE"]], "but where it is watched"
+
+
 class Scaled(Champion):
     """Knows the walk of `make_bars`, and takes its steps to be so many times as wide."""
 

@@ -257,6 +257,28 @@ def test_a_generation_that_is_gone_is_neither_accounted_for_nor_quarantined(plac
     assert place.store.names("quarantine/") == []
 
 
+def test_the_event_of_an_object_without_generations_that_is_not_there_is_not_accounted_for(place: Place) -> None:
+    assert place.handle(ObjectFinalized("bucket", NAME, "", written_at=AT)).status == "ignored"
+    assert place.warehouse.read("ingestions").empty
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(0, "ignored"), (1, "superseded")])
+def test_where_no_generation_is_kept_only_a_later_write_has_replaced_one_that_is_gone(
+    place: Place, monkeypatch: pytest.MonkeyPatch, seconds: int, status: str
+) -> None:
+    gone, live = place.upload(NAME, b"first"), place.upload(NAME, b"second")
+    place.store.delete(NAME, generation=gone.generation)
+    monkeypatch.setattr(place.store, "keeps_generations", False)
+    at = place.store.written_at(NAME, generation=live.generation)
+    assert place.handle(replace(gone, written_at=at - timedelta(seconds=seconds))).status == status
+    assert len(place.warehouse.read("ingestions")) == seconds
+
+
+def test_every_model_forecasts_a_series_of_exactly_the_length_that_it_needs(place: Place, make_bars: MakeBars) -> None:
+    place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars(sessions=Champion.min_sessions)])))
+    assert set(place.warehouse.read("forecasts")["model_name"]) == {"champion", "random-walk"}
+
+
 def test_an_exchange_is_forecast_a_little_beyond_its_known_calendar_and_not_far(
     place: Place, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
 ) -> None:
