@@ -187,6 +187,20 @@ def test_a_token_opens_its_scopes_alone(store: Store, gate: Gate) -> None:
         gate.admit(text, Scope.FORECAST)
 
 
+def test_only_a_token_that_can_do_nothing_but_read_may_stand_in_an_address(store: Store, gate: Gate) -> None:
+    _, text = made(store)
+    wider, wide = new_token("notebook", [Scope.READ, Scope.FORECAST], now=NOW)
+    add_token(wider, store)
+    assert gate.admit(text, Scope.READ, in_address=True).token is not None
+    with pytest.raises(OutOfScope, match="is in the address"):
+        gate.admit(wide, Scope.READ, in_address=True)
+
+
+def test_a_server_that_needs_tokens_lets_nobody_in_while_there_are_none(gate: Gate) -> None:
+    with pytest.raises(Unauthenticated):
+        gate.admit("", Scope.READ)
+
+
 def test_a_token_ends_on_its_day(store: Store, gate: Gate, clock: Clock) -> None:
     _, text = made(store, expires_at=NOW + timedelta(days=1))
     gate.admit(text, Scope.READ)
@@ -302,6 +316,39 @@ def test_calls_made_while_the_store_is_down_are_taken_from_the_next_lease(
     store.is_down = False
     clock.seconds += READ_AFTER_S
     assert calls_until_spent(gate, text) == 100 - leased - 7
+
+
+def test_calls_that_are_owed_when_the_gate_closes_are_taken_from_the_quota(store: Store, clock: Clock) -> None:
+    token, text = made(store, per_month=100)
+    gate = Gate(store, needs_tokens=True, now=lambda: clock.now, clock=clock)
+    for _ in range(leased := LEASED_AT_ONCE):
+        gate.admit(text, Scope.READ)
+    store.is_down = True
+    for _ in range(7):
+        gate.admit(text, Scope.READ)
+    store.is_down = False
+    gate.close()
+    assert leased_calls(token, "2026-03", store) == leased + 7
+
+
+def test_a_spent_quota_is_looked_at_again_after_a_minute(store: Store, gate: Gate, clock: Clock) -> None:
+    token, text = made(store, per_month=3)
+    lease_calls(token, "2026-03", store)
+    assert calls_until_spent(gate, text) == 1
+    return_calls(token, "2026-03", 2, store)  # another instance has ended
+    clock.seconds = 59
+    assert calls_until_spent(gate, text) == 0
+    clock.seconds = 60
+    assert calls_until_spent(gate, text) == 2
+
+
+def test_calls_are_given_back_though_the_count_was_removed_meanwhile(store: Store) -> None:
+    token, _ = made(store, per_month=100)
+    taken, _ = lease_calls(token, "2026-03", store)
+    name = quota_object(token.id, "2026-03")
+    store.delete(name, generation=store.generation(name))
+    return_calls(token, "2026-03", taken, store)
+    assert leased_calls(token, "2026-03", store) == 0
 
 
 def test_another_writer_between_read_and_write_is_noticed(store: Store) -> None:

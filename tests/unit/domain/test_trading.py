@@ -44,6 +44,7 @@ def said(made: Plan) -> list[tuple[str, str, str, str]]:
         (0.5, "20", [("A", ENTRY, "buy", "30")]),
         (0.2, "50", [("A", EXIT, "sell", "30")]),
         (0.0, "50.5", [("A", EXIT, "sell", "50")]),
+        (0.0, "1", [("A", EXIT, "sell", "1")]),
         (-0.3, "20", [("A", EXIT, "sell", "20"), ("A", ENTRY, "sell", "30")]),
         (0.3, "-20", [("A", EXIT, "buy", "20"), ("A", ENTRY, "buy", "30")]),
         (-0.1, "-30", [("A", EXIT, "buy", "20")]),
@@ -74,10 +75,16 @@ def test_what_is_open_or_has_a_bracket_stays_until_it_is_to_be_closed() -> None:
     held, bracket = {"A": Decimal(50)}, Bracket(Decimal("0.02"), Decimal("0.03"), Decimal("0.4"))
     given: dict[str, Any] = {"bracketed": {"A": "id"}, "bracket": bracket}
     assert "bracket" in plan([want("A", 0.2)], held, Decimal(1000), RULES, **given).left["A"]
+    assert said(plan([want("A", 0.0)], held, Decimal(1000), RULES, **given)) == [("A", EXIT, "sell", "50")]
     closing = plan([want("A", -0.2)], held, Decimal(1000), RULES, **given)
     assert [each.bracket for each in closing.orders] == [None, bracket]
     busy = plan([want("A", 0.2)], held, Decimal(1000), RULES, busy={"A": "its order is still open"})
     assert (said(busy), busy.left) == ([], {"A": "its order is still open"})
+
+
+def test_a_position_is_closed_to_the_last_digit_that_the_venue_takes() -> None:
+    rules, held = {"A": Rules("A", lot=Decimal("1e-20"))}, "0.12345678901234567890"
+    assert said(plan([want("A", 0.0)], {"A": Decimal(held)}, Decimal(1), rules)) == [("A", EXIT, "sell", held)]
 
 
 def test_entries_take_at_most_95_percent_of_the_buying_power() -> None:
