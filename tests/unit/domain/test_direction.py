@@ -16,6 +16,7 @@ from tickercast.domain.measures.direction import (
     hit_rate_by_size,
     reliability,
     retrain_on_evidence,
+    right,
     scores,
     verdict,
 )
@@ -30,6 +31,10 @@ def test_scores_of_four_forecasts() -> None:
     assert found.log_loss == pytest.approx(-np.log([0.8, 0.4, 0.6, 0.3]).mean())
     assert (found.accuracy, found.always_up, found.n) == (0.5, 0.5, 4)
     assert found.calibration_error == pytest.approx((0.2 + 0.6 + 0.4 + 0.7) / 4)
+
+
+def test_from_one_half_on_up_is_forecast() -> None:
+    assert right(np.array([0.5, 0.5, 0.4999]), np.array([True, False, False])).tolist() == [True, False, True]
 
 
 def test_no_forecast_has_no_score() -> None:
@@ -84,6 +89,14 @@ def test_the_fee_at_which_trading_earns_nothing() -> None:
     assert low <= fee <= high
 
 
+def test_the_hour_that_ends_at_midnight_is_of_the_day_before() -> None:
+    day, random = HOURS[:24], np.random.default_rng(5)
+    stated, up, move = random.random(24), random.random(24) < 0.5, random.normal(size=24)
+    for value, low, high in (brier_interval(stated, up, day), break_even(stated, move, day)):
+        assert [low, high] == pytest.approx([value, value]), "of a single day there is one draw"
+    assert brier_interval(stated, up, day + 1)[1] < brier_interval(stated, up, day + 1)[2]
+
+
 @pytest.mark.parametrize(
     ("brier", "accuracy", "words"),
     [
@@ -95,6 +108,11 @@ def test_the_fee_at_which_trading_earns_nothing() -> None:
 )
 def test_the_verdict(brier: tuple[float, float, float], accuracy: tuple[float, float, float], words: str) -> None:
     assert words in verdict(brier, 0.5, accuracy)
+
+
+def test_a_model_is_compared_with_always_down_where_that_came_more_often() -> None:
+    found = verdict((0.246, 0.245, 0.247), 0.4, (0.554, 0.546, 0.562))
+    assert "but not more often right than one direction" in found
 
 
 # ---------------------------------------------------------------- when to retrain
@@ -112,12 +130,20 @@ def test_the_rule_waits_until_there_are_enough_and_looks_at_the_last() -> None:
     assert not rule.fires([False] * 4)
     assert rule.fires([True] * 20 + [False] * 3 + [True] * 2)
     assert not rule.fires([False] * 20 + [True] * 3 + [False] * 2)
+    assert RetrainBelow.parse("0.07/100").least == 7, "though the product is a little more in binary"
 
 
 @pytest.mark.parametrize("text", ["", "0.6", "0.6/", "24/0.6", "1.2/24", "0/24", "nan/24", "0.6/0", "x" * 100])
 def test_a_rule_that_is_none_is_a_sentence(text: str) -> None:
     with pytest.raises(UsageError, match="SHARE/LAST was needed"):
         RetrainBelow.parse(text)
+
+
+def test_the_default_rule_waits_for_five_whole_days() -> None:
+    up = np.random.default_rng(4).random(120) < 0.5
+    wrong = np.where(up, 0.3, 0.7)
+    assert retrain_on_evidence(wrong[:96], up[:96], HOURS[:96]) == ""
+    assert retrain_on_evidence(wrong, up, HOURS[:120])
 
 
 def test_the_default_rule_fires_on_evidence_alone() -> None:

@@ -22,9 +22,9 @@ BY_STEP = slice(0, features.HORIZON)
 MEAN, LARGEST, RECENT, PREDICTED, KNOWN = range(features.HORIZON, len(RESULTS_FEATURES))
 
 
-def quarterly(bars: Bars, last: int, *, sessions: str = "after", count: int = 10) -> ResultsDays:
+def quarterly(bars: Bars, last: int, *, sessions: str = "after", count: int = 10, every: int = 63) -> ResultsDays:
     """Reports every 63 sessions up to row `last`, each known at nine in the evening."""
-    days = [bars.columns["session_date"][last - 63 * back].item() for back in range(count)]
+    days = [bars.columns["session_date"][last - every * back].item() for back in range(count)]
     return ResultsDays.of(bars.symbol, [(day, sessions, f"{day}T21:00") for day in days])
 
 
@@ -63,13 +63,21 @@ def test_the_chance_rises_when_the_price_can_answer(make_bars: MakeBars) -> None
     assert row[LARGEST] >= row[MEAN] > 5
 
 
-@pytest.mark.parametrize("origin", [500, 560, 604, 605, 640, 699])
+def test_after_results_of_the_day_itself_the_next_day_answers_where_it_usually_does(make_bars: MakeBars) -> None:
+    base = make_bars(sessions=700)
+    days, past = quarterly(base, 600, sessions="unknown"), [600 - 63 * back for back in range(1, 9)]
+    at_once, a_day_later = (shaken(base, [row + late for row in past], 1.2) for late in (0, 1))
+    [[expected], [answered]] = (seen(bars, 600, days)[:, 0] for bars in (a_day_later, at_once))
+    assert expected > 1.5 * answered > 0
+
+
+@pytest.mark.parametrize("origin", [500, 560, 604, 605, 628, 640, 699])
 def test_serving_sees_the_very_numbers_of_training_and_no_future(make_bars: MakeBars, origin: int) -> None:
     bars = make_bars(sessions=700)
     days = quarterly(bars, 690)
     known = bars.rows(0, origin + 1)
     inputs = features.latest([known])
-    [whole] = seen(bars, origin, days)
+    whole, *_ = seen(bars, [origin, 699], days)
     [served] = latest_results_features([known], inputs.sigma60, inputs.sigma_ewma, {"MSFT": days})
     np.testing.assert_array_equal(whole, served)
     day = known.cutoff
@@ -77,11 +85,13 @@ def test_serving_sees_the_very_numbers_of_training_and_no_future(make_bars: Make
     np.testing.assert_array_equal(whole, then)
 
 
-def test_older_bars_than_the_tail_change_nothing(make_bars: MakeBars) -> None:
+@pytest.mark.parametrize(("every", "count"), [(63, 10), (220, 4)])
+def test_older_bars_than_the_tail_change_nothing(make_bars: MakeBars, every: int, count: int) -> None:
     bars = make_bars(sessions=1000)
-    days = quarterly(bars, 960)
+    days = quarterly(bars, 960, count=count, every=every)
     short = bars.rows(len(bars) - TAIL, len(bars))
-    np.testing.assert_array_equal(seen(bars, len(bars) - 1, days), seen(short, TAIL - 1, days))
+    *_, whole = seen(bars, [500, len(bars) - 1], days)
+    np.testing.assert_array_equal(whole, seen(short, TAIL - 1, days)[0])
 
 
 def test_company_changes_nothing(make_bars: MakeBars) -> None:
