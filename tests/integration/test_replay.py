@@ -236,6 +236,18 @@ def test_a_symbol_that_was_forecast_from_a_newer_file_has_not_failed(
     assert (failed(place.store, place.warehouse, []) == []) == is_covered
 
 
+@pytest.mark.parametrize("has_real", [True, False])
+def test_simulated_bars_cover_no_failure_of_a_symbol_with_real_ones(
+    place: Place, make_bars: MakeBars, has_real: bool
+) -> None:
+    if has_real:
+        place.handle(place.upload("ohlc/2023-07-19/MSFT.csv", to_csv([make_bars(last=date(2023, 7, 19))])))
+    place.handle(place.upload("ohlc/2023-07-20/MSFT.csv", b"no prices"))
+    simulated = Bars("MSFT", make_bars().columns, simulated=True)
+    place.handle(place.upload("ohlc/2023-07-21/MSFT.csv", to_csv([simulated])))
+    assert len(failed(place.store, place.warehouse, [])) == has_real
+
+
 def test_the_ledger_is_listed_with_the_newest_entries_first(place: Place, make_bars: MakeBars) -> None:
     place.handle(place.upload("ohlc/2023-07-22/batch-0001.csv", to_csv([make_bars(), make_bars("META", sessions=9)])))
     good, bad = sorted(entries(place.warehouse.read("ingestions")), key=lambda entry: entry.status)
@@ -395,6 +407,18 @@ def test_an_upload_that_another_one_has_overwritten_shows_the_newer_ones_forecas
 
     made = read_results(uploaded, warehouse=place.warehouse, patience=Patience(60, sleep=sleep))
     assert [forecast.generation for forecast in made.forecasts] == [newer.generation]
+
+
+def test_a_superseded_upload_is_followed_past_newer_ones_that_were_superseded_too(
+    place: Place, make_bars: MakeBars
+) -> None:
+    first, second = (place.upload(NAME, to_csv([make_bars()])) for _ in range(2))
+    place.handle(first)
+    place.handle(second)
+    third, _ = (place.upload(NAME, to_csv([make_bars()])) for _ in range(2))
+    place.handle(third)
+    made = read_results(Upload(NAME, first.generation, ("MSFT",)), warehouse=place.warehouse)
+    assert [forecast.generation for forecast in made.forecasts] == [second.generation]
 
 
 def test_an_upload_that_was_overwritten_by_nothing_forecast_shows_the_reason(place: Place) -> None:
