@@ -100,6 +100,22 @@ def test_a_file_that_says_the_same_adds_nothing_and_a_day_that_moves_back_is_new
     assert [day.day for day in coming] == [date(2023, 7, 25)]
 
 
+def test_a_source_that_knew_of_a_day_earlier_than_was_told_adds_that(place: Place) -> None:
+    header = "symbol,date,session,known_at\n"
+    send(place, f"{header}MSFT,2023-07-25,after,2023-07-10\n")
+    send(place, f"{header}MSFT,2023-07-25,after,2023-07-06\n")
+    assert entry(place)["reason"] == "1 events, 1 of them new"
+    [days] = results_days(["MSFT"], date(2023, 7, 7), date(2023, 7, 7), warehouse=place.warehouse).values()
+    assert [day.day for day in days.as_known(datetime(2023, 7, 7, 21, tzinfo=UTC)).coming] == [date(2023, 7, 25)]
+
+
+def test_simulated_bars_expect_no_results(place: Place, make_bars) -> None:
+    send(place, "date,session,known_at\n2023-07-27,before,2023-07-01\n")
+    simulated = Bars("MSFT", make_bars().columns, simulated=True)
+    [one] = place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([simulated]))).series
+    assert one.results is None
+
+
 def test_a_bad_file_is_kept_in_quarantine_and_can_be_mended(place: Place) -> None:
     outcome = send(place, "date,session\n2023-07-25,noon\n")
     assert outcome.status == "rejected"

@@ -238,6 +238,16 @@ def test_the_third_attempt_of_a_file_that_kills_is_rejected(place: Place, monkey
     assert not [name for name in place.store.names("quarantine/") if "started" in name]
 
 
+def test_a_delivery_within_ten_seconds_of_the_last_attempt_is_no_third_one(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = place.upload(BATCH, large())
+    killed(place, event, monkeypatch)
+    killed(place, event, monkeypatch)
+    place.now -= timedelta(seconds=15)
+    assert list(place.handle(event).failures) == ["MSFT"], "its bars are refused, not the file"
+
+
 def test_a_small_file_that_kills_is_rejected_one_attempt_later(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     event = place.upload("ohlc/2023-07-22/MSFT.csv", (TITLES + f"MSFT,{BAR}").encode())
     for _ in range(3):
