@@ -140,9 +140,11 @@ class ModelStore:
         try:
             self.store.write(self._pointer, content.encode(), if_generation=replacing)
         except PreconditionFailed as error:
+            place = f"the baseline {pointer.baseline} in the place of " if pointer.baseline else ""
+            every = "" if self.frequency.is_daily else f" --every {self.frequency}"
             raise PreconditionFailed(
-                f"Another version has been served from {self.url} since version {pointer.version} was chosen, so "
-                f"{pointer.version} is not served. Look at tickercast models, then decide again."
+                f"{self._pointer} in {self.url} has changed since it was decided to serve {place}{pointer.name} "
+                f"{pointer.version}, so nothing was changed. Look at tickercast models{every}, then decide again."
             ) from error
         return bundle
 
@@ -151,9 +153,10 @@ class ModelStore:
 
         Args:
             to: the version, or the name of a companion that takes the champion's place; by default the champion itself
-                where a baseline is served in its place, else what was served before it and not rolled back. Where the
-                pointer names none, as those of 0.2.0, it is the version published before the champion. What is given
-                replaces even a pointer that does not parse, and the shipped companions are then served beside it.
+                where a baseline is served in its place, else the last that was served before it, was not rolled back
+                and is still published. Where the pointer names none, as those of 0.2.0, it is the version published
+                before the champion. What is given replaces even a pointer that does not parse, and the shipped
+                companions are then served beside it.
             now: the time, from which the daily run promotes nothing for some sessions, and the hourly run serves
                 nothing newer until a month begins.
 
@@ -171,8 +174,8 @@ class ModelStore:
                 raise
             pointer = self.shipped_pointer
         published = self.versions(pointer.name)
-        wanted = to or _before(pointer, published)
         companions = [one.name for one in pointer.served if one.role is Role.COMPANION and self.versions(one.name)]
+        wanted = to or _before(pointer, published, companions)
         if wanted is None or wanted not in (*published, *companions):
             raise UsageError(self._no_return(pointer, published, companions, to))
         back = pointer.returning(wanted).model_copy(update={"rolled_back_at": now})
@@ -336,12 +339,13 @@ def _stands(pointer: Pointer, card: ModelCard) -> str:
     return next(served, "published")
 
 
-def _before(pointer: Pointer, published: Sequence[str]) -> str | None:
-    """The version to go back to: see `ModelStore.rollback`."""
+def _before(pointer: Pointer, published: Sequence[str], companions: Sequence[str]) -> str | None:
+    """What to go back to; see `ModelStore.rollback`."""
     if pointer.baseline:
         return pointer.version
+    served = [*pointer.former, *([pointer.shadow] if pointer.shadow else [])]
     older = [version for version in published if int(version) < int(pointer.version)]
-    return pointer.shadow or next(reversed(pointer.former or older), None)
+    return next((one for one in reversed(served or older) if one in (*published, *companions)), None)
 
 
 def files(bundle: Bundle) -> dict[str, bytes]:

@@ -179,7 +179,7 @@ def test_the_pointer_does_not_move_where_somebody_has_moved_it_since(models: Mod
         models.write(make_bundle(version))
     for version in ("3", "4"):
         models.point(at(version))
-    with pytest.raises(PreconditionFailed, match=r"5 is not served.*tickercast models"):
+    with pytest.raises(PreconditionFailed, match=r"serve tickercast-lstm 5, so nothing was changed.*tickercast models"):
         models.point(at("5"), replacing=decided_at)
     assert models.champion().card.version == "4"
 
@@ -270,6 +270,31 @@ def test_rolling_back_takes_what_was_served_before_and_never_what_was_rolled_bac
     assert models.rollback("8", now=NOW).card.version == "8"
     assert models.pointer().former == ("2",)
     assert models.pointer().rolled_back_at == NOW
+
+
+def test_after_a_step_forward_by_name_rolling_back_takes_what_was_served_before_it(models: ModelStore) -> None:
+    for version in ("1", "2", "3"):
+        models.write(make_bundle(version))
+    models.point(at("1").pointing("2").pointing("3"))
+    served = [models.rollback(to, now=NOW).card.version for to in (None, None, "3", None)]
+    assert served == ["2", "1", "3", "1"]
+
+
+def test_rolling_back_passes_over_a_version_that_is_published_no_more(models: ModelStore) -> None:
+    for version in ("1", "4"):
+        models.write(make_bundle(version))
+    models.point(at("1").pointing("2").pointing("3").pointing("4", shadow="3"))
+    assert models.rollback(now=NOW).card.version == "1"
+    assert models.pointer().former == ()
+
+
+def test_a_demotion_that_comes_too_late_names_the_baseline(models: ModelStore) -> None:
+    models.write(make_bundle("3"))
+    models.point(at("3"))
+    decided_at = models.generation()
+    models.point(at("3"))
+    with pytest.raises(PreconditionFailed, match=r"serve the baseline ewma-t in the place of tickercast-lstm 3, so"):
+        models.point(at("3").demoted("ewma-t", None), replacing=decided_at)
 
 
 @pytest.mark.parametrize(("shadow", "version"), [("3", "3"), ("", "7")])

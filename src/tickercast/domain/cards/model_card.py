@@ -147,12 +147,17 @@ class Pointer(BaseModel):
         )
 
     def returning(self, to: str) -> "Pointer":
-        """Point back at a version, or at the served model of a name, and forget what came after it."""
+        """Point back at a version, or at the served model of a name, and forget what came after it.
+
+        A newer version that was not served before, or was rolled back, comes after all others instead.
+        """
         is_name = any(one.name == to for one in self.served)
         back = self.exchanged(to) if is_name else self.pointing(to)
         if to in self.former:
             return back.model_copy(update={"former": self.former[: self.former.index(to)]})
-        return back if is_name else back.model_copy(update={"former": self.former})
+        if is_name or int(to) > int(self.version):
+            return back
+        return back.model_copy(update={"former": self.former})
 
     def exchanged(self, name: str) -> "Pointer":
         """Another of the served models as the champion, and the champion as a companion; itself, without a baseline."""
