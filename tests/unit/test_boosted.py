@@ -177,6 +177,8 @@ def test_a_training_searches_measures_and_registers(train: Callable[..., Any], m
     assert made.bundle.card.metrics["brier"] < 0.22
     assert made.report["verdict"].startswith("better than a coin")
     assert registry.record.datasets["training"].last == date(2022, 6, 30)
+    evaluated = registry.record.datasets["evaluation"]
+    assert (evaluated.first, evaluated.symbols) == (date(2022, 7, 1), ("REVUSDT",))
     page = describe(made.bundle.card)
     assert "## Verdict" in page
     assert "--through 2022-06-30 --trials 3 " in page

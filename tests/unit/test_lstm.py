@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -485,8 +485,10 @@ def test_the_job_registers_data_curves_figures_and_the_network(series: list[Bars
     assert record.curves == trained.curves
     assert record.parameters["units"] == TINY.units
     assert record.datasets["training"] == dataset("given", series, THROUGH)
-    assert record.datasets["evaluation"] == dataset("given", series, date(2023, 12, 31))
-    assert record.datasets["training"].sha256 != record.datasets["evaluation"].sha256
+    evaluated = record.datasets["evaluation"]
+    assert evaluated == dataset("given", series, date(2023, 12, 31), since=THROUGH + timedelta(days=1))
+    assert evaluated.first > THROUGH
+    assert evaluated.rows == sum(len(bars.since(evaluated.first)) for bars in series)
     assert record.artifacts["backtest.png"] == b"a picture"
     assert drawn == [("tickercast-lstm", ["ewma-t"])]
     report = json.loads(record.artifacts["backtest.json"])

@@ -140,6 +140,10 @@ def test_the_regression_stays_where_the_network_is_not_shown_to_be_better() -> N
         HAR_SEASON,
         EWMA_SEASON,
     ]
+    spans = {
+        (record.datasets["training"].last, record.datasets["evaluation"].first) for _, record in registry.registered
+    }
+    assert spans == {(THROUGH, date(2022, 5, 4))}
     pointer = made.pointer
     assert (pointer.name, pointer.version) == (HAR_SEASON, "3")
     assert Pointer.model_validate_json(pointer.model_dump_json()) == pointer

@@ -26,6 +26,14 @@ def test_a_dataset_tells_symbols_dates_and_rows(series: list[Bars]) -> None:
     assert len(made.sha256) == 64
 
 
+def test_a_dataset_of_an_evaluation_begins_where_that_begins(series: list[Bars]) -> None:
+    made = dataset("sample", series, LAST, since=date(2023, 7, 17))
+    assert (made.first, made.last, made.symbols, made.rows) == (date(2023, 7, 17), LAST, ("AAPL", "MSFT"), 10)
+    assert made.sha256 == dataset("sample", [bars.since(made.first) for bars in series], LAST).sha256
+    with pytest.raises(TooFewSessions, match="sample has no bar from 2023-07-22 to 2023-07-24"):
+        dataset("sample", series, date(2023, 7, 24), since=date(2023, 7, 22))
+
+
 def test_the_hash_of_known_bars_is_the_same_on_every_machine(make_bars: Callable[..., Bars]) -> None:
     bars = make_bars(sessions=3).frame.assign(
         open=[1.0, 2, 3], high=4.0, low=0.5, close=[2.0, 3, 1], adj_close=[2.0, 3, 1], volume=[7.0, np.nan, 9]

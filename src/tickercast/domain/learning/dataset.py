@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tickercast.domain.bars import BAR_COLUMNS, Bars
 from tickercast.errors import TooFewSessions
-
-Dates = NDArray[np.datetime64]
 
 
 @dataclass(frozen=True)
@@ -35,37 +32,38 @@ class Dataset:
     rows: int
 
 
-def dataset(source: str, series: Sequence[Bars], through: date) -> Dataset:
-    """Describe the bars on or before `through`.
+def dataset(source: str, series: Sequence[Bars], through: date, *, since: date | None = None) -> Dataset:
+    """Describe the bars on or before `through`, of an evaluation those from `since` on.
 
     Raises:
         TooFewSessions: no series has a bar on or before `through`.
     """
-    used = [(bars, _dates(bars, through)) for bars in sorted(series, key=lambda one: one.symbol)]
-    used = [(bars, dates) for bars, dates in used if len(dates)]
+    used = [_between(bars, since, through) for bars in sorted(series, key=lambda one: one.symbol)]
+    used = [bars for bars in used if len(bars)]
     if not used:
-        raise TooFewSessions(f"{source} has no bar on or before {through}: at least one was needed. Give a later date.")
+        span = f"on or before {through}" if since is None else f"from {since} to {through}"
+        raise TooFewSessions(f"{source} has no bar {span}: at least one was needed. Give a later date.")
     return Dataset(
         source=source,
         sha256=_sha256(used),
-        first=min(dates[0] for _, dates in used).item(),
-        last=max(dates[-1] for _, dates in used).item(),
-        symbols=tuple(bars.symbol for bars, _ in used),
-        rows=sum(len(dates) for _, dates in used),
+        first=min(bars.first for bars in used),
+        last=max(bars.cutoff for bars in used),
+        symbols=tuple(bars.symbol for bars in used),
+        rows=sum(map(len, used)),
     )
 
 
-def _dates(bars: Bars, through: date) -> Dates:
-    dates: Dates = bars.through(through).columns["session_date"]
-    return dates
+def _between(bars: Bars, since: date | None, through: date) -> Bars:
+    until = bars.through(through)
+    return until if since is None else until.since(since)
 
 
-def _sha256(used: Sequence[tuple[Bars, Dates]]) -> str:
+def _sha256(used: Sequence[Bars]) -> str:
     """Hash little-endian bytes, with one NaN for all, since the bits of NaNs may differ."""
     total = hashlib.sha256()
-    for bars, dates in used:
-        values = np.column_stack([bars.columns[name][: len(dates)] for name in BAR_COLUMNS[1:]])
-        total.update(f"{bars.symbol}\0{len(dates)}\0".encode())
-        total.update(dates.astype("<i8").tobytes())
+    for bars in used:
+        values = np.column_stack([bars.columns[name] for name in BAR_COLUMNS[1:]])
+        total.update(f"{bars.symbol}\0{len(bars)}\0".encode())
+        total.update(bars.columns["session_date"].astype("<i8").tobytes())
         total.update(np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes())
     return total.hexdigest()

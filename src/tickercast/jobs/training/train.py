@@ -124,9 +124,10 @@ def train(
     )
     bundle = fitted.bundle()
     options = [*(["--recipe FILE"] if recipe else []), *(["--events FILE"] if known else [])]
+    groups = evaluation_groups(series, held)
     tables = {
         prefix: evaluate_unseen(fitted, baselines(group, trained_through), group, trained_through, last, known)
-        for prefix, group in evaluation_groups(series, held).items()
+        for prefix, group in groups.items()
     }
     described = bundle.card.model_copy(
         update={
@@ -143,12 +144,14 @@ def train(
     if registry is None:
         return bundle
     parameters = {"source": source.name, "symbols": ",".join(symbols)[:500], "hold_out": hold_out}
+    evaluated = [bars for prefix, group in groups.items() for bars in group if described.metrics[f"{prefix}n"]]
+    since = trained_through + timedelta(days=1)
     record = RunRecord(
         parameters=dict(fitted.parameters) | parameters,
         curves=fitted.curves,
         datasets={
             "training": dataset(source.name, learned, trained_through),
-            "evaluation": dataset(source.name, series, last),
+            **({"evaluation": dataset(source.name, evaluated, last, since=since)} if evaluated else {}),
         },
         artifacts={"MODEL_CARD.md": describe(described).encode(), **evaluation_files(tables[""], picture)},
         network=fitted.model,

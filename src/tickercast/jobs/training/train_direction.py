@@ -129,10 +129,10 @@ def train_direction(
     """
     series = training_bars(source, symbols, first, last, on_failure)
     asking = [questions(bars) for bars in series]
-    data = {"training": dataset(source.name, series, through), "evaluation": dataset(source.name, series, last)}
+    data = dataset(source.name, series, through)
     chosen, study = recipe or Boosting(), None
     if trials and search:
-        study = _study(asking, chosen, through, trials, boost, search, tracker, data["training"], asked, on_progress)
+        study = _study(asking, chosen, through, trials, boost, search, tracker, data, asked, on_progress)
         chosen = study.best.recipe
     end = np.datetime64(through + timedelta(days=1), "h")
     fitted = boost.fit(asking, chosen, end)
@@ -145,9 +145,11 @@ def train_direction(
     words = {"metrics": metrics, "trained_on": f"source {source.name}: {bundle.card.trained_on}", "arguments": given}
     bundle = replace(bundle, card=bundle.card.model_copy(update=words))
     if registry is not None:
+        measured = [bars for bars in series if not asked or bars.symbol in asked]
+        evaluation = dataset(source.name, measured, last, since=month.astype("datetime64[D]").item())
         record = RunRecord(
             parameters=dict(fitted.parameters) | {"source": source.name, "symbols": ",".join(symbols)[:500]},
-            datasets=data,
+            datasets={"training": data, "evaluation": evaluation},
             artifacts={"MODEL_CARD.md": describe(bundle.card).encode()},
         )
         bundle = registry.register(bundle, record)

@@ -150,7 +150,8 @@ def train_hourly(
         tick()
     lstm, plain = (network.bundle() for network in networks)
     evaluations = _Evaluations(series, made)
-    before = evaluations.on([earlier, har], through - HALF_YEAR + timedelta(days=1), through)
+    since = through - HALF_YEAR + timedelta(days=1)
+    before = evaluations.on([earlier, har], since, through)
     after = evaluations.on([lstm, plain, har, ewma], through + timedelta(days=1), last)
     if after[har.card.name].empty or before[har.card.name].empty:
         raise TooFewSessions(
@@ -166,7 +167,10 @@ def train_hourly(
         bundle.card.name: _described(bundle, measured, source.name, given) for bundle in (lstm, plain, har, ewma)
     }
     if registry is not None:
-        data = {"training": dataset(source.name, series, through), "evaluation": dataset(source.name, series, last)}
+        data = {
+            "training": dataset(source.name, series, through),
+            "evaluation": dataset(source.name, series, last, since=since),
+        }
         for name, network in zip(
             [lstm.card.name, plain.card.name, har.card.name, ewma.card.name], [*networks, None, None], strict=True
         ):
