@@ -14,6 +14,7 @@ made AS (
   INNER JOIN known ON forecasts.symbol = known.symbol AND forecasts.simulated = known.simulated
   WHERE role = 'champion' AND frequency = '1d' AND cutoff BETWEEN @since AND @until
     AND (@every OR forecasts.symbol IN UNNEST(@symbols))
+    AND NOT IS_NAN(close_median) -- which a damaged model gave up to 0.2.0
   QUALIFY ROW_NUMBER() OVER (
     PARTITION BY forecasts.symbol
     ORDER BY cutoff DESC, origin = 'backfill', written_at DESC, generation DESC, step DESC

@@ -78,6 +78,7 @@ def test_the_client_is_told_how_far_the_model_reaches(served: Client) -> None:
         ({"finetune_steps": 5}, "body.finetune_steps is '5'"),
         ({"level": [100]}, "body.level.0 is '100'"),
         ({"series": {"y": [1.0] * 5, "sizes": [5]}}, "Series 1 has 5 closes, and ewma-t needs"),
+        ({"series": {"y": [1e-300, 1e11] * 50, "sizes": [100]}}, "Send closes that lie nearer to each other."),
         ({"series": {"y": [1.0] * 5, "sizes": [4]}}, "sizes say 4 closes, and y holds 5"),
         ({"series": {"y": [-1.0], "sizes": [1]}}, "body.series.y.0 is '-1.0'"),
         ({"series": {"y": closes(), "sizes": [200], "X": [[1.0]]}}, "closes alone are forecast from"),

@@ -8,14 +8,18 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from tickercast import logs
 from tickercast.app import App
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import Settings
+from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import Role, Served
 from tickercast.errors import EngineUnusable, Outdated, UsageError, WarehouseUnavailable
 from tickercast.jobs.operations.doctor import Probe, check_engines
+from tickercast.models.baselines import RandomWalk
 
 if TYPE_CHECKING:
     from tests.support.storage_server import StorageServer
@@ -219,3 +223,16 @@ def test_a_bucket_that_is_gone_is_not_replaced_until_that_is_asked_for(tmp_path:
     assert not bucket.exists()
     assert "models/champion.json" in app.provision()
     assert len(app.forecast("MSFT", "2012-08-16")) == 1
+
+
+def test_a_champion_that_answers_no_numbers_is_not_well(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Damaged(RandomWalk):
+        def predict(self, series: Sequence[Bars]) -> np.ndarray:
+            return np.nan * super().predict(series)
+
+    app = App(Settings(source="sample"))
+    app.provision()
+    monkeypatch.setattr(App, "served_models", lambda app: [Served(Damaged(), Role.CHAMPION)])
+    [champion] = [check for check in app.doctor() if check.name == "champion"]
+    assert not champion.well
+    assert champion.answer.endswith("Serve another version: tickercast rollback.")

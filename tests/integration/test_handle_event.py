@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 from tests.support.place import AT, Champion, Place, RandomWalk
 
 from tickercast import calendar_file
@@ -19,9 +20,12 @@ from tickercast.domain import calendar
 from tickercast.domain.bars import Bars
 from tickercast.domain.files.price_files import to_csv, to_parquet
 from tickercast.domain.forecast import Role, Served
-from tickercast.errors import ModelUnavailable, StoreUnavailable, Transient, WarehouseUnavailable
+from tickercast.domain.objects import backfill
+from tickercast.errors import BundleError, ModelUnavailable, StoreUnavailable, Transient, WarehouseUnavailable
+from tickercast.jobs.serving import handle_event
 from tickercast.jobs.serving.handle_event import Limits, Outcome
 from tickercast.ports import ObjectFinalized
+from tickercast.reading.overview import overview
 
 MakeBars = Callable[..., Bars]
 NAME = "ohlc/2023-07-22/MSFT.csv"
@@ -50,6 +54,63 @@ def test_an_upload_becomes_prices_two_forecasts_and_an_entry_in_the_ledger(place
         "latest_forecasts": 20,
         "predicted_prices": 100,
     }
+
+
+class Damaged(Champion):
+    def predict(self, series: Sequence[Bars]) -> NDArray[np.float64]:
+        made = super().predict(series)
+        made[-1, 0, 0] = np.nan
+        return made
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        (NAME, r"Serve another version: tickercast rollback\.$"),
+        (
+            backfill(date(2023, 7, 22), ["MSFT"]),
+            r"tickercast rollback\. Or delete models/champion/7 from the bucket, if",
+        ),
+    ],
+)
+def test_a_champion_that_answers_no_numbers_fails_the_event_until_another_is_served(
+    place: Place, make_bars: MakeBars, name: str, remedy: str
+) -> None:
+    sound, place.served = place.served, lambda: [Served(Damaged(), Role.CHAMPION), Served(RandomWalk(), Role.BASELINE)]
+    event = place.upload(name, to_csv([make_bars()]) if name == NAME else to_parquet([make_bars()]))
+    with pytest.raises(BundleError, match=f"champion 7 gave quantiles that are not finite, .*{remedy}"):
+        place.handle(event)
+    assert not any(place.counts().values())
+    place.served = sound
+    assert not place.handle(event).failures
+    assert place.counts()["forecasts"] == 20
+
+
+def test_an_event_that_no_champion_could_handle_for_a_day_is_given_up_with_the_reason(
+    place: Place, make_bars: MakeBars
+) -> None:
+    place.served = lambda: [Served(Damaged(), Role.CHAMPION)]
+    event, place.now = place.upload(NAME, to_csv([make_bars()])), AT + timedelta(hours=25)
+    [reason] = place.handle(event).failures.values()
+    assert "tickercast rollback. When that is fixed: tickercast replay ohlc/" in str(reason)
+    assert place.warehouse.read("ingestions")["status"].tolist() == ["rejected"]
+
+
+def test_what_a_damaged_champion_has_stored_is_neither_scored_nor_shown(
+    place: Place, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As 0.2.0 stored it."""
+    bars = make_bars(sessions=402)
+    place.handle(place.upload("ohlc/2023-07-20/MSFT.csv", to_csv([bars.rows(0, 400)])))
+    sound, place.served = place.served, lambda: [Served(Damaged(), Role.CHAMPION), Served(RandomWalk(), Role.BASELINE)]
+    monkeypatch.setattr(handle_event, "answers", lambda model, series, remedy: np.nan * model.predict(series))
+    place.handle(place.upload("ohlc/2023-07-21/MSFT.csv", to_csv([bars.rows(0, 401)])))
+    monkeypatch.undo()
+    place.served = sound
+    assert [row.cutoff for row in overview(place.warehouse, now=AT)] == [bars.ends[399].item()]
+    place.handle(place.upload(NAME, to_csv([bars])))
+    scores = place.warehouse.read("scores", {"role": "champion"})
+    assert set(scores["cutoff"].dt.date) == {bars.ends[399].item()}
 
 
 def test_an_event_that_comes_again_changes_nothing(place: Place, make_bars: MakeBars) -> None:

@@ -1,10 +1,13 @@
 """From a registered challenger to what is served, with the real registry and store."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 from tests.support.trading import shipped_bundle
 from typer.testing import CliRunner
@@ -153,7 +156,7 @@ def test_a_bad_challenger_is_refused_and_a_good_one_promoted_and_rolled_back(
     refused = challenge(bad)
     assert not refused.promote
     assert models.champion().card.version == "1"
-    publish(bad, models=models, registry=registry)
+    publish(bad, models=models, registry=registry, load=catalogue.load_bundle)
     won = challenge(good)
     assert won.promote, won.reason
     assert models.champion().card.version == good.card.version == "3"
@@ -167,13 +170,34 @@ def test_a_demotion_keeps_what_the_backtest_found_of_the_baseline(
     registry: ModelRegistry, models: ModelStore, challenge: Callable[..., Decision]
 ) -> None:
     wide, wider = (registered(registry, calibration=factor, adapts=False) for factor in (4.0, 5.0))
-    publish(wide, models=models, registry=registry)
+    publish(wide, models=models, registry=registry, load=catalogue.load_bundle)
     demoted = challenge(wider)
     assert demoted.action == "demoted", demoted.reason
     comparison = compared(wider, wide, SYMBOLS)
     pointer, tables = models.pointer(), comparison.tables
     assert pointer.baseline == comparison.evidence.baseline
     assert pointer.baseline_ratio == loss_ratio(tables[pointer.baseline], tables["random-walk"], "sp")[0]
+
+
+def test_a_network_that_answers_no_numbers_is_not_published(registry: ModelRegistry, models: ModelStore) -> None:
+    damaged = registry.register(with_nan(shipped(version="", run_id="")), RunRecord())
+    with pytest.raises(BundleError, match=rf"{MODEL} 2 gave quantiles that are not finite, .* So it is not served\."):
+        publish(damaged, models=models, registry=registry, load=catalogue.load_bundle)
+    assert models.versions(MODEL) == ["1"]
+    assert registry.aliased(MODEL, CHAMPION_ALIAS) == models.champion().card.version == "1"
+
+
+def with_nan(bundle: Bundle) -> Bundle:
+    """The same bundle with a NaN among the weights of its network."""
+    network = onnx.load_model_from_string(bundle.onnx)
+    weights = next(one for one in network.graph.initializer if one.data_type == onnx.TensorProto.FLOAT and one.dims)
+    values = onnx.numpy_helper.to_array(weights).copy()
+    values.flat[0] = np.nan
+    weights.CopyFrom(onnx.numpy_helper.from_array(values, weights.name))
+    content = network.SerializeToString()
+    return Bundle(
+        content, bundle.card.model_copy(update={"sha256": hashlib.sha256(content).hexdigest()}), bundle.reference
+    )
 
 
 def test_symbols_that_are_left_out_are_told_and_the_first_reason_is_raised_where_all_are() -> None:
@@ -207,7 +231,7 @@ def test_what_came_to_be_served_during_the_comparison_is_not_replaced(
     registry: ModelRegistry, models: ModelStore, challenge: Callable[..., Decision]
 ) -> None:
     good, other = registered(registry), registered(registry, calibration=2.5)
-    publish(other, models=models, registry=registry)
+    publish(other, models=models, registry=registry, load=catalogue.load_bundle)
     with pytest.raises(PreconditionFailed, match="decide again"):
         challenge(good, on_progress=lambda done, total: done == total and models.rollback("1", now=NOW))
     assert models.champion().card.version == "1"
@@ -228,7 +252,7 @@ def test_what_is_served_is_no_challenger(challenge: Callable[..., Decision], mod
 def test_a_damaged_version_is_not_rolled_back_to_and_the_champion_stays(
     registry: ModelRegistry, models: ModelStore
 ) -> None:
-    publish(registered(registry), models=models, registry=registry)
+    publish(registered(registry), models=models, registry=registry, load=catalogue.load_bundle)
     models.store.write(f"models/{MODEL}/1/model.onnx", b"truncated")
     with pytest.raises(BundleError, match="sha256"):
         models.rollback(now=NOW)
@@ -244,7 +268,7 @@ def test_a_version_that_was_never_published_is_a_sentence(models: ModelStore, to
 def test_publishing_a_version_again_changes_nothing_and_another_under_its_number_is_refused(
     registry: ModelRegistry, models: ModelStore
 ) -> None:
-    publish(shipped(), models=models, registry=registry)
+    publish(shipped(), models=models, registry=registry, load=catalogue.load_bundle)
     assert models.versions(MODEL) == ["1"]
     other = replace(models.champion(), card=models.champion().card.model_copy(update={"calibration": 1.5}))
     with pytest.raises(BundleError, match="never change"):

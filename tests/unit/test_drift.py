@@ -29,8 +29,9 @@ from tickercast.domain.measures.drift import (
     reference_json,
 )
 from tickercast.domain.measures.reference import FALSE_ALARMS, Observed, make_reference, observe
-from tickercast.errors import BundleError, TooFewSessions
+from tickercast.errors import BundleError, TooFewSessions, UsageError
 from tickercast.models import catalogue
+from tickercast.models.baselines import RandomWalk
 
 TRAINED_ON = [f"T{number}" for number in range(6)]
 WATCHED = [f"W{number}" for number in range(10)]
@@ -188,6 +189,15 @@ def test_the_shipped_champion_has_a_reference_of_what_its_card_names() -> None:
 
 
 # ---------------------------------------------------------------- from the training
+
+
+def test_a_model_that_answers_no_numbers_is_not_compared(watched: list[Bars]) -> None:
+    class Damaged(RandomWalk):
+        def predict_at(self, bars: Bars, at: np.ndarray) -> np.ndarray:
+            return np.full((len(at), 10, 13), np.nan)
+
+    with pytest.raises(UsageError, match="random-walk 1 gave quantiles that are not finite"):
+        observe(watched[0], Damaged(), 12)
 
 
 def test_what_is_observed_is_what_is_forecast_from_bars_cut_there(

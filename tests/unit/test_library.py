@@ -495,23 +495,26 @@ class Shaped(Own):
 
 
 NO_FORECAST: dict[str, tuple[Own, str]] = {
-    "falling": (Own(_FALLING), "own gave quantiles that fall"),
-    "a gap": (Own(_GAP), "own gave quantiles that are not finite, or beyond ±100: log-returns were needed"),
-    "infinite": (Own(np.full(len(QUANTILES), np.inf)), "own gave quantiles that are not finite"),
-    "prices": (Own(np.full(len(QUANTILES), 335.0)), "own gave quantiles that are not finite, or beyond ±100"),
+    "falling": (Own(_FALLING), "own 1 gave quantiles that fall"),
+    "a gap": (Own(_GAP), "own 1 gave quantiles that are not finite, or beyond ±100: log-returns were needed"),
+    "infinite": (Own(np.full(len(QUANTILES), np.inf)), "own 1 gave quantiles that are not finite"),
+    "prices": (Own(np.full(len(QUANTILES), 335.0)), "own 1 gave quantiles that are not finite, or beyond ±100"),
     "too few quantiles": (
         Shaped(np.zeros((1, 10, 5))),
-        "own gave quantiles of shape (1, 10, 5): (1, 10, 13) was needed",
+        "own 1 gave quantiles of shape (1, 10, 5): (1, 10, 13) was needed",
     ),
-    "too many rows": (Shaped(np.zeros((3, 10, 13))), "own gave quantiles of shape (3, 10, 13): (1, 10, 13) was"),
+    "too many rows": (Shaped(np.zeros((3, 10, 13))), "own 1 gave quantiles of shape (3, 10, 13): (1, 10, 13) was"),
     "nothing": (
         Shaped("nothing"),
-        "own gave quantiles that are no array of real numbers: an array of shape (1, 10, 13)",
+        "own 1 gave quantiles that are no array of real numbers: an array of shape (1, 10, 13)",
     ),
-    "complex": (Shaped(np.full((1, 10, 13), 0.01 + 0.5j)), "own gave quantiles that are no array of real numbers"),
-    "texts": (Shaped(np.full((1, 10, 13), "0.01")), "own gave quantiles that are no array of real numbers"),
-    "spans": (Shaped(np.zeros((1, 10, 13), "timedelta64[D]")), "own gave quantiles that are no array of real numbers"),
-    "None": (Shaped([[None]]), "own gave quantiles of shape (1, 1): (1, 10, 13) was needed"),
+    "complex": (Shaped(np.full((1, 10, 13), 0.01 + 0.5j)), "own 1 gave quantiles that are no array of real numbers"),
+    "texts": (Shaped(np.full((1, 10, 13), "0.01")), "own 1 gave quantiles that are no array of real numbers"),
+    "spans": (
+        Shaped(np.zeros((1, 10, 13), "timedelta64[D]")),
+        "own 1 gave quantiles that are no array of real numbers",
+    ),
+    "None": (Shaped([[None]]), "own 1 gave quantiles of shape (1, 1): (1, 10, 13) was needed"),
 }
 
 
@@ -522,7 +525,7 @@ def test_no_forecast_is_made_of_what_is_none(make_bars: MakeBars, case: str) -> 
     with pytest.raises(UsageError) as refused:
         tickercast.Model(model).predict(bars)
     assert said in str(refused.value)
-    with pytest.raises(UsageError, match="own gave quantiles"):
+    with pytest.raises(UsageError, match="own 1 gave quantiles"):
         tickercast.evaluate(model, bars, "2023-04-03", "2023-04-06", every=1)
 
 

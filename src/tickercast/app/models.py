@@ -398,7 +398,8 @@ class Models(Ports):
 
         check_published([self.models], self.tables)
         publish_shipped(self.models)
-        publish(self.registry.bundle(MODEL, version), models=self.models, registry=self.registry)
+        bundle = self.registry.bundle(MODEL, version)
+        publish(bundle, models=self.models, registry=self.registry, load=self.load_bundle)
 
     def rollback(self, to: str | None = None, *, frequency: Frequency = DAILY, direction: bool = False) -> Bundle:
         """Serve an older published version again, or the champion in a baseline's place, and return it.

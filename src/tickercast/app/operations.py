@@ -29,6 +29,7 @@ from tickercast.jobs.operations.doctor import Check, Probe, check_engines
 from tickercast.jobs.operations.provision import check_published, publish_prices
 from tickercast.jobs.requests.results import Patience
 from tickercast.jobs.serving.champion_cache import REFRESH_AFTER_S
+from tickercast.jobs.serving.trial import serve_another, try_out
 from tickercast.models import catalogue
 from tickercast.plain import first_of
 from tickercast.ports import Letter, ObjectStore, QueryLimits, Wrap
@@ -483,6 +484,7 @@ class Operations(Models, Events, Outlooks, Trading):
             shipped = self.models.shipped_pointer
             return f"none is published yet: the first forecast publishes {shipped.name} version {shipped.version}"
         champion, pointer = self.served_models()[0].model, self.models.pointer()
+        try_out(champion, DAILY, serve_another(DAILY))
         if pointer.baseline:
             worse = f"{pointer.name} version {pointer.version}, which was shown to be worse"
             return f"{champion.name}, a baseline, is served in the place of {worse}"

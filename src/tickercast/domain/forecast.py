@@ -152,13 +152,16 @@ class InformedPredictor(RollingPredictor, Protocol):
         """
 
 
-def checked(model: Predictor, quantiles: object, count: int) -> NDArray[np.float64]:
-    """Check a model's quantiles, and return them as an array; for models that come from outside.
+def checked(
+    model: Predictor, quantiles: object, count: int, remedy: str = "Correct it, or take another version."
+) -> NDArray[np.float64]:
+    """Check a model's quantiles, and return them as an array: a damaged network answers NaN.
 
     Args:
         model: the model.
         quantiles: the quantiles that the model returned.
         count: the number of forecasts that the model was asked for.
+        remedy: what to do if no forecasts can be made of them, as a sentence.
 
     Returns:
         `(count, horizon, len(QUANTILES))`, the same quantiles.
@@ -167,7 +170,8 @@ def checked(model: Predictor, quantiles: object, count: int) -> NDArray[np.float
         UsageError: these are no numbers of that shape, not log-returns, or fall from one quantile to the next.
     """
     wanted = (count, model.horizon, len(QUANTILES))
-    needed = f"{model.name} gave quantiles {{}}: {{}} was needed, that is (forecasts, horizon, quantiles). Correct it."
+    who = f"{model.name} {model.version}"
+    needed = f"{who} gave quantiles {{}}: {{}} was needed, that is (forecasts, horizon, quantiles). {remedy}"
     try:
         given = np.asarray(quantiles)
         if given.dtype.kind not in "fiuO":  # complex numbers, texts and dates would become floats without a word
@@ -180,13 +184,13 @@ def checked(model: Predictor, quantiles: object, count: int) -> NDArray[np.float
         raise UsageError(needed.format(f"of shape {made.shape}", wanted))
     if not -_LARGEST <= made.min(initial=0) <= made.max(initial=0) <= _LARGEST:  # NaN is neither
         raise UsageError(
-            f"{model.name} gave quantiles that are not finite, or beyond ±{_LARGEST}: log-returns were needed, such "
-            "as 0.01 for 1%. Correct it."
+            f"{who} gave quantiles that are not finite, or beyond ±{_LARGEST}: log-returns were needed, such as 0.01 "
+            f"for 1%. {remedy}"
         )
     if (made[..., 1:] < made[..., :-1]).any():
         raise UsageError(
-            f"{model.name} gave quantiles that fall: from the one at {QUANTILES[0]} to the one at {QUANTILES[-1]} none "
-            "may be below the one before. Sort them."
+            f"{who} gave quantiles that fall: from the one at {QUANTILES[0]} to the one at {QUANTILES[-1]} none may be "
+            f"below the one before. {remedy}"
         )
     return made
 

@@ -18,6 +18,7 @@ from tickercast.domain.learning.widths import (
     stretched,
     symbol_factor,
 )
+from tickercast.errors import UsageError
 from tickercast.models.baselines import RandomWalk
 
 MakeBars = Callable[..., Bars]
@@ -54,6 +55,11 @@ def test_a_symbol_is_brought_nearer_to_what_holds(make_bars: MakeBars, times: fl
     for factor in widths.factors([bars.symbol for bars in series], np.zeros((4, 10))).mean(axis=1):
         assert abs(times * factor - 1) < abs(times - 1) + 0.12
         assert (factor - 1) * (1 - times) >= 0 or abs(factor - 1) < 0.1
+
+
+def test_nothing_is_learned_from_a_model_that_answers_no_numbers(make_bars: MakeBars) -> None:
+    with pytest.raises(UsageError, match="fixed 1 gave quantiles that are not finite"):
+        measure_widths(Fixed(np.nan), [make_bars(sessions=900)])
 
 
 def test_few_forecasts_of_its_own_leave_a_symbol_with_its_class(make_bars: MakeBars) -> None:

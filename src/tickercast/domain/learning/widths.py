@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain.asset_classes import width_class
 from tickercast.domain.bars import Bars
-from tickercast.domain.forecast import QUANTILES, InformedPredictor
+from tickercast.domain.forecast import QUANTILES, InformedPredictor, checked
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -122,7 +122,7 @@ def forecasts_due(model: InformedPredictor, bars: Bars, first: int, last: int) -
     log_close, dates = np.log(bars.columns["adj_close"]), bars.columns["session_date"]
     if not len(rows):
         return _nothing_due(model.horizon)
-    quantiles = model.predict_at(bars, rows)
+    quantiles = checked(model, model.predict_at(bars, rows), len(rows))
     moved = log_close[rows[:, None] + np.arange(1, model.horizon + 1)] - log_close[rows, None] - quantiles[..., _MEDIAN]
     below, above = (np.abs(quantiles[..., end] - quantiles[..., _MEDIAN]) for end in (_LOW, _HIGH))
     reach = np.maximum(np.where(moved > 0, above, below), 1e-12)

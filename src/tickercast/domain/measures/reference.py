@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain.asset_classes import is_stock
 from tickercast.domain.bars import STALE_AFTER, Bars
-from tickercast.domain.forecast import LEVELS, QUANTILES, RollingPredictor, stored
+from tickercast.domain.forecast import LEVELS, QUANTILES, RollingPredictor, checked, stored
 from tickercast.domain.hourly import hour_features, hours
 from tickercast.domain.learning import features
 from tickercast.domain.learning.features import HORIZON
@@ -82,11 +82,12 @@ def observe(bars: Bars, model: RollingPredictor, last: int | None = None) -> Obs
 
     Raises:
         TooFewSessions: the series is too short.
+        UsageError: no forecasts can be made of what the model gives.
     """
     first = model.min_sessions - 1 if last is None else max(len(bars) - last, 0)
     features.check_length([bars], model.min_sessions + (last or 1) - 1)
     panel, at = features.panel(bars), np.arange(first, len(bars))
-    quantiles = model.predict_at(bars, at)
+    quantiles = checked(model, model.predict_at(bars, at), len(at))
     widths = quantiles[..., _HIGH_95] - quantiles[..., _LOW_95]
     values = np.concatenate([panel.steps[at], panel.statics[at], widths], axis=1).astype(np.float64)
     dates = bars.columns["session_date"][at]
@@ -122,13 +123,14 @@ def observe_hours(bars: Bars, model: RollingPredictor, season: Floats, last: int
 
     Raises:
         TooFewSessions: the series is too short.
+        UsageError: no forecasts can be made of what the model gives.
     """
     needed = hours.WANTED + (last or 1) - 1
     if len(bars) < needed:
         raise TooFewSessions(f"{bars.symbol} has {len(bars)} hours of bars: at least {needed} were needed.")
     at = np.arange(hours.WANTED - 1 if last is None else len(bars) - last, len(bars))
     panel = hour_features.panel(bars, season)
-    rows, quantiles = panel.grid.rows[at], model.predict_at(bars, at)
+    rows, quantiles = panel.grid.rows[at], checked(model, model.predict_at(bars, at), len(at))
     inputs = hour_features.inputs(panel, rows)
     level = inputs[:, [_LEVEL]] / 2
     steps = np.array(OF_HOURS.steps) - 1

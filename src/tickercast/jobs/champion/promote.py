@@ -12,6 +12,7 @@ from tickercast.domain.forecast import RANDOM_WALK, Predictor
 from tickercast.domain.measures.evaluation import loss_ratio, summary
 from tickercast.domain.measures.promotion import Decision, Evidence, decide
 from tickercast.errors import ModelUnavailable, Permanent, UsageError
+from tickercast.jobs.serving.trial import try_out
 from tickercast.jobs.training.evaluate import Baselines, evaluate
 from tickercast.model_store import ModelStore
 from tickercast.ports import MarketData, ModelRegistry
@@ -77,7 +78,7 @@ def promote(
     )
     decision = decide(comparison.evidence)
     if decision.promote:
-        publish(challenger, models=models, registry=registry, replacing=compared_with)
+        publish(challenger, models=models, registry=registry, load=load, replacing=compared_with)
     elif decision.action == "demoted":
         baseline = comparison.evidence.baseline
         ratio = loss_ratio(comparison.tables[baseline], comparison.tables[RANDOM_WALK], "sp")[0]
@@ -170,21 +171,30 @@ def _best_baseline(tables: Mapping[str, pd.DataFrame]) -> str:
     return min(names, key=lambda name: float(tables[name]["sp"].mean()), default="")
 
 
-def publish(bundle: Bundle, *, models: ModelStore, registry: ModelRegistry, replacing: str | None = None) -> None:
-    """Serve a registered version; the switch is one write of the pointer.
+def publish(
+    bundle: Bundle,
+    *,
+    models: ModelStore,
+    registry: ModelRegistry,
+    load: Callable[[Bundle], Predictor],
+    replacing: str | None = None,
+) -> None:
+    """Serve a registered version, if it makes a trial forecast; the switch is one write of the pointer.
 
     Args:
         bundle: the version.
         models: where it is served from.
         registry: where the alias `champion` follows.
+        load: loads a bundle.
         replacing: the pointer's generation when this was decided; None replaces any.
 
     Raises:
-        BundleError: the version was published with other content.
+        BundleError: the version does not load or makes no forecast, or was published with other content.
         PreconditionFailed: the pointer has changed since.
         Transient: try again.
     """
     card = bundle.card
+    try_out(load(bundle), models.frequency, "So it is not served. Train it again, or name another version.")
     models.write(bundle)
     try:
         pointer = models.pointer().model_copy(update={"name": card.name}).pointing(card.version)

@@ -156,7 +156,7 @@ def check_drift(
         now: the time.
 
     Raises:
-        UsageError: the champion has no reference.
+        UsageError: the champion has no reference, or no forecasts can be made of what it gives.
         TooFewSessions: no symbol has enough bars.
         BundleError, ModelUnavailable: the champion cannot be read.
         Transient: try again.
@@ -317,6 +317,7 @@ def _fared(watch: _Watch, warehouse: Warehouse, served: _Served) -> pd.DataFrame
     columns = _SCORE if daily else [*_SCORE, key]
     scores = _real(warehouse.read("forecast_scores", recent | ({} if daily else _UNSEEN), columns), watch)
     known = (scores["target_date"] <= pd.Timestamp(watch.day)) & (scores["scale"] > 0)
+    known &= scores["loss"].notna()  # 0.2.0 scored what a damaged model answered
     if daily and not served.baseline:
         known &= scores["cutoff"] > pd.Timestamp(card.trained_through)
     scores = scores[known]

@@ -11,11 +11,12 @@ from tickercast.domain.bars import LOOKBACK, Bars
 from tickercast.domain.cards.model_card import class_findings
 from tickercast.domain.files.price_files import Window, read_prices
 from tickercast.domain.findings import Finding, sentence
-from tickercast.domain.forecast import Forecast, Prediction, Predictor, Served, informed
+from tickercast.domain.forecast import Forecast, Prediction, Predictor, Served, checked, informed
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.quality import findings_of
 from tickercast.errors import TooFewSessions
 from tickercast.jobs.serving.known_results import known_results
+from tickercast.jobs.serving.trial import answers, serve_another
 from tickercast.ports import Warehouse
 from tickercast.reading.events import expected_days
 
@@ -41,6 +42,7 @@ def forecast_file(
 
     Raises:
         InvalidBars, NoRecentBars, TooFewSessions, CalendarError: the bars cannot be forecast.
+        BundleError: the champion is damaged.
         ModelUnavailable, StoreUnavailable, WarehouseUnavailable: try again.
     """
     reading = read_prices(data, symbol=symbol, window=Window(as_of - LOOKBACK, as_of, now))
@@ -60,13 +62,15 @@ def forecast_closes(closes: Sequence[NDArray[np.float64]], model: Predictor) -> 
 
     Raises:
         TooFewSessions: a series is shorter than the model needs.
+        UsageError: the closes are so far apart that no forecast can be made of them.
     """
     for number, series in enumerate(closes, start=1):
         if len(series) < model.min_sessions:
             raise TooFewSessions(
                 f"Series {number} has {len(series)} closes, and {model.name} needs {model.min_sessions}. Send more."
             )
-    return model.predict([_bars_of(series) for series in closes])
+    made = model.predict([_bars_of(series) for series in closes])
+    return checked(model, made, len(closes), "Send closes that lie nearer to each other.")
 
 
 def _bars_of(closes: NDArray[np.float64]) -> Bars:
@@ -95,7 +99,9 @@ def forecast_bars(
         left_out: the findings of the reading.
 
     Raises:
-        the bars cannot be forecast.
+        NoRecentBars, TooFewSessions, CalendarError: the bars cannot be forecast.
+        BundleError: the champion is damaged.
+        ModelUnavailable, StoreUnavailable, WarehouseUnavailable: try again.
     """
     champion, known = served()[0], bars.until(as_of)
     results = known_results([known], warehouse)
@@ -108,7 +114,7 @@ def forecast_bars(
     [odd] = findings_of([known], as_of, now=now)
     found = [*left_out, *odd, *class_findings(model, known.symbol)]
     targets = DAILY.next_steps(known.symbol, known.cutoff, model.horizon)
-    [log_returns] = model.predict([known])
+    [log_returns] = answers(model, [known], serve_another(DAILY))
     made = Prediction(
         known.symbol,
         known.cutoff,

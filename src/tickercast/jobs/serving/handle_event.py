@@ -18,7 +18,7 @@ import pyarrow as pa
 from tickercast import config, traffic
 from tickercast.domain import objects
 from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.cards.model_card import class_findings
+from tickercast.domain.cards.model_card import class_findings, folder
 from tickercast.domain.events import ResultsDay, ResultsDays
 from tickercast.domain.files.event_files import read_events
 from tickercast.domain.files.price_files import Window, read_prices
@@ -51,6 +51,7 @@ from tickercast.jobs.serving.score import score
 from tickercast.jobs.serving.store_bars import news, spans
 from tickercast.jobs.serving.store_events import new_events
 from tickercast.jobs.serving.stored_rows import File, Stored
+from tickercast.jobs.serving.trial import answers, serve_another
 from tickercast.ports import ObjectFinalized, ObjectStore, Warehouse
 from tickercast.reading.events import expected_days
 
@@ -469,13 +470,21 @@ def _predict(outcome: Outcome, deadline: timedelta | None, warehouse: Warehouse)
             continue
         needed = served.model.min_sessions
         ready = [one for one, span in zip(outcome.series, spans, strict=True) if span >= needed]
-        returns = served.model.predict([one.known for one in ready])
+        returns = answers(served.model, [one.known for one in ready], _remedy(served, outcome))
         made += _predictions(served, ready, returns, outcome.lineup)
     known = [one.known for one in outcome.series]
     beside, missing = predict_beside(companions, known, deadline)
     for served, place, each in beside:
         made += _predictions(served, [outcome.series[place]], [each], outcome.lineup)
     return made, replace(outcome, series=[_with_missing(one, missing) for one in outcome.series])
+
+
+def _remedy(served: Served, outcome: Outcome) -> str:
+    """What to do about a model that makes no forecasts; a backfill takes any version that is published."""
+    if outcome.origin is Origin.LIVE:
+        return serve_another(outcome.frequency)
+    where = folder(served.model.name, served.model.version)
+    return f"{serve_another(outcome.frequency)} Or delete {where} from the bucket, if it is not the one that is served."
 
 
 def _directions(

@@ -46,6 +46,7 @@ def score(file: File, news: News, own: Rows, stored: Stored) -> dict[str, pa.Tab
         WarehouseUnavailable: try again.
     """
     forecasts, may_be_scored = _candidates(news, own, stored)
+    forecasts = _take(forecasts, np.isfinite(forecasts["close_median"]))  # 0.2.0 stored what a damaged model answered
     if not len(forecasts.table):
         return {}
     frequency = stored.frequency

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tickercast.domain.bars import Bars, series_of
 from tickercast.domain.calendar import check_range
 from tickercast.domain.events import ResultsDays
-from tickercast.domain.forecast import Predictor, RollingPredictor, informed
+from tickercast.domain.forecast import Predictor, RollingPredictor, checked, informed
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.measures.evaluation import labelled, rolling_origins, why_no_origin
 from tickercast.errors import NoRecentBars, Permanent
@@ -102,5 +102,5 @@ def _until(one: Bars, origin: Bars, row: int) -> Bars:
 
 def _at(model: Predictor, bars: Bars, row: int) -> NDArray[np.float64]:
     if isinstance(model, RollingPredictor):
-        return model.predict_at(bars, np.array([row]))
-    return model.predict([bars.rows(0, row + 1)])
+        return checked(model, model.predict_at(bars, np.array([row])), 1)
+    return checked(model, model.predict([bars.rows(0, row + 1)]), 1)

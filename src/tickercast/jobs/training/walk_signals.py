@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.forecast import Predictor, RollingPredictor
+from tickercast.domain.forecast import Predictor, RollingPredictor, checked
 from tickercast.domain.frequency import Ends
 from tickercast.domain.trading.signals import FIELDS, Floats, Signals, last_steps
 
@@ -60,10 +60,10 @@ def _quantiles(model: Predictor, bars: Bars, at: Rows, on_progress: Callable[[in
     parts = []
     for some in np.array_split(at, max(len(at) // 256, 1)):
         if isinstance(model, RollingPredictor):
-            parts.append(model.predict_at(bars, some))
+            parts.append(checked(model, model.predict_at(bars, some), len(some)))
             on_progress(len(some))
         else:
             for row in some:
-                parts.append(model.predict([bars.rows(0, int(row) + 1)]))
+                parts.append(checked(model, model.predict([bars.rows(0, int(row) + 1)]), 1))
                 on_progress(1)
     return np.concatenate(parts)
