@@ -229,7 +229,8 @@ class _Previous(OnnxModel):
 
 
 def _previous() -> Predictor:
-    return _Previous(read_bundle((PREVIOUS / "model.json").read_bytes(), (PREVIOUS / "model.onnx").read_bytes))
+    files = (PREVIOUS / "model.json").read_bytes(), (PREVIOUS / "model.onnx").read_bytes
+    return _Previous(read_bundle(*files, remedy=f"Check {PREVIOUS} out again."))
 
 
 def _tables(

@@ -78,6 +78,7 @@ class ModelStore:
             (files / "model.json").read_bytes(),
             (files / "model.onnx").read_bytes,
             (files / "reference.json").read_bytes,
+            remedy="Install tickercast again.",
         )
 
     def shipped_bundles(self) -> Iterator[Bundle]:
@@ -210,7 +211,7 @@ class ModelStore:
             return [PublishedVersion(bundle.card, _stands(pointer, bundle.card)) for bundle in self.shipped_bundles()]
         pointer = self.pointer()
         cards = [
-            read_card(self.store.read(f"{folder(name, version)}/model.json"))
+            read_card(self.store.read(f"{folder(name, version)}/model.json"), self._remedy(name, version))
             for name in dict.fromkeys([pointer.name, *(one.name for one in pointer.served)])
             for version in reversed(self.versions(name))
         ]
@@ -237,11 +238,15 @@ class ModelStore:
         """
         where = folder(name, version)
         try:
-            bundle = read_bundle(self.store.read(f"{where}/model.json"), lambda: self.store.read(f"{where}/model.onnx"))
+            bundle = read_bundle(
+                self.store.read(f"{where}/model.json"),
+                lambda: self.store.read(f"{where}/model.onnx"),
+                remedy=self._remedy(name, version),
+            )
         except ObjectNotFound as error:
             raise ModelUnavailable(
                 f"{self.url} does not hold {name} {version}: model.onnx and model.json were needed in {where}. "
-                "Publish that version, or point at another."
+                f"{self._remedy(name, version)}"
             ) from error
         if (bundle.card.name, bundle.card.version) != (name, version):
             raise BundleError(
@@ -272,10 +277,21 @@ class ModelStore:
             content = self.store.read(name)
         except ObjectNotFound as error:
             raise BundleError(
-                f"{self.url} holds no {name}, and its card names one. Publish the version again."
+                f"{self.url} holds no {name}, and its card names one. {self._remedy(card.name, card.version)}"
             ) from error
-        check_sha256("reference", content, card.reference_sha256, card)
+        try:
+            check_sha256("reference", content, card.reference_sha256, card)
+        except BundleError as error:
+            raise BundleError(f"{error} {self._remedy(card.name, card.version)}") from error
         return parse_reference(content, watched(self.frequency))
+
+    def _remedy(self, name: str, version: str) -> str:
+        """What to do about a version whose files are damaged or missing."""
+        if self.frequency.is_daily:
+            return f"Restore them: tickercast publish --version {version}; or serve another: tickercast rollback."
+        return (
+            f"Restore {folder(name, version)}, or serve another version: tickercast rollback --every {self.frequency}."
+        )
 
     def versions(self, name: str) -> list[str]:
         """The published versions of a model, oldest first."""
@@ -295,7 +311,7 @@ class ModelStore:
         return self.read(name, version).card.trained_through if self.versions(name) else None
 
     def write(self, bundle: Bundle) -> None:
-        """Write the files of a bundle, its card last; doing so twice changes nothing.
+        """Write the files of a bundle, its card last; doing so twice changes nothing but what was damaged meanwhile.
 
         Raises:
             BundleError: the bundle has no version or lacks a file, or the version was published with other content.
@@ -306,16 +322,34 @@ class ModelStore:
                 f"The bundle of {card.name} has no version: one was needed to publish it. Register it first."
             )
         if card.version in self.versions(card.name):
-            self._check_same(bundle)
+            self._restore(bundle)
             return
         for name, content in files(bundle).items():
             self._write_once(name, content)
 
-    def _check_same(self, bundle: Bundle) -> None:
-        """Compare with the published version; a new registry gives the same network another run id."""
-        card, there = bundle.card, self.read(bundle.card.name, bundle.card.version).card
-        if there.model_copy(update={"run_id": card.run_id}) != card:
-            raise self._taken(folder(card.name, card.version))
+    def _restore(self, bundle: Bundle) -> None:
+        """Write files of a published version again that are damaged or missing, if its card is the same.
+
+        A new registry gives the same network another run id.
+        """
+        card, where = bundle.card, folder(bundle.card.name, bundle.card.version)
+        kept = f"{where}/model.json"
+        try:
+            there = read_card(self.store.read(kept), "")
+        except BundleError:
+            kept = ""
+        else:
+            if there.model_copy(update={"run_id": card.run_id}) != card:
+                raise self._taken(where)
+        for name, content in files(bundle).items():
+            if name != kept and self._content(name) != content:
+                self.store.write(name, content)
+
+    def _content(self, name: str) -> bytes | None:
+        try:
+            return self.store.read(name)
+        except ObjectNotFound:
+            return None
 
     def _taken(self, name: str) -> BundleError:
         return BundleError(

@@ -21,7 +21,7 @@ from tickercast.domain.learning.dataset import Dataset
 from tickercast.domain.learning.recipe import Epoch
 from tickercast.domain.measures.drift import DriftFinding
 from tickercast.domain.trading.orders import Account, Clock, Order, OrderReport, Position, Rules
-from tickercast.errors import Permanent
+from tickercast.errors import BundleError, Permanent
 
 if TYPE_CHECKING:
     from tickercast.domain.trading.strategy_backtest import Result
@@ -566,8 +566,14 @@ class ModelRegistry(Protocol):
             StoreUnavailable: try again.
         """
 
-    def versions(self, name: str) -> Sequence[RegisteredVersion]:
-        """All versions of a model, newest first; empty where none is registered.
+    def versions(
+        self, name: str, *, on_failure: Callable[[str, BundleError], None] = ...
+    ) -> Sequence[RegisteredVersion]:
+        """All versions of a model that can be read, newest first; empty where none is registered.
+
+        Args:
+            name: the registered name.
+            on_failure: called with each version that cannot be read, and why; by default the log says so.
 
         Raises:
             StoreUnavailable: try again.

@@ -4,9 +4,11 @@ import json
 import logging
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +20,7 @@ from tests.support.mlflow_server import CannotStart, create_database, mlflow_ser
 from tickercast import __version__, engines
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.backends.registry import provenance
+from tickercast.backends.registry.bucket import BucketRegistry
 from tickercast.backends.registry.mlflow import MlflowRegistry
 from tickercast.config import Settings, resource
 from tickercast.domain.cards import model_page
@@ -83,7 +86,7 @@ def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def bundle() -> Bundle:
     names = ("model.onnx", "model.json", "reference.json")
     onnx, card, reference = ((SHIPPED / name).read_bytes() for name in names)
-    whole = read_bundle(card, lambda: onnx, lambda: reference)
+    whole = read_bundle(card, lambda: onnx, lambda: reference, remedy="")
     return whole.registered(version="", run_id="")
 
 
@@ -393,6 +396,40 @@ def test_versions_are_listed_newest_first_with_their_aliases(registry: MlflowReg
 def test_an_unregistered_version_is_a_sentence(registry: MlflowRegistry, first: Bundle) -> None:
     with pytest.raises(BundleError, match="Name a registered version"):
         registry.bundle(first.card.name, "99")
+
+
+def remove(registry: MlflowRegistry, run_id: str, name: str) -> None:
+    """Remove a file of a run, as somebody who tidies up would."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    uri = client_of(registry).get_run(run_id).info.artifact_uri
+    if isinstance(registry, BucketRegistry):
+        store, stored = registry._store, f"{uri.removeprefix('bucket://')}/{name}"
+        store.delete(stored, generation=store.generation(stored))
+    else:
+        get_artifact_repository(uri).delete_artifacts(name)
+
+
+def test_a_version_whose_files_are_damaged_is_a_sentence_and_the_others_are_listed(
+    registry: MlflowRegistry, bundle: Bundle, tmp_path: Path
+) -> None:
+    named = replace(bundle, card=bundle.card.model_copy(update={"name": "damaged"}))
+    one, two = (registry.register(named, RunRecord()) for _ in range(2))
+    remedy = rf"Restore the artifacts of its run {one.card.run_id} in MLflow at .*, or train again\.$"
+    (tmp_path / "model.onnx").write_bytes(bundle.onnx[:20_000])
+    client_of(registry).log_artifact(one.card.run_id, str(tmp_path / "model.onnx"))
+    with pytest.raises(BundleError, match=rf"^The ONNX file of damaged 1 has sha256 .*: .* {remedy}"):
+        registry.bundle("damaged", "1")
+    remove(registry, one.card.run_id, "model.onnx")
+    with pytest.raises(BundleError, match=rf"^damaged 1 has no model.onnx any more, .*{remedy}"):
+        registry.bundle("damaged", "1")
+    remove(registry, one.card.run_id, "model.json")
+    told: dict[str, str] = {}
+    listed = registry.versions("damaged", on_failure=lambda version, why: told.update({version: str(why)}))
+    assert [version.card for version in listed] == [two.card]
+    assert list(told) == ["1"]
+    assert re.search(rf"^damaged 1 has no model.json any more, .*{remedy}", told["1"])
+    assert registry.bundle("damaged", "2") == two
 
 
 def test_a_server_without_its_database_and_files_is_refused_with_a_sentence() -> None:

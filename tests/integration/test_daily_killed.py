@@ -37,7 +37,12 @@ class KeptRegistry(Registry):
         for number in range(1, len(list(folder.glob("*.onnx"))) + 1):
             network, card = self._file(number, "onnx"), self._file(number, "json")
             self.bundles.append(
-                read_bundle(card, functools.partial(bytes, network), functools.partial(self._file, number, "reference"))
+                read_bundle(
+                    card,
+                    functools.partial(bytes, network),
+                    functools.partial(self._file, number, "reference"),
+                    remedy="",
+                )
             )
         self.aliases = {file.name: file.read_text() for file in folder.glob("ch*")}
 
@@ -49,7 +54,7 @@ class KeptRegistry(Registry):
         where.with_suffix(".onnx").write_bytes(made.onnx)
         return made
 
-    def versions(self, name: str) -> list[RegisteredVersion]:
+    def versions(self, name: str, **_: object) -> list[RegisteredVersion]:
         return list(super().versions(name))
 
     def set_alias(self, name: str, alias: str, version: str) -> None:

@@ -42,7 +42,7 @@ def bundle() -> Bundle:
     network, card, reference = (
         (SHIPPED / name).read_bytes() for name in ("model.onnx", "model.json", "reference.json")
     )
-    return read_bundle(card, lambda: network, lambda: reference).registered(version="", run_id="")
+    return read_bundle(card, lambda: network, lambda: reference, remedy="").registered(version="", run_id="")
 
 
 @contextmanager

@@ -141,7 +141,7 @@ class Registry:
             raise BundleError(f"There is no version {version}.")
         return self.bundles[int(version) - 1]
 
-    def versions(self, name: str) -> Sequence[RegisteredVersion]:
+    def versions(self, name: str, **_: object) -> Sequence[RegisteredVersion]:
         at = datetime(2024, 1, 1, tzinfo=UTC)
         return [RegisteredVersion(bundle.card, at, ()) for bundle in reversed(self.bundles)]
 

@@ -244,7 +244,7 @@ def test_tables_of_another_size_are_refused(bundle: Bundle, field: str) -> None:
     content = json.loads(bundle.card.model_dump_json())
     content["hour_tables"][field] = content["hour_tables"][field][:-1]
     with pytest.raises(BundleError, match=rf"model.json does not parse: hour_tables.{field}"):
-        read_bundle(json.dumps(content).encode(), bytes)
+        read_bundle(json.dumps(content).encode(), bytes, remedy="Restore it.")
 
 
 def test_the_card_of_a_daily_model_has_no_tables() -> None:

@@ -144,6 +144,28 @@ def test_publishing_twice_changes_nothing(models: ModelStore, store: MemoryStore
     assert {name: store.generation(name) for name in store.objects} == dict.fromkeys(store.objects, "1")
 
 
+@pytest.mark.parametrize("name", ["model.onnx", "model.json", "reference.json"])
+@pytest.mark.parametrize("content", [b"a netw", None])
+def test_publishing_again_restores_what_was_damaged_and_nothing_else(
+    models: ModelStore, store: MemoryStore, name: str, content: bytes | None
+) -> None:
+    bundle = make_bundle().referred(reference_json(small_reference()))
+    models.write(bundle)
+    before, damaged = dict(store.objects), f"models/tickercast-lstm/3/{name}"
+    if content is None:
+        del store.objects[damaged]
+    else:
+        store.write(damaged, content)
+        read = models.read if name != "reference.json" else lambda *_: models.reference(bundle.card)
+        with pytest.raises(BundleError, match=r"Restore them: tickercast publish --version 3; or serve another"):
+            read("tickercast-lstm", "3")
+    models.write(bundle.registered(version="3", run_id="of a new registry"))
+    assert models.read("tickercast-lstm", "3").onnx == bundle.onnx
+    assert models.reference(bundle.card) == small_reference()
+    same = [each for each in before if each != damaged]
+    assert all(store.generation(each) == "1" for each in same)
+
+
 def test_a_published_version_is_never_changed(models: ModelStore, store: MemoryStore) -> None:
     models.write(make_bundle())
     with pytest.raises(BundleError, match="exists with other content"):

@@ -25,7 +25,7 @@ from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.learning.recipe import Recipe
 from tickercast.domain.measures.evaluation import labelled
 from tickercast.domain.symbols import one_or_more, parse_symbols
-from tickercast.errors import Permanent, UsageError
+from tickercast.errors import BundleError, Permanent, UsageError
 from tickercast.jobs.operations.provision import check_published, publish_shipped
 from tickercast.models import catalogue
 from tickercast.ports import MarketData, StudyResult
@@ -324,10 +324,16 @@ class Models(Ports):
             on_failure=on_failure,
         )
 
-    def registered_models(self) -> tuple[Sequence[RegisteredVersion], Pointer, list[str]]:
-        """The registered versions of daily bars, the pointer at what is served, and the published versions."""
+    def registered_models(
+        self, *, on_failure: Callable[[str, BundleError], None] = nothing
+    ) -> tuple[Sequence[RegisteredVersion], Pointer, list[str]]:
+        """The registered versions of daily bars, the pointer at what is served, and the published versions.
+
+        Args:
+            on_failure: called with each registered version that cannot be read, and why.
+        """
         pointer = self.models.pointer() if self.models.generation() else self.models.shipped_pointer
-        return self.registry.versions(MODEL), pointer, self.models.versions(MODEL)
+        return self.registry.versions(MODEL, on_failure=on_failure), pointer, self.models.versions(MODEL)
 
     def hourly_versions(self) -> tuple[Sequence[PublishedVersion], Pointer]:
         """The published versions of the models of hours, and the pointer at them; those of directions where served.

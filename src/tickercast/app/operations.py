@@ -23,7 +23,7 @@ from tickercast.domain.measures.direction import RetrainBelow
 from tickercast.domain.symbols import one_or_more, parse_symbols
 from tickercast.domain.trading.risk import parse_limits
 from tickercast.domain.trading.universe import parse_choice
-from tickercast.errors import TickercastError, UsageError
+from tickercast.errors import BundleError, TickercastError, UsageError
 from tickercast.jobs.operations.alerts import CALENDAR_NOTICE
 from tickercast.jobs.operations.doctor import Check, Probe, check_engines
 from tickercast.jobs.operations.provision import check_published, publish_prices
@@ -580,4 +580,8 @@ class Operations(Models, Events, Outlooks, Trading):
             return "not installed: only training needs it (make setup-dev)"
         if engines.registry_is_new(self.settings):
             return "no file yet: the first training makes it"
-        return f"{len(self.registry.versions(MODEL))} versions of {MODEL}"
+        damaged: list[BundleError] = []
+        versions = self.registry.versions(MODEL, on_failure=lambda version, reason: damaged.append(reason))
+        if damaged:
+            raise damaged[0]
+        return f"{len(versions)} versions of {MODEL}"

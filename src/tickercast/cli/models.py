@@ -436,7 +436,7 @@ def models(every: Every = "1d") -> None:
 
     service = open_app()
     if frequency_of(every).is_daily:
-        print_table(models_table(*service.registered_models()))
+        print_table(models_table(*service.registered_models(on_failure=lambda version, reason: complain(str(reason)))))
     else:
         print_table(hourly_models_table(*service.hourly_versions()))
 

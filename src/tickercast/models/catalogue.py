@@ -264,7 +264,8 @@ def named(name: str, models: ModelStore) -> Predictor:
 
 def _in_folder(name: str, others: Sequence[str]) -> Bundle:
     try:
-        return read_bundle((Path(name) / "model.json").read_bytes(), (Path(name) / "model.onnx").read_bytes)
+        files = (Path(name) / "model.json").read_bytes(), (Path(name) / "model.onnx").read_bytes
+        return read_bundle(*files, remedy="Restore the files in that folder, or name another.")
     except (OSError, ValueError) as error:
         close = difflib.get_close_matches(name, others, n=1)
         hint = f"Did you mean {close[0]}?" if close else "Name one of these."

@@ -41,7 +41,7 @@ class DirectionModel:
         if seen.get(INPUT) != (len(INPUTS),) or seen.get(OUTPUT) != (2,):
             raise BundleError(
                 f"The graph of {card.name} {card.version} has inputs and outputs {seen}: {INPUT} of {len(INPUTS)} and "
-                f"{OUTPUT} of 2 were needed. Publish the version again."
+                f"{OUTPUT} of 2 were needed. Serve another version."
             )
 
     @property

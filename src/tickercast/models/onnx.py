@@ -154,7 +154,8 @@ class OnnxModel(NetworkModel):
     >>> from importlib.resources import files
     >>> from tickercast.domain.cards.model_card import read_bundle
     >>> shipped = files("tickercast") / "shipped/models/tickercast-lstm/1"
-    >>> model = OnnxModel(read_bundle((shipped / "model.json").read_bytes(), (shipped / "model.onnx").read_bytes))
+    >>> files = (shipped / "model.json").read_bytes(), (shipped / "model.onnx").read_bytes
+    >>> model = OnnxModel(read_bundle(*files, remedy="Install tickercast again."))
     >>> model.name, model.version, model.min_sessions
     ('tickercast-lstm', '1', 91)
     """
@@ -192,7 +193,7 @@ class OnnxModel(NetworkModel):
             said = " ".join(str(error).split())[:160].rstrip(".")
             raise EngineUnusable(
                 f"onnxruntime {onnxruntime.__version__} cannot run {self.card.name} {self.card.version} on "
-                f"{len(steps)} windows: {said}. Free memory, or publish the version again."
+                f"{len(steps)} windows: {said}. Free memory, or serve another version."
             ) from error
         return z
 
@@ -251,29 +252,29 @@ def _check_card(card: ModelCard) -> None:
             raise BundleError(
                 f"{card.name} {card.version} was trained with other {name} than this tickercast computes "
                 f"({_short(getattr(card, name))} instead of {_short(ours)}). "
-                "Publish a version trained by this release, or install the release that trained it."
+                "Serve a version trained by this release, or install the release that trained it."
             )
     if card.min_sessions < features.MIN_SESSIONS or not _near_one(card.calibration):
         raise BundleError(
             f"{card.name} {card.version} says min_sessions {card.min_sessions} and calibration {card.calibration}: at "
-            f"least {features.MIN_SESSIONS} and a factor near 1 were needed. Publish the version again."
+            f"least {features.MIN_SESSIONS} and a factor near 1 were needed. Serve another version."
         )
     if not all(abs(drift) < _LARGEST_DRIFT for drift in card.drift.values()):
         raise BundleError(
             f"{card.name} {card.version} has a drift of {_short(dict(card.drift))} a session: log-returns below "
-            f"{_LARGEST_DRIFT} were needed. Publish the version again."
+            f"{_LARGEST_DRIFT} were needed. Serve another version."
         )
     for name, table in card.calibrations.items():
         if not _is_table(table, card) or not _near_one(*(f for row in table for f in row)):
             raise BundleError(
                 f"{card.name} {card.version} has calibrations for {name} that are not {card.horizon} rows of "
-                f"{len(card.quantiles)} factors near 1. Publish the version again."
+                f"{len(card.quantiles)} factors near 1. Serve another version."
             )
     for name, table in card.past_quantiles.items():
         if name not in card.calibrations or not _is_table(table, card) or not (np.diff(table) >= 0).all():
             raise BundleError(
                 f"{card.name} {card.version} has past quantiles for {name} that are not {card.horizon} rows of "
-                f"{len(card.quantiles)} ascending numbers of a calibrated class. Publish the version again."
+                f"{len(card.quantiles)} ascending numbers of a calibrated class. Serve another version."
             )
 
 
@@ -300,7 +301,7 @@ def open_session(bundle: Bundle) -> onnxruntime.InferenceSession:
     except Exception as error:  # onnxruntime's errors share no public base class
         raise BundleError(
             f"The ONNX file of {bundle.card.name} {bundle.card.version} does not load: "
-            f"{' '.join(str(error).split())[:160]}. Publish the version again."
+            f"{' '.join(str(error).split())[:160]}. Serve another version."
         ) from error
 
 
@@ -314,7 +315,7 @@ def _check_graph(session: onnxruntime.InferenceSession, card: ModelCard) -> None
     if seen != needed:
         raise BundleError(
             f"The network of {card.name} {card.version} has inputs and outputs {seen}, and its card says {needed}. "
-            "Publish the version again."
+            "Serve another version."
         )
 
 

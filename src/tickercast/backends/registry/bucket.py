@@ -14,9 +14,9 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tickercast.backends.registry.mlflow import MlflowRegistry
+from tickercast.backends.registry.mlflow import MlflowRegistry, log_failure
 from tickercast.domain.cards.model_card import Bundle, RegisteredVersion
-from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
+from tickercast.errors import BundleError, ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
 from tickercast.ports import ObjectStore, RunRecord, StudyLog
 
 SCHEME = "bucket://"
@@ -62,9 +62,11 @@ class BucketRegistry:
         """Read a registered version back, to the byte."""
         return self._current().bundle(name, version)
 
-    def versions(self, name: str) -> Sequence[RegisteredVersion]:
-        """All versions of a model, newest first."""
-        return self._current().versions(name)
+    def versions(
+        self, name: str, *, on_failure: Callable[[str, BundleError], None] = log_failure
+    ) -> Sequence[RegisteredVersion]:
+        """All versions of a model that can be read, newest first; see `ModelRegistry.versions`."""
+        return self._current().versions(name, on_failure=on_failure)
 
     def aliased(self, name: str, alias: str) -> str | None:
         """The version that an alias names, or None."""

@@ -9,7 +9,7 @@ import logging
 import sqlite3
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -29,6 +29,7 @@ from tickercast.domain.cards.model_card import (
     RegisteredVersion,
     graph_shapes,
     read_bundle,
+    read_card,
 )
 from tickercast.domain.cards.model_page import describe, verdict
 from tickercast.domain.frequency import DAILY, HOURLY
@@ -46,6 +47,13 @@ EXPERIMENT = "tickercast"
 _SQLITE = "sqlite:///"
 _MAKING_S = 120.0
 _CLOUD_RUN = ".run.app"
+
+log = logging.getLogger(__name__)
+
+
+def log_failure(version: str, reason: BundleError) -> None:
+    """Write to the log that a version cannot be read, and why."""
+    log.warning("Version %s is left out: %s", version, reason)
 
 
 class MlflowRegistry:
@@ -150,28 +158,40 @@ class MlflowRegistry:
     def bundle(self, name: str, version: str) -> Bundle:
         """Read a registered version back, to the byte."""
         with _quiet(), self._client() as client:
-            run_id = client.get_model_version(name, version).run_id
+            read = self._files(name, version, client.get_model_version(name, version).run_id)
             return read_bundle(
-                _read_file(run_id, "model.json"),
-                lambda: _read_file(run_id, "model.onnx"),
-                lambda: _read_file(run_id, "reference.json"),
+                read("model.json"),
+                lambda: read("model.onnx"),
+                lambda: read("reference.json"),
+                remedy=read.remedy,
             )
 
-    def versions(self, name: str) -> Sequence[RegisteredVersion]:
-        """All versions of a model, newest first."""
+    def versions(
+        self, name: str, *, on_failure: Callable[[str, BundleError], None] = log_failure
+    ) -> Sequence[RegisteredVersion]:
+        """All versions of a model that can be read, newest first; see `ModelRegistry.versions`."""
         if self._is_new():
             return []
+        listed: list[RegisteredVersion] = []
         with _quiet(), self._client() as client:
             found = client.search_model_versions(f"name = '{name}'")
             aliases = self._aliases(client, name)
-            return [
-                RegisteredVersion(
-                    ModelCard.model_validate_json(_read_file(made.run_id, "model.json")),
-                    datetime.fromtimestamp(made.creation_timestamp / 1000, UTC),
-                    tuple(alias for alias, version in sorted(aliases.items()) if version == str(made.version)),
+            for made in sorted(found, key=lambda made: -int(made.version)):
+                version = str(made.version)
+                read = self._files(name, version, made.run_id)
+                try:
+                    card = read_card(read("model.json"), read.remedy)
+                except BundleError as error:
+                    on_failure(version, error)
+                    continue
+                named = tuple(alias for alias, at in sorted(aliases.items()) if at == version)
+                listed.append(
+                    RegisteredVersion(card, datetime.fromtimestamp(made.creation_timestamp / 1000, UTC), named)
                 )
-                for made in sorted(found, key=lambda made: -int(made.version))
-            ]
+        return listed
+
+    def _files(self, name: str, version: str, run_id: str | None) -> "_Files":
+        return _Files(f"{name} {version}", run_id, self._url)
 
     def aliased(self, name: str, alias: str) -> str | None:
         """The version that an alias names, or None."""
@@ -407,13 +427,49 @@ def _create_if_missing(client: "MlflowClient", name: str) -> None:
         client.create_registered_model(name)
 
 
-def _read_file(run_id: str | None, name: str) -> bytes:
-    import mlflow
+@dataclass(frozen=True)
+class _Files:
+    """The files of a registered version, which lie with the run that made it."""
 
-    with tempfile.TemporaryDirectory() as folder:
-        return Path(
-            mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder)
-        ).read_bytes()
+    model: str
+    run_id: str | None
+    url: str
+
+    @property
+    def remedy(self) -> str:
+        return f"Restore the artifacts of its run {self.run_id} in MLflow at {self.url}, or train again."
+
+    def __call__(self, name: str) -> bytes:
+        """Read a file.
+
+        Raises:
+            BundleError: the run, or the file among its artifacts, is gone.
+        """
+        import mlflow
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                return Path(
+                    mlflow.artifacts.download_artifacts(run_id=self.run_id, artifact_path=name, dst_path=folder)
+                ).read_bytes()
+        except MlflowException as error:  # it has the same codes for what is missing and what was asked wrongly
+            if not self._lacks(name):
+                raise
+            raise BundleError(
+                f"{self.model} has no {name} any more, which was needed to read it. {self.remedy}"
+            ) from error
+
+    def _lacks(self, name: str) -> bool:
+        """Whether the run is known to have no such file."""
+        import mlflow
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = mlflow.artifacts.list_artifacts(run_id=self.run_id)
+        except MlflowException as error:
+            return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
+        return name not in {file.path for file in found}
 
 
 def _log(client: "MlflowClient", run_id: str, record: RunRecord) -> None:

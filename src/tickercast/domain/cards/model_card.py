@@ -352,7 +352,7 @@ class RegisteredVersion:
 
 
 def check_sha256(kind: str, content: bytes, wanted: str, card: ModelCard) -> None:
-    """Refuse a file that is not the one that a card describes.
+    """Refuse a file that is not the one that a card describes; what to do depends on where the file is.
 
     Args:
         kind: the kind of the file, for the message: `ONNX` or `reference`.
@@ -367,7 +367,7 @@ def check_sha256(kind: str, content: bytes, wanted: str, card: ModelCard) -> Non
     if seen != wanted:
         raise BundleError(
             f"The {kind} file of {card.name} {card.version} has sha256 {seen[:12]}…, and its card says "
-            f"{wanted[:12]}…: the file is corrupt or was replaced. Publish the version again."
+            f"{wanted[:12]}…: the file is corrupt or was replaced."
         )
 
 
@@ -396,8 +396,12 @@ def folder(name: str, version: str) -> str:
     return f"models/{name}/{version}"
 
 
-def read_card(content: bytes) -> ModelCard:
+def read_card(content: bytes, remedy: str) -> ModelCard:
     """Read a description from its file.
+
+    Args:
+        content: the file.
+        remedy: what to do if it is damaged, as sentences.
 
     Raises:
         BundleError: the content is no valid model card.
@@ -407,22 +411,28 @@ def read_card(content: bytes) -> ModelCard:
     except ValidationError as error:
         first = error.errors()[0]
         raise BundleError(
-            f"model.json does not parse: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}. "
-            "Publish the version again."
+            f"model.json does not parse: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}. {remedy}"
         ) from error
 
 
-def read_bundle(card: bytes, network: Callable[[], bytes], reference: Callable[[], bytes] = bytes) -> Bundle:
+def read_bundle(
+    card: bytes, network: Callable[[], bytes], reference: Callable[[], bytes] = bytes, *, remedy: str
+) -> Bundle:
     """Read a bundle from its files.
 
     Args:
         card: the description.
         network: reads the network; called only if the card says that there is one.
         reference: reads the reference, where it is wanted; called only if the card says that there is one.
+        remedy: what to do if a file is damaged, as sentences.
 
     Raises:
         BundleError: the card does not parse, or the network is not the one it describes.
     """
-    parsed = read_card(card)
+    parsed = read_card(card, remedy)
     onnx = b"" if parsed.sha256 == NO_NETWORK else network()
-    return Bundle(onnx, parsed, reference() if parsed.reference_sha256 else b"")
+    read = reference() if parsed.reference_sha256 else b""
+    try:
+        return Bundle(onnx, parsed, read)
+    except BundleError as error:
+        raise BundleError(f"{error} {remedy}") from error

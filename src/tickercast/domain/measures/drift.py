@@ -163,7 +163,7 @@ def read_reference(data: bytes, of: Watched = OF_DAYS) -> Reference:
         first = error.errors()[0]
         raise BundleError(
             f"reference.json does not parse: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}. "
-            "Publish the version again."
+            "Serve another version."
         ) from error
     rows = {len(read.symbols), len(read.session_dates), *map(len, read.columns.values())}
     columns, limits = set(of.columns), {*of.columns, *MARGINS}

@@ -17,7 +17,7 @@ from tickercast.domain.learning.market import Market
 from tickercast.domain.learning.recipe import Recipe
 from tickercast.domain.measures.evaluation import by_group, evaluation_report, loss_ratio, report_json, summary
 from tickercast.domain.measures.promotion import MIN_ORIGINS, Condition, Interval, decide, standstill, training
-from tickercast.errors import NoRecentBars, Permanent, PreconditionFailed
+from tickercast.errors import BundleError, NoRecentBars, Permanent, PreconditionFailed
 from tickercast.jobs.champion.decisions import Decided, carry_out, decided_later, ratio_figures, recorded_decision
 from tickercast.jobs.champion.probation import sessions_since_rollback
 from tickercast.jobs.champion.promote import Comparison, compare
@@ -146,7 +146,8 @@ def train_challenger(
     digest = fingerprint(market.source.name, series, planned.through, seeds, recipe, results)
     for version in registry.versions(MODEL):
         if version.card.fingerprint == digest:
-            return registry.bundle(MODEL, version.card.version)
+            with suppress(BundleError):  # damaged, and so trained again
+                return registry.bundle(MODEL, version.card.version)
     return train(
         market.source,
         market.symbols,

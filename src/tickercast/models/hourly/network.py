@@ -143,17 +143,17 @@ class OnnxHourly(HourlyNetwork):
             if getattr(card, name) != ours:
                 raise BundleError(
                     f"{card.name} {card.version} was trained with other {name} than this tickercast computes. "
-                    "Publish a version trained by this release, or install the release that trained it."
+                    "Serve a version trained by this release, or install the release that trained it."
                 )
         if card.hour_tables is None:
-            raise BundleError(f"The card of {card.name} {card.version} holds no tables. Publish the version again.")
+            raise BundleError(f"The card of {card.name} {card.version} holds no tables. Serve another version.")
         session = open_session(bundle)
         seen = {node.name: tuple(node.shape[1:]) for node in (*session.get_inputs(), *session.get_outputs())}
         shapes = {name: shape for part in graph_shapes(card) for name, shape in part.items()}
         if seen != shapes:
             raise BundleError(
                 f"The network of {card.name} {card.version} has inputs and outputs {seen}, and {shapes} were needed. "
-                "Publish the version again."
+                "Serve another version."
             )
         return cls(card, card.hour_tables, session)
 

@@ -189,7 +189,7 @@ def card_tables(card: ModelCard) -> HourTables:
     if card.hour_tables is None or (card.features, card.quantiles) != (hour_features.INPUTS, QUANTILES):
         raise BundleError(
             f"{card.name} {card.version} is of kind {card.kind}, and its card holds no tables for the inputs that this "
-            "release computes. Publish the version again, or install the release that trained it."
+            "release computes. Serve another version, or install the release that trained it."
         )
     return card.hour_tables
 
