@@ -1,4 +1,4 @@
--- The equity of each strategy on paper, one row an account and bar on which was decided: as the venue said, after fees.
+-- The equity of each strategy on paper, one row per account and bar on which was decided: as the venue said, after fees.
 -- The gain of the whole time and the loss since a former peak are of the strategy in that account.
 CREATE OR REPLACE VIEW equity AS
 SELECT

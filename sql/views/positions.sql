@@ -1,4 +1,4 @@
--- What each strategy holds on paper, one row an account and symbol: the sum of its fills, at the newest stored close.
+-- What each strategy holds on paper, one row per account and symbol: the sum of its fills, at the newest stored close.
 -- Where the past of a simulated exchange's bars was rebased, by a split or dividend, quantities follow by the same factor,
 -- the median of three bars: a correction of one of them is no rebase.
 CREATE OR REPLACE VIEW positions AS
