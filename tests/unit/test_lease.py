@@ -3,7 +3,8 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from tickercast.jobs.daily.lease import TERM, Hold, Lease, lease
 from tickercast.jobs.daily.run_day import _Steps
 
 NAME = "locks/daily.json"
+GONE = 2**31 - 1
+"""No process has so high a number."""
 
 
 class Store(LocalObjectStore):
@@ -154,6 +157,16 @@ def test_two_threads_do_not_hold_a_lease_together(store: Store, clock: Clock) ->
     assert refused == ["Another run of daily holds the lock in this process. Wait for it."]
     with lease(store, "daily", now=clock):
         pass
+
+
+@pytest.mark.parametrize(("machine", "process", "holds"), [("", 1, True), ("", GONE, False), ("another", 1, False)])
+def test_a_clock_that_is_put_back_ends_no_lease_of_a_process_that_lives(
+    store: Store, clock: Clock, machine: str, process: int, holds: bool
+) -> None:
+    long = Lease(machine=machine or leases._machine(), process=process, until=clock() + timedelta(minutes=68))
+    store.write(NAME, long.model_dump_json().encode())
+    with pytest.raises(LeaseHeld, match="process 1") if holds else nullcontext(), lease(store, "daily", now=clock):
+        assert not holds
 
 
 def test_leases_of_two_stores_are_two(store: Store, clock: Clock, tmp_path: Path) -> None:

@@ -113,8 +113,7 @@ class Hold:
     def _take(self) -> tuple[str, datetime]:
         live = self._store.generation(self._name)
         holder = _read(self._store, self._name, live) if live else None
-        # One that claims more than a term was written by no run.
-        if holder is not None and self._now() < holder.until <= self._now() + 2 * TERM and not _is_gone(holder):
+        if holder is not None and self._holds(holder):
             raise LeaseHeld(
                 f"Another run of {self._work} holds the lock on {holder.machine} (process {holder.process}). Wait for "
                 f"it; if it is gone, the next run can begin at {holder.until:%H:%M} UTC."
@@ -123,6 +122,15 @@ class Hold:
             return self._write(live)
         except PreconditionFailed as error:
             raise LeaseHeld(f"Another run of {self._work} began at the same moment. Wait for it.") from error
+
+    def _holds(self, holder: Lease) -> bool:
+        """Whether a run holds it; a clock that was put back makes a lease long, and so does whoever writes one by hand.
+
+        Which of them it was is known on this machine alone, where the process can be looked for.
+        """
+        now = self._now()
+        is_credible = holder.machine == _machine() or holder.until <= now + 2 * TERM
+        return now < holder.until and is_credible and not _is_gone(holder)
 
     def _renew(self) -> None:
         """Renew it once; where that fails, it is tried again later, unless another run has taken it."""
