@@ -35,21 +35,27 @@ def turning(known: Known) -> Decision:
 
 @dataclass
 class Desk:
-    """An application that trades at a stand-in, by the stand-in's clock."""
+    """An application that trades at a stand-in, by the stand-in's clock; `share` is wanted of each symbol, if set."""
 
     service: App
     server: Any
     broker: str
     symbols: list[str]
+    share: float | None = None
 
-    def trade(self, *, bracket: bool = False) -> Any:
+    def trade(self, name: str = "turning", *, bracket: bool = False) -> Any:
         """Run until it is through, as a flow does."""
         for _ in range(12):
             try:
-                return self.service.trade(variant("turning", turning), self.broker, self.symbols, bracket=bracket)
+                return self.service.trade(variant(name, self.decide), self.broker, self.symbols, bracket=bracket)
             except Transient:
                 continue
         raise AssertionError("it never got through")
+
+    def decide(self, known: Known) -> Decision:
+        if self.share is None:
+            return turning(known)
+        return Decision([self.share] * len(known.symbols), lambda n: "as told")
 
     def evening(self, day: date) -> None:
         self.server.now = datetime.combine(day, time(23, 59), UTC)
@@ -147,6 +153,52 @@ def test_through_all_faults_binance_holds_what_is_stored(at_binance: Desk) -> No
     ids = [each.client_id for each in server.orders]
     assert len(ids) == len(set(ids)) >= 3
     assert at_binance.fits()
+
+
+@pytest.fixture(params=["at_alpaca", "at_binance"])
+def desk(request: pytest.FixtureRequest) -> Desk:
+    made: Desk = request.getfixturevalue(request.param)
+    made.server.allowance = {}
+    made.server.begin()
+    return made
+
+
+def test_an_order_that_is_sent_again_counts_once(desk: Desk) -> None:
+    sides = []
+    for day, desk.share in zip(DAYS[1:], (0.4, 0.1), strict=True):
+        desk.server.fail(SUBMIT, "429")
+        desk.evening(day)
+        desk.trade()
+        sides.append([each.side for each in desk.server.orders])
+    assert sides == [["buy"] * 2, ["buy"] * 2 + ["sell"] * 2]
+    assert desk.fits()
+
+
+def test_fills_that_are_told_late_count_once(desk: Desk) -> None:
+    desk.server.told, desk.share = False, 0.4
+    desk.evening(DAYS[1])
+    for _ in range(2):
+        assert desk.trade().left == {}
+    desk.server.told = True
+    desk.trade()
+    assert [each.side for each in desk.server.orders] == ["buy"] * 2
+    assert desk.fits()
+
+
+def test_an_order_that_is_filled_during_a_run_counts_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.server.share, desk.share = Decimal(0), 0.4
+    desk.evening(DAYS[1])
+    desk.trade()
+    decide = desk.service.strategy_targets
+
+    def filled(*given: Any, **more: Any) -> Any:
+        desk.server.complete()
+        return decide(*given, **more)
+
+    monkeypatch.setattr(desk.service, "strategy_targets", filled)
+    desk.trade()
+    assert [each.side for each in desk.server.orders] == ["buy"] * 2
+    assert desk.fits()
 
 
 def test_a_reset_of_the_test_network_halts_with_a_sentence(at_binance: Desk) -> None:

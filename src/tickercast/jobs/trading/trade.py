@@ -65,6 +65,7 @@ SKEW = timedelta(minutes=5)
 _ATTEMPTS = 3  # at an order whose answer is lost, and at positions that differ
 _DAY = timedelta(days=1)
 _LEAST = 1e-9
+_DIGITS = 12  # of a quantity that was summed up from stored floats
 
 
 @dataclass(frozen=True)
@@ -533,15 +534,19 @@ class _Run(Reconciliation):
         self, wants: Sequence[Want], made: Traded, book: Book, cutoff_at: datetime, late: Mapping[str, str]
     ) -> Plan:
         held = {each.symbol: each.quantity for each in self.broker.positions()}
-        busy = dict(late)
+        busy, resting = dict(late), dict[str, Decimal]()
         for intent in book.intents:
             if intent.status and not intent.ended:
-                if intent.cutoff_at == cutoff_at:  # counted as if it were filled
+                symbol = intent.order.symbol
+                if intent.cutoff_at == cutoff_at:
                     rest = intent.order.quantity - _exact(intent.filled)
                     amount = rest if intent.order.side is Side.BUY else -rest
-                    held[intent.order.symbol] = held.get(intent.order.symbol, ZERO) + amount
+                    resting[symbol] = resting.get(symbol, ZERO) + amount
                 else:
-                    busy[intent.order.symbol] = f"its order of {intent.cutoff_at:%Y-%m-%d} is still open"
+                    busy[symbol] = f"its order of {intent.cutoff_at:%Y-%m-%d} is still open"
+        if resting:  # counted as if it were filled, onto our own fills: the venue may hold what it has not told yet
+            ours = self.held()
+            held |= {symbol: round(ours.get(symbol, ZERO) + rest, _DIGITS) for symbol, rest in resting.items()}
         rules = self.broker.rules(sorted({want.symbol for want in wants}))
         bracketed = {each.order.symbol: each.order.client_id for each in book.intents if each.exit_open}
         return plan(wants, held, made.state.equity, rules, busy=busy, bracketed=bracketed, bracket=self.bracket)
