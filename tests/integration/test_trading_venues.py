@@ -229,6 +229,15 @@ def test_a_bracket_at_alpaca_is_met_and_known(at_alpaca: Desk) -> None:
     assert at_alpaca.fits()
 
 
+def test_alpaca_gets_whole_shares_of_short_positions(at_alpaca: Desk) -> None:
+    for day, at_alpaca.share in zip(DAYS, (-0.3, -0.1, 0.2), strict=True):
+        at_alpaca.evening(day)
+        assert {each.status for each in at_alpaca.trade().sent} == {"accepted"}
+    sizes = [(each.side, each.quantity % 1 == 0) for each in at_alpaca.server.orders]
+    assert sizes == [("sell", True)] * 2 + [("buy", True)] * 4 + [("buy", False)] * 2
+    assert at_alpaca.fits()
+
+
 def test_a_person_takes_open_orders_back_at_the_venue(at_alpaca: Desk) -> None:
     at_alpaca.server.share = Decimal(0)
     at_alpaca.evening(DAYS[1])

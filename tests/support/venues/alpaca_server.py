@@ -16,6 +16,7 @@ _FIELDS = {
     *("order_class", "take_profit", "stop_loss"),
 }
 _OPEN = ("new", "partially_filled", "held")
+_WORKING = (*_OPEN, "pending_cancel")
 _ACTIVITIES = {"after", "until", "direction", "page_size", "page_token"}
 _ORDERS = {"status", "nested", "direction", "limit", "after", "symbols"}
 
@@ -26,6 +27,7 @@ class AlpacaServer(VenueServer):
     Attributes:
         assets: what an asset is beside the usual, by symbol.
         is_open: whether New York's session is on.
+        cancels: whether it takes orders back at once; else `take_back` does, as after hours.
         page_size: the most that a list of fills holds.
         sent: the fields of the orders that arrived.
     """
@@ -33,6 +35,7 @@ class AlpacaServer(VenueServer):
     def __init__(self) -> None:
         self.assets: dict[str, dict[str, Any]] = {"PENNY": {"fractionable": False, "shortable": False}}
         self.is_open = True
+        self.cancels = True
         self.page_size = 100
         self.sent: list[dict[str, Any]] = []
         super().__init__("100000", **{"MSFT": "420.55", "BRK.B": "410.1", "PENNY": "0.5", "BTC/USD": "67000.5"})
@@ -96,6 +99,12 @@ class AlpacaServer(VenueServer):
             else:
                 self.end(leg, "canceled")
 
+    def take_back(self) -> None:
+        """Take back the orders that wait for it."""
+        for placed in self.orders:
+            if placed.status == "pending_cancel":
+                self.end(placed, "canceled")
+
     # ------------------------------------------------------------ orders
 
     def _submit(self, fields: dict[str, Any]) -> Answer:
@@ -113,6 +122,9 @@ class AlpacaServer(VenueServer):
             return _error(42210000, "invalid crypto time_in_force", 422)
         if is_bracket and (is_crypto or quantity % 1):
             return _error(42210000, "fractional orders must be simple orders", 422)
+        held = self.held.get(symbol, ZERO)
+        if quantity % 1 and (held < 0 or (fields["side"] == "sell" and quantity > held)):
+            return _error(42210000, "fractional orders are not allowed to short", 422)
         cost = quantity * self.prices[symbol] * (1 if fields["side"] == "buy" else 0)
         if cost > self.cash:
             return _error(40310000, "insufficient buying power", 403)
@@ -137,7 +149,7 @@ class AlpacaServer(VenueServer):
         pair = next((each for each in self.orders if placed in each.legs), placed)
         for each in [placed, *pair.legs]:
             if each.status in _OPEN:
-                self.end(each, "canceled")
+                self.end(each, "canceled" if self.cancels else "pending_cancel")
         return Answer(204)
 
     def _orders(self, asked: dict[str, str]) -> list[dict[str, Any]]:
@@ -145,7 +157,7 @@ class AlpacaServer(VenueServer):
         legs = [leg for each in self.orders for leg in each.legs]
         seen = [each for each in self.orders if not (nested and each in legs)]
         if asked.get("status") == "open":
-            seen = [each for each in seen if each.status in _OPEN]
+            seen = [each for each in seen if each.status in _WORKING]
         if "symbols" in asked:
             seen = [each for each in seen if each.symbol in asked["symbols"].split(",")]
         if "after" in asked:
@@ -246,11 +258,11 @@ class AlpacaServer(VenueServer):
             "symbol": name.replace("/", ""),  # positions of coins are spelled without it
             "exchange": "CRYPTO" if "/" in name else "NASDAQ",
             "asset_class": "crypto" if "/" in name else "us_equity",
-            "avg_entry_price": str(self.prices[name]),
+            "avg_entry_price": str(self.averages.get(name, self.prices[name])),
             "qty": str(size),
             "side": "long" if size > 0 else "short",
             "market_value": str(size * self.prices[name]),
-            "cost_basis": str(size * self.prices[name]),
+            "cost_basis": str(size * self.averages.get(name, self.prices[name])),
             "current_price": str(self.prices[name]),
             "lastday_price": str(self.prices[name]),
             "qty_available": str(size),

@@ -60,6 +60,7 @@ class VenueServer(StandIn):
     Attributes:
         prices: the last price of each symbol, as the venue spells it; these are all that it trades.
         cash, held: the account.
+        averages: what one of each held symbol was bought or sold short for.
         orders: in the order in which they were taken.
         posts: the client ids of the orders that arrived, those that were refused included.
         calls: how often each operation was called.
@@ -88,6 +89,7 @@ class VenueServer(StandIn):
         """Give the account its first balances, and forget all orders."""
         self.cash = self.start
         self.held = dict(self.allowance)
+        self.averages: dict[str, Decimal] = {}
         self.orders: list[Placed] = []
 
     def close(self) -> None:
@@ -169,6 +171,7 @@ class VenueServer(StandIn):
         placed.status = "filled" if placed.filled == placed.quantity else "partially_filled"
         placed.updated = self.now
         self.cash -= sign * quantity * price
+        self._average(self.coin(placed.symbol), sign * quantity, price)
         self.add(self.coin(placed.symbol), sign * quantity)
         if fee:
             self.add(fee_in, -fee)
@@ -191,6 +194,13 @@ class VenueServer(StandIn):
     def coin(self, symbol: str) -> str:
         """The name of the holding after a symbol was bought."""
         return symbol
+
+    def _average(self, name: str, change: Decimal, price: Decimal) -> None:
+        held = self.held.get(name, ZERO)
+        if held * change > 0:
+            self.averages[name] = (held * self.averages.get(name, price) + change * price) / (held + change)
+        elif abs(change) > abs(held):
+            self.averages[name] = price
 
     def add(self, name: str, quantity: Decimal) -> None:
         """Change what is held."""

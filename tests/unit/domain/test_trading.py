@@ -71,6 +71,21 @@ def test_exits_come_first_and_rules_of_the_venue_hold() -> None:
     assert not said(plan([want("A", 0.5, close=math.nan)], {}, Decimal(1000), RULES))
 
 
+@pytest.mark.parametrize(
+    ("weight", "held", "expected"),
+    [
+        (-0.255, "0", [("A", ENTRY, "sell", "25")]),
+        (-0.255, "10.5", [("A", EXIT, "sell", "10.5"), ("A", ENTRY, "sell", "25")]),
+        (-0.105, "-25", [("A", EXIT, "buy", "14")]),
+        (0.105, "-25", [("A", EXIT, "buy", "25"), ("A", ENTRY, "buy", "10.5")]),
+        (0.255, "0", [("A", ENTRY, "buy", "25.5")]),
+    ],
+)
+def test_a_venue_may_take_shorts_in_whole_shares_alone(weight: float, held: str, expected: list[Any]) -> None:
+    rules = {"A": Rules("A", lot=Decimal("0.1"), short_lot=Decimal(1))}
+    assert said(plan([want("A", weight)], {"A": Decimal(held)}, Decimal(1000), rules)) == expected
+
+
 def test_what_is_open_or_has_a_bracket_stays_until_it_is_to_be_closed() -> None:
     held, bracket = {"A": Decimal(50)}, Bracket(Decimal("0.02"), Decimal("0.03"), Decimal("0.4"))
     given: dict[str, Any] = {"bracketed": {"A": "id"}, "bracket": bracket}

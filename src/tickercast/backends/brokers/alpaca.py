@@ -473,6 +473,7 @@ def _rules(symbol: str, asset: Mapping[str, Any]) -> Rules:
         least_value=Decimal(1) if fractionable else ZERO,
         tradable=tradable,
         shortable=bool(asset["shortable"]) and bool(asset["easy_to_borrow"]),
+        short_lot=Decimal(1),
     )
 
 

@@ -10,7 +10,7 @@ Prices, quantities and cash are decimals, as venues give them; times are UTC.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
@@ -209,6 +209,7 @@ class Rules:
         most_quantity: the largest quantity of one order; 0 where there is no bound.
         tradable: whether it trades there at all.
         shortable: whether short positions are allowed.
+        short_lot: quantities that make a short position larger or smaller are multiples of it; 0 where `lot` counts.
     """
 
     symbol: str
@@ -219,6 +220,13 @@ class Rules:
     most_quantity: Decimal = ZERO
     tradable: bool = True
     shortable: bool = True
+    short_lot: Decimal = ZERO
+
+    @property
+    def when_short(self) -> "Rules":
+        """The rules of orders that make a short position larger or smaller."""
+        lot = self.short_lot or self.lot
+        return replace(self, lot=lot, least_quantity=max(self.least_quantity, self.short_lot))
 
     def quantity(self, wanted: Decimal) -> Decimal:
         """Cut a positive quantity to whole lots."""

@@ -140,9 +140,11 @@ def plan(
             left[symbol] = "it does not trade at the venue now"
         else:
             for leg, amount in _legs(now, change, closes=want.weight == 0):
-                if leg == EXIT and abs(now) < rules[symbol].lot:
+                is_short = (leg == ENTRY) == (amount < 0)
+                rule = rules[symbol].when_short if is_short else rules[symbol]
+                if leg == EXIT and abs(now) < rule.lot:
                     continue  # no venue takes the rest of a lot, today or ever
-                made, why = _planned(want, leg, amount, rules[symbol], bracket if leg == ENTRY else None)
+                made, why = _planned(want, leg, amount, rule, bracket if leg == ENTRY else None)
                 orders += [made] if made else []
                 left |= {symbol: why} if why else {}
     ranked = sorted(orders, key=lambda each: (each.leg != EXIT, each.symbol))
