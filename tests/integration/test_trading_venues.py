@@ -21,6 +21,7 @@ from tickercast.config import Settings
 from tickercast.domain.trading.signals import Known
 from tickercast.domain.trading.strategy import Decision, variant
 from tickercast.errors import Transient
+from tickercast.jobs.trading import trade as job
 from tickercast.jobs.trading.halt import Adopted
 
 DAYS = [date(2012, 7, 23) + timedelta(days=n) for n in range(3)]
@@ -227,6 +228,48 @@ def test_a_bracket_at_alpaca_is_met_and_known(at_alpaca: Desk) -> None:
     at_alpaca.evening(DAYS[2])
     assert at_alpaca.trade().halt is None
     assert at_alpaca.fits()
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+def test_a_position_is_closed_once_the_exits_of_its_bracket_are_gone(
+    at_alpaca: Desk, monkeypatch: pytest.MonkeyPatch, in_time: bool
+) -> None:
+    server, slept = at_alpaca.server, list[float]()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if in_time:
+            server.take_back()
+
+    monkeypatch.setitem(job.trade.__kwdefaults__, "sleep", sleep)
+    server.assets = {name: {"fractionable": False} for name in at_alpaca.symbols}
+    at_alpaca.evening(DAYS[1])
+    at_alpaca.trade(bracket=True)
+    server.cancels, at_alpaca.share = False, 0.0
+    at_alpaca.evening(DAYS[2])
+    done = at_alpaca.trade(bracket=True)
+    if in_time:
+        assert (len(done.sent), done.left, len(slept)) == (2, {}, 1)
+    else:
+        assert (done.sent, sorted(done.left), len(slept)) == ([], ["AAPL", "MSFT"], 5)
+        assert "until then it may have no stop, and its position stays" in done.left["MSFT"]
+        server.take_back()
+        done = at_alpaca.trade(bracket=True)
+        assert len(done.sent) == 2
+    assert server.held == {}
+
+
+def test_a_stop_names_what_it_cannot_close(at_alpaca: Desk) -> None:
+    server = at_alpaca.server
+    at_alpaca.evening(DAYS[1])
+    at_alpaca.trade()
+    server.prices = {name: price * Decimal("0.3") for name, price in server.prices.items()}
+    server.assets = {"MSFT": {"tradable": False}}
+    at_alpaca.evening(DAYS[2])
+    done = at_alpaca.trade()
+    assert "Its positions are being closed." in done.halt.reason
+    assert [each.planned.symbol for each in done.sent] == ["AAPL"]
+    assert done.left == {"MSFT": "it does not trade at the venue now; its position is not closed"}
 
 
 def test_alpaca_gets_whole_shares_of_short_positions(at_alpaca: Desk) -> None:

@@ -7,7 +7,8 @@ next run asks the venue by that id before anything else, and sends again only wh
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -63,9 +64,16 @@ SKEW = timedelta(minutes=5)
 """The largest difference between the clock of a venue and ours."""
 
 _ATTEMPTS = 3  # at an order whose answer is lost, and at positions that differ
+_LOOKS, _PAUSE_S = 6, 1.0  # at exits that are being taken back
 _DAY = timedelta(days=1)
 _LEAST = 1e-9
 _DIGITS = 12  # of a quantity that was summed up from stored floats
+
+_MET = "an exit of its bracket was met meanwhile, and the next run counts with it"
+_NOT_GONE = (
+    "the exits of its bracket are being taken back, which a venue may do at its next open: until then it may have no "
+    "stop, and its position stays; the next run of this bar sends the order, later ones decide anew"
+)
 
 
 @dataclass(frozen=True)
@@ -135,6 +143,7 @@ def trade(
     bracket: Bracket | None = None,
     dry: bool = False,
     symbols: Sequence[str] = (),
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Traded:
     """Reconcile an account with its venue, and order the difference to what a strategy wants.
 
@@ -150,6 +159,7 @@ def trade(
         bracket: the exits of entries; None: none.
         dry: whether to store and send nothing.
         symbols: the symbols that the strategy may hold, anything else is sold; none: whatever has signals.
+        sleep: waits for some seconds.
 
     Raises:
         UsageError: the account is another strategy's, or has decided on a later bar.
@@ -160,7 +170,7 @@ def trade(
     state = broker.account()
     account = account_of(broker, state)
     with nullcontext() if dry else alone(account, store, now) as hold:
-        made = _Run(broker, account, warehouse, every, now, dry, variant, decide, limits, bracket, symbols, hold)
+        made = _Run(broker, account, warehouse, every, now, dry, variant, decide, limits, bracket, symbols, hold, sleep)
         return made.finish(state)
 
 
@@ -299,6 +309,7 @@ class _Run(Reconciliation):
     bracket: Bracket | None
     symbols: Sequence[str]
     hold: Hold | None
+    sleep: Callable[[float], None]
 
     def finish(self, state: Account) -> Traded:
         clock = self.broker.clock()
@@ -424,7 +435,7 @@ class _Run(Reconciliation):
         why = stopped([*rows["equity"].astype(float), float(state.equity)], self.limits)
         if not why:
             return None
-        said = f"{why} Its positions are closed. Look into it, then run tickercast trade resume."
+        said = f"{why} Its positions are being closed. Look into it, then run tickercast trade resume."
         return self._event(Action.HALT, Cause.STOP, said, cutoff_at, since)
 
     def _cutoff_at(self, targets: Targets) -> datetime:
@@ -498,19 +509,26 @@ class _Run(Reconciliation):
         met = [(Cause.POSITION, each) for each in over] + list(within.met)
         for cause, said in met:
             self._event(Action.LIMIT, cause, said, cutoff_at, None)
-        exits = [each for each in within.orders if each.leg == EXIT]
-        entries = [each for each in within.orders if each.leg == ENTRY]
+        kept = self._kept({each.symbol for each in within.orders}, book)
+        exits = [each for each in within.orders if each.leg == EXIT and each.symbol not in kept]
+        entries = [each for each in within.orders if each.leg == ENTRY and each.symbol not in kept]
         equity = made.state.equity
-        sent += [self._send(each, bars[each.symbol], cutoff_at, book, equity) for each in exits]
+        sent += [self._send(each, bars[each.symbol], cutoff_at, equity) for each in exits]
         if entries:
             placed = (each.placed for each in book.intents if each.leg == ENTRY and each.cutoff_at == cutoff_at)
             fit = fitted(entries, self.broker.account().buying_power, _exact(sum(placed)))
-            sent += [self._send(each, bars[each.symbol], cutoff_at, book, equity) for each in fit]
+            sent += [self._send(each, bars[each.symbol], cutoff_at, equity) for each in fit]
         done = [each for each in sent if each is not None]
         halt = made.halt or self._halted()
         moving = {each.planned.symbol for each in done}
         stuck = {symbol: why for symbol, why in self._stuck(targets, bars).items() if symbol not in moving}
-        left = {**targets.missing, **stuck, **planned.left, **ended}
+        why_not = {**planned.left, **ended, **kept}
+        if made.halt is not None:  # a stop closes what it can
+            held = {each.symbol for each in self.broker.positions()} - moving
+            why_not |= {
+                symbol: f"{why}; its position is not closed" for symbol, why in why_not.items() if symbol in held
+            }
+        left = {**targets.missing, **stuck, **why_not}
         return replace(made, sent=done, left=left, met=[said for _, said in met], halt=halt)
 
     def _stuck(self, targets: Targets, bars: Mapping[str, date]) -> dict[str, str]:
@@ -554,13 +572,13 @@ class _Run(Reconciliation):
     def _id(self, planned: Planned, bar: date) -> str:
         return client_id(self.account, self.variant.hash, self.every.name, planned.symbol, stamp(bar), planned.leg)
 
-    def _send(self, planned: Planned, bar: date, cutoff_at: datetime, book: Book, equity: Decimal) -> Sent | None:
-        """Store an intent, and send its order; None where somebody has halted trading, or a bracket was met."""
+    def _send(self, planned: Planned, bar: date, cutoff_at: datetime, equity: Decimal) -> Sent | None:
+        """Store an intent, and send its order; None where somebody has halted trading."""
         name = self._id(planned, bar)
         if self.dry:
             return Sent(planned, name, "planned")
         self._check_is_alone()
-        if self._is_halted_now() or not self._frees(planned.symbol, book):
+        if self._is_halted_now():
             return None
         bracket = planned.bracket
         row = {
@@ -594,18 +612,30 @@ class _Run(Reconciliation):
             intent = next((each for each in stored if each.order.client_id == name), intent)
         return self._submit(intent, planned)
 
-    def _frees(self, symbol: str, book: Book) -> bool:
-        """Take the exits of brackets back, for which a venue keeps the position; False where one was met meanwhile."""
-        free = True
-        for each in book.intents:
-            if each.order.symbol == symbol and each.exit_open:
-                name = exit_id(each.order.client_id)
-                self.broker.cancel(name, symbol)
-                report = self.broker.order(name, symbol)
-                if report is not None:
-                    self._store(report, each, book)
-                    free &= not report.status.open and not report.filled
-        return free
+    def _kept(self, symbols: Collection[str], book: Book) -> dict[str, str]:
+        """Take back the exits of brackets, for which a venue keeps positions, and wait; why symbols are left."""
+        exits = [each for each in book.intents if each.exit_open and each.order.symbol in symbols]
+        if self.dry or not exits or self._is_halted_now():
+            return {}
+        self._check_is_alone()
+        for each in exits:
+            self.broker.cancel(exit_id(each.order.client_id), each.order.symbol)
+        for look in range(_LOOKS):
+            if look:
+                self.sleep(_PAUSE_S)
+            kept = {each.order.symbol: why for each in exits if (why := self._why_kept(each, book))}
+            if _NOT_GONE not in kept.values():
+                break
+        return kept
+
+    def _why_kept(self, intent: Intent, book: Book) -> str:
+        report = self.broker.order(exit_id(intent.order.client_id), intent.order.symbol)
+        if report is None:
+            return ""
+        self._store(report, intent, book)
+        if report.filled:
+            return _MET
+        return _NOT_GONE if report.status.open else ""
 
     def _send_again(self, intent: Intent, cutoff_at: datetime, late: Mapping[str, str]) -> Sent | None:
         """Send what the venue never got, as long as its time has not passed; else it has lapsed."""
