@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.venues.alpaca_server import AlpacaServer
+from tests.support.venues.alpaca_server import AlpacaServer, _id
 from tests.support.venues.binance_server import BinanceTestnetServer
 from tests.support.venues.exchange import KEY, SECRET, SUBMIT
 
@@ -20,7 +20,7 @@ from tickercast.backends.brokers.binance import BinanceTestnet
 from tickercast.config import Settings
 from tickercast.domain.trading.signals import Known
 from tickercast.domain.trading.strategy import Decision, variant
-from tickercast.errors import Transient
+from tickercast.errors import Transient, UsageError
 from tickercast.jobs.trading import trade as job
 from tickercast.jobs.trading.halt import Adopted
 
@@ -288,6 +288,86 @@ def test_a_person_takes_open_orders_back_at_the_venue(at_alpaca: Desk) -> None:
     said = at_alpaca.service.halt_trading()
     assert list(said.values()) == ["2 open orders taken back"]
     assert {each.status for each in at_alpaca.server.orders} == {"canceled"}
+
+
+@pytest.mark.parametrize(("fault", "asked"), [("500", "DELETE"), ("drop", "GET by id"), ("drop", "DELETE")])
+def test_each_open_order_is_taken_back_whatever_becomes_of_another(at_alpaca: Desk, fault: str, asked: str) -> None:
+    server = at_alpaca.server
+    server.share = Decimal(0)
+    at_alpaca.evening(DAYS[1])
+    at_alpaca.trade()
+    path = f"DELETE /v2/orders/{_id(server.orders[0].number)}"
+    server.fail(path if asked == "DELETE" else "GET /v2/orders:by_client_order_id", fault)
+    [said] = at_alpaca.service.halt_trading().values()
+    states = [each.status for each in server.orders]
+    if fault == "500":  # it was done
+        assert (said, states) == ("2 open orders taken back", ["canceled"] * 2)
+        return
+    assert states == ["new", "canceled"]
+    assert said.startswith("1 open order taken back; not known to be taken back: buy ")
+    assert "AAPL (Alpaca's paper trading does not answer" in said
+    assert said.endswith(". Run tickercast trade halt again.")
+    [said] = at_alpaca.service.halt_trading().values()
+    assert said == "1 open order taken back"
+
+
+def test_another_account_of_the_venue_is_not_taken_for_the_one_that_was_traded_in(at_alpaca: Desk) -> None:
+    server = at_alpaca.server
+    server.share = Decimal(0)
+    at_alpaca.evening(DAYS[1])
+    at_alpaca.trade("first")
+    events = at_alpaca.service.tables.read("order_events")
+    server.begin()
+    server.number = "PA9NEW00999"
+    refused = "The keys open alpaca-paper://…999, and those of alpaca-paper://…789 were needed, where first has traded."
+    [said] = at_alpaca.service.halt_trading().values()
+    assert said.startswith(f"what became of open orders is not known: {refused}")
+    assert len(at_alpaca.service.tables.read("order_events")) == len(events)
+    server.prices["KO"], server.held["KO"] = Decimal(60), Decimal(5)
+    at_alpaca.evening(DAYS[2])
+    at_alpaca.service.resume_trading()
+    assert "holds 5 KO" in at_alpaca.trade("second").halt.reason
+    with pytest.raises(UsageError, match=f"{refused} Set them, or name the account that is open"):
+        at_alpaca.service.resume_trading(adopt=True)
+    adopted = at_alpaca.service.resume_trading(adopt=True, account="alpaca-paper://…999")
+    assert adopted == {"alpaca-paper://…999": Adopted({"KO": Decimal(5)}, [])}
+    assert at_alpaca.trade("second").halt is None
+
+
+def test_what_fills_of_another_strategy_made_is_taken_over(at_alpaca: Desk) -> None:
+    tables = at_alpaca.service.tables
+    at_alpaca.evening(DAYS[1])
+    at_alpaca.trade()
+    fills = tables.read("fills", {"symbol": "MSFT"}).assign(fill_id="adopted-before", symbol="KO", strategy="other")
+    tables.append("fills", fills, key="mixed")
+    at_alpaca.server.prices["KO"] = Decimal(60)
+    at_alpaca.server.held["KO"] = Decimal(repr(float(fills["quantity"].iloc[0])))
+    with pytest.raises(UsageError, match="holds KO for other"):
+        at_alpaca.trade()
+    [adopted] = at_alpaca.service.resume_trading(adopt=True).values()
+    assert adopted == Adopted({}, [], ("KO",))
+    assert {*tables.read("positions")["strategy"]} == {"turning"}
+    assert [each.planned.symbol for each in at_alpaca.trade().sent] == ["KO"]
+
+
+def test_a_position_that_was_sold_by_hand_and_adopted_has_the_gain_of_what_was_bought_since(at_alpaca: Desk) -> None:
+    server = at_alpaca.server
+    at_alpaca.evening(DAYS[1])
+    at_alpaca.trade()
+    server.cash += server.held.pop("MSFT") * server.prices["MSFT"]
+    server.held["AAPL"] *= 2  # split
+    server.averages["AAPL"] /= 2
+    server.prices["AAPL"] /= 2
+    at_alpaca.share = 0.4
+    at_alpaca.evening(DAYS[2])
+    assert at_alpaca.trade().halt is not None
+    server.now += timedelta(seconds=1)
+    at_alpaca.service.resume_trading(adopt=True)
+    assert at_alpaca.trade().halt is None
+    held = at_alpaca.service.tables.read("positions").set_index("symbol")
+    for symbol, price in (("MSFT", 29.25), ("AAPL", 21.5 / 2)):
+        row = held.loc[symbol]
+        assert row["gain"] == pytest.approx(row["quantity"] * (row["last_close"] - price))
 
 
 def test_a_position_with_an_open_order_is_left_and_named_when_positions_are_adopted(at_alpaca: Desk) -> None:

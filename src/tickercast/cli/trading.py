@@ -128,6 +128,8 @@ def resume(
     for name, positions in adopted.items():
         for symbol, change in positions.changes.items():
             say(f"{name}: {change:+f} {symbol} adopted")
+        if positions.taken_over:
+            say(f"{name}: {', '.join(positions.taken_over)} taken over from another strategy")
         if positions.left:
             complain(
                 f"{name}: nothing was adopted of {', '.join(positions.left)}, where an order is open. Run the same "

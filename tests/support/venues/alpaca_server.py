@@ -30,6 +30,7 @@ class AlpacaServer(VenueServer):
         cancels: whether it takes orders back at once; else `take_back` does, as after hours.
         page_size: the most that a list of fills holds.
         sent: the fields of the orders that arrived.
+        number: of the account.
     """
 
     def __init__(self) -> None:
@@ -38,6 +39,7 @@ class AlpacaServer(VenueServer):
         self.cancels = True
         self.page_size = 100
         self.sent: list[dict[str, Any]] = []
+        self.number = "PA3ABCDEF789"
         super().__init__("100000", **{"MSFT": "420.55", "BRK.B": "410.1", "PENNY": "0.5", "BTC/USD": "67000.5"})
 
     def is_submit(self, verb: str, path: str) -> bool:
@@ -235,7 +237,7 @@ class AlpacaServer(VenueServer):
         worth = sum((size * self.prices[name] for name, size in self.held.items()), ZERO)
         return {
             "id": str(uuid.uuid5(uuid.NAMESPACE_DNS, "account")),
-            "account_number": "PA3ABCDEF789",
+            "account_number": self.number,
             "status": "ACTIVE",
             "crypto_status": "ACTIVE",
             "crypto_tier": 2,

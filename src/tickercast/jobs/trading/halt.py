@@ -2,19 +2,21 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 import pandas as pd
 
 from tickercast.domain.frequency import Frequency, frequency_of
-from tickercast.domain.trading.orders import ZERO, Status
+from tickercast.domain.trading.orders import ZERO, Order, Status
 from tickercast.domain.trading.risk import Action, Cause, TradingEvent
-from tickercast.errors import TickercastError
-from tickercast.jobs.trading.trade import Reconciliation, account_of, alone, record_event
+from tickercast.errors import TickercastError, UsageError
+from tickercast.jobs.trading.trade import Reconciliation, account_of, alone, exact, record_event
 from tickercast.ports import Broker, ObjectStore, Warehouse
-from tickercast.reading.trading import Venue, read_book, read_venues
+from tickercast.reading.trading import Venue, read_book, read_held, read_venues
+
+_LEAST = Decimal("1e-9")
 
 
 def halt_trading(
@@ -37,7 +39,8 @@ def halt_trading(
         now: the time.
 
     Returns:
-        What became of the open orders, or why a venue could not be asked, by account.
+        What became of the open orders, those that could not be taken back by name, or why a venue could not be asked,
+        by account.
 
     Raises:
         WarehouseUnavailable: try again; trading is not halted.
@@ -48,29 +51,59 @@ def halt_trading(
     found: dict[str, str] = {}
     for venue in read_venues(warehouse):
         if event.is_about(venue.account, venue.strategy):
-            found[venue.account] = _taken_back(venue, warehouse, open_broker, now)
+            try:
+                found[venue.account] = _taken_back(venue, warehouse, open_broker, now)
+            except TickercastError as error:
+                found[venue.account] = f"what became of open orders is not known: {error}"
     return found
 
 
 def _taken_back(venue: Venue, warehouse: Warehouse, open_broker: Callable[[Venue], Broker], now: datetime) -> str:
-    """Take the open orders of an account back, store what became of them, and say it."""
+    """Take the open orders of an account back, each by itself, store what became of them, and say it."""
     book = read_book(venue.account, warehouse)
     waiting = [each.order for each in book.intents if not each.ended]
     if not waiting:
         return "no order was open"
+    broker = open_broker(venue)
+    failed = {order.client_id: why for order in waiting if (why := _why_not(broker, order))}
+    check_account(venue, broker)
+    ours = Reconciliation(broker, venue.account, warehouse, frequency_of(venue.frequency), lambda: now, dry=False)
+    for intent in book.intents:
+        try:
+            ours.collect(replace(book, intents=[intent]))
+        except TickercastError as error:
+            failed.setdefault(intent.order.client_id, str(error))
+    stored = {each.order.client_id: each for each in read_book(venue.account, warehouse).intents}
+    unsure = [order for order in waiting if order.client_id in failed and not stored[order.client_id].ended]
+    known = Counter(stored[order.client_id].status for order in waiting if order not in unsure)
+    if not unsure:
+        return became(known)
+    said = "; ".join(f"{each.side} {each.quantity:f} {each.symbol} ({failed[each.client_id]})" for each in unsure)
+    return f"{became(known)}; not known to be taken back: {said}. Run tickercast trade halt again."
+
+
+def _why_not(broker: Broker, order: Order) -> str:
+    """Take an order back; why that failed, if it did."""
     try:
-        broker = open_broker(venue)
-        for order in waiting:
-            broker.cancel(order.client_id, order.symbol)
+        broker.cancel(order.client_id, order.symbol)
     except TickercastError as error:
-        return f"open orders could not be taken back: {error}"
-    every = frequency_of(venue.frequency)
-    try:
-        Reconciliation(broker, venue.account, warehouse, every, lambda: now, dry=False).collect(book)
-        stored = {each.order.client_id: each.status for each in read_book(venue.account, warehouse).intents}
-    except TickercastError as error:
-        return f"open orders were to be taken back, and what became of them is not known: {error}"
-    return became(Counter(stored[order.client_id] for order in waiting))
+        return str(error)
+    return ""
+
+
+def check_account(venue: Venue, broker: Broker) -> None:
+    """Refuse a broker that opens another account than the one that was traded in.
+
+    Raises:
+        UsageError: its keys are another account's.
+        Transient: the venue does not answer.
+    """
+    opened = account_of(broker, broker.account())
+    if opened != venue.account:
+        raise UsageError(
+            f"The keys open {opened}, and those of {venue.account} were needed, where {venue.strategy} has traded. Set "
+            f"them, or name the account that is open: --account {opened}."
+        )
 
 
 def became(counts: Mapping[str, int]) -> str:
@@ -113,10 +146,12 @@ class Adopted:
     Attributes:
         changes: the quantity added to ours, by symbol.
         left: the symbols with an open order, which were left as they are.
+        taken_over: the symbols that other strategies held there by our fills, and the account's strategy holds now.
     """
 
     changes: Mapping[str, Decimal]
     left: Sequence[str]
+    taken_over: Sequence[str] = ()
 
 
 def adopt_positions(
@@ -130,10 +165,11 @@ def adopt_positions(
 ) -> Adopted:
     """Take the positions of a venue as they are, where they differ from our fills.
 
-    What the venue says of our own orders is stored first; a symbol with an open order is left as it is.
+    What the venue says of our own orders is stored first; a symbol with an open order is left as it is. The account's
+    newest strategy holds all that is there then, what another one held by our fills, too.
 
     Args:
-        venue: the account and its strategy.
+        venue: the account and its newest strategy.
         broker: the venue.
         every: the frequency of the bars.
         warehouse: where fills are kept.
@@ -141,40 +177,60 @@ def adopt_positions(
         now: the clock.
 
     Raises:
+        UsageError: the broker opens another account.
         LeaseHeld: a run trades in the account.
         Transient: an engine or the venue does not answer.
     """
-    account = account_of(broker, broker.account())
+    check_account(venue, broker)
+    account, own = venue.account, (venue.strategy, venue.frequency)
     added: dict[str, Decimal] = {}
     left: list[str] = []
+    taken_over: list[str] = []
     with alone(account, store, now):
         ours = Reconciliation(broker, account, warehouse, every, now, dry=False)
         _, moving = ours.collect(read_book(account, warehouse))
-        known, theirs = ours.held(), {each.symbol: each for each in broker.positions()}
-        at = now()
-        for symbol in sorted({*known, *theirs}):
-            change = (theirs[symbol].quantity if symbol in theirs else ZERO) - known.get(symbol, ZERO)
-            if abs(change) <= Decimal("1e-9"):
-                continue
-            if symbol in moving:
+        theirs, at = {each.symbol: each for each in broker.positions()}, now()
+        held, hashes = read_held(account, warehouse), _hashes(account, warehouse) | {own: venue.strategy_hash}
+        known = {
+            (str(row["strategy"]), str(row["frequency"]), str(row["symbol"])): exact(row["quantity"])
+            for row in held.to_dict("records")
+        }
+        for symbol in sorted({*theirs, *held["symbol"]}):
+            wanted = {each[:2]: ZERO for each in known if each[2] == symbol}
+            wanted[own] = theirs[symbol].quantity if symbol in theirs else ZERO
+            changes = {owner: amount - known.get((*owner, symbol), ZERO) for owner, amount in wanted.items()}
+            changes = {owner: change for owner, change in changes.items() if abs(change) > _LEAST}
+            if changes and symbol in moving:
                 left.append(symbol)
                 continue
-            added[symbol] = change
-            name = f"adopted-{at:%Y%m%dT%H%M%S}-{symbol}"
-            row = {
-                "fill_id": name,
-                "client_id": name,
-                "account": account,
-                "strategy": venue.strategy,
-                "strategy_hash": venue.strategy_hash,
-                "frequency": every.name,
-                "symbol": symbol,
-                "side": "buy" if change > 0 else "sell",
-                "quantity": float(abs(change)),
-                "price": float(theirs[symbol].price) if symbol in theirs else 0.0,
-                "fee": 0.0,
-                "filled_at": pd.Timestamp(at),
-                "written_at": pd.Timestamp(at),
-            }
-            warehouse.append("fills", pd.DataFrame([row]), key=f"fills/{account}/{name}")
-    return Adopted(added, left)
+            for owner, change in changes.items():
+                name = f"adopted-{at:%Y%m%dT%H%M%S}-{symbol}{'' if owner == own else f'-{owner[0]}-{owner[1]}'}"
+                average = theirs[symbol].average_price if owner == own and symbol in theirs else None
+                row = {
+                    "fill_id": name,
+                    "client_id": name,
+                    "account": account,
+                    "strategy": owner[0],
+                    "strategy_hash": hashes[owner],
+                    "frequency": owner[1],
+                    "symbol": symbol,
+                    "side": "buy" if change > 0 else "sell",
+                    "quantity": float(abs(change)),
+                    "price": float(average or ZERO),  # of the position; 0 where the venue says none
+                    "fee": 0.0,
+                    "filled_at": pd.Timestamp(at),
+                    "written_at": pd.Timestamp(at),
+                }
+                warehouse.append("fills", pd.DataFrame([row]), key=f"fills/{account}/{name}")
+            if abs(total := sum(changes.values(), ZERO)) > _LEAST:
+                added[symbol] = total
+            if changes.keys() - {own}:
+                taken_over.append(symbol)
+    return Adopted(added, left, tuple(taken_over))
+
+
+def _hashes(account: str, warehouse: Warehouse) -> dict[tuple[str, str], str]:
+    """The newest hash of each strategy and frequency that has fills in an account."""
+    names = ["strategy", "frequency", "strategy_hash", "written_at"]
+    rows = warehouse.read("fills", {"account": account}, names).sort_values("written_at", kind="stable")
+    return {(str(row["strategy"]), str(row["frequency"])): str(row["strategy_hash"]) for row in rows.to_dict("records")}

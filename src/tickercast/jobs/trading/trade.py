@@ -233,7 +233,7 @@ class Reconciliation:
     def held(self) -> dict[str, Decimal]:
         """The quantities that our fills make, by symbol."""
         summed = read_held(self.account, self.warehouse).groupby("symbol")["quantity"].sum()
-        return {str(symbol): _exact(quantity) for symbol, quantity in summed.items()}
+        return {str(symbol): exact(quantity) for symbol, quantity in summed.items()}
 
     def _store(self, report: OrderReport, intent: Intent, book: Book) -> None:
         """Store the fills that are new, then the state."""
@@ -496,7 +496,7 @@ class _Run(Reconciliation):
         wants, over = self._wants(made, targets, bars)
         planned = self._planned(wants, made, book, cutoff_at, late)
         recent = [each for each in book.intents if each.cutoff_at > cutoff_at - _DAY]
-        spent = sum((_exact(each.value) for each in recent if each.leg == ENTRY), ZERO)
+        spent = sum((exact(each.value) for each in recent if each.leg == ENTRY), ZERO)
         known = {each.order.client_id: each for each in book.intents}
         ordered = [(each, known.get(self._id(each, bars[each.symbol]))) for each in planned.orders]
         new = [each for each, before in ordered if before is None]
@@ -516,7 +516,7 @@ class _Run(Reconciliation):
         sent += [self._send(each, bars[each.symbol], cutoff_at, equity) for each in exits]
         if entries:
             placed = (each.placed for each in book.intents if each.leg == ENTRY and each.cutoff_at == cutoff_at)
-            fit = fitted(entries, self.broker.account().buying_power, _exact(sum(placed)))
+            fit = fitted(entries, self.broker.account().buying_power, exact(sum(placed)))
             sent += [self._send(each, bars[each.symbol], cutoff_at, equity) for each in fit]
         done = [each for each in sent if each is not None]
         halt = made.halt or self._halted()
@@ -557,7 +557,7 @@ class _Run(Reconciliation):
             if intent.status and not intent.ended:
                 symbol = intent.order.symbol
                 if intent.cutoff_at == cutoff_at:
-                    rest = intent.order.quantity - _exact(intent.filled)
+                    rest = intent.order.quantity - exact(intent.filled)
                     amount = rest if intent.order.side is Side.BUY else -rest
                     resting[symbol] = resting.get(symbol, ZERO) + amount
                 else:
@@ -697,7 +697,7 @@ def record_event(event: TradingEvent, warehouse: Warehouse, key: str) -> None:
 
 
 def _as_planned(intent: Intent) -> Planned:
-    price = _exact(intent.value) / intent.order.quantity
+    price = exact(intent.value) / intent.order.quantity
     order: Order = intent.order
     return Planned(
         order.symbol, intent.leg, order.side, order.quantity, price, math.nan, "", Rules(order.symbol), order.bracket
@@ -705,8 +705,9 @@ def _as_planned(intent: Intent) -> Planned:
 
 
 def _tolerance(quantity: Decimal) -> Decimal:
-    return _exact(_LEAST) * max(abs(quantity), Decimal(1))
+    return exact(_LEAST) * max(abs(quantity), Decimal(1))
 
 
-def _exact(value: float) -> Decimal:
+def exact(value: float) -> Decimal:
+    """A stored number as the decimal that it is written as."""
     return Decimal(repr(float(value)))
