@@ -1060,6 +1060,41 @@ def test_positions_and_equity_worked_by_hand() -> None:
     assert states["drawdown"].tolist() == [0.0, 0.0, 0.4]
 
 
+@pytest.mark.parametrize(
+    ("adopted", "later", "quantity", "gain"),
+    [
+        (("buy", 10.0, 15.0), [], 20.0, 20 * 20 - 20 * 15),  # a split: the venue's average price counts
+        (("buy", 10.0, 0.0), [], 20.0, None),  # the venue says none
+        (("buy", 10.0, 0.0), [("sell", 5.0, 18.0)], 15.0, None),
+        (("buy", 10.0, 0.0), [("sell", 20.0, 18.0), ("buy", 3.0, 19.0)], 3.0, 3 * 20 - 3 * 19 - 0.5),  # closed once
+        (("sell", 10.0, 0.0), [("buy", 4.0, 19.0)], 4.0, 4 * 20 - 4 * 19 - 0.5),  # it was sold by hand
+        (("sell", 4.0, 30.0), [("sell", 1.0, 25.0)], 5.0, 5 * 20 - 6 * 30 + 25 - 0.5),
+    ],
+)
+def test_the_gain_of_what_was_adopted_counts_from_the_price_that_the_venue_says(
+    adopted: Any, later: Any, quantity: float, gain: float | None
+) -> None:
+    first = datetime(2023, 7, 3, 20, tzinfo=UTC)
+    made = [("1", "one", "buy", 10.0, 30.0, 0.5), ("adopted-2", "one", *adopted, 0.0)]
+    made += [(str(3 + n), "two", *each, 0.5) for n, each in enumerate(later)]  # its text was edited meanwhile
+    fills = pd.DataFrame(made, columns=["fill_id", "strategy_hash", "side", "quantity", "price", "fee"])
+    at = [first + timedelta(hours=n) for n in range(len(fills))]
+    fills = fills.assign(
+        client_id=fills["fill_id"],
+        account="a",
+        strategy="mine",
+        frequency="1d",
+        symbol="A",
+        written_at=at,
+        filled_at=at,
+    )
+    [row] = in_duckdb("SELECT * FROM positions", {"fills": fills, "prices": bars("A", [20])}).to_dict("records")
+    assert (row["quantity"], row["strategy_hash"]) == (quantity, "two" if later else "one")
+    assert (None if pd.isna(row["gain"]) else row["gain"]) == (
+        gain if gain is None or not later else pytest.approx(gain)
+    )
+
+
 def test_a_score_worked_by_hand() -> None:
     prices = bars("A", [100, 103, 95], last=date(2023, 7, 5))
     found = in_duckdb(
