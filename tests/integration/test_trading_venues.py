@@ -218,6 +218,24 @@ def test_a_reset_of_the_test_network_halts_with_a_sentence(at_binance: Desk) -> 
     assert at_binance.fits()
 
 
+def test_a_coin_that_is_held_and_not_listed_any_more_is_named_and_the_others_trade_on(at_binance: Desk) -> None:
+    at_binance.server.allowance = {}
+    at_binance.server.begin()
+    at_binance.share = 0.4
+    at_binance.evening(DAYS[1])
+    equity = at_binance.trade().state.equity
+    del at_binance.server.prices["ETHUSDT"]
+    at_binance.share = 0.2
+    at_binance.evening(DAYS[2])
+    done = at_binance.trade()
+    assert done.halt is None
+    assert [each.planned.symbol for each in done.sent] == ["BTC-USD"]
+    assert done.left == {"ETH-USD": "it does not trade at the venue now"}
+    assert float(done.state.equity) == pytest.approx(float(equity), rel=0.1)
+    at_binance.share = 0.4
+    assert "the venue has no price of it any more" in at_binance.trade().left["ETH-USD"]
+
+
 def test_a_bracket_at_alpaca_is_met_and_known(at_alpaca: Desk) -> None:
     at_alpaca.server.assets = {name: {"fractionable": False} for name in at_alpaca.symbols}
     at_alpaca.evening(DAYS[1])

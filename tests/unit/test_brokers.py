@@ -785,3 +785,16 @@ def test_a_stand_in_leaves_nothing_running() -> None:
     assert set(threading.enumerate()) - before
     server.close()
     assert not set(threading.enumerate()) - before
+
+
+def test_a_status_that_the_venue_has_added_counts_as_open(venue: Venue) -> None:
+    venue.server.share = Decimal(0)
+    order = venue.order("0.1")
+    venue.broker.submit(order)
+    [placed] = venue.server.orders
+    placed.status = "some_new_state"
+    report = venue.broker.order(order.client_id, order.symbol)
+    assert report is not None
+    assert report.status is Status.ACCEPTED
+    assert report.reason.endswith("which is not known here and counts as open")
+    venue.broker.cancel(order.client_id, order.symbol)

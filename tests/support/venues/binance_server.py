@@ -165,7 +165,7 @@ class BinanceTestnetServer(VenueServer):
             "origQty": f"{placed.quantity:.8f}",
             "executedQty": f"{placed.filled:.8f}",
             "cummulativeQuoteQty": f"{paid:.8f}",
-            "status": _STATUSES[placed.status],
+            "status": _STATUSES.get(placed.status, placed.status.upper()),
             "timeInForce": "GTC",
             "type": "MARKET",
             "side": placed.side.upper(),

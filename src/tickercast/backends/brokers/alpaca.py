@@ -33,6 +33,7 @@ from tickercast.backends.brokers.venue import (
     paused,
     session,
     silent,
+    status_of,
     unknown,
     words,
 )
@@ -180,7 +181,7 @@ class AlpacaPaper:
             else:
                 found = [each for each in (self._by_client_id(client_id),) if each]
             for each in found:
-                if _STATUSES[each["status"]].open:
+                if status_of(each["status"], _STATUSES, NAME)[0].open:
                     self._cancel(each["id"])
 
     def clock(self) -> Clock:
@@ -403,7 +404,8 @@ def _report(seen: Any, fills: _Fills) -> OrderReport:
     """An order as Alpaca gives it, with those of its fills that are known."""
     known = fills.get(seen["id"], ())
     reported = sum((executed for executed, _ in known), ZERO)
-    status, filled = as_far_as_reported(_STATUSES[seen["status"]], decimal(seen["filled_qty"]), reported)
+    status, reason = status_of(seen["status"], _STATUSES, NAME)
+    status, filled = as_far_as_reported(status, decimal(seen["filled_qty"]), reported)
     if status is Status.ACCEPTED and filled:
         status = Status.PARTIALLY_FILLED
     return OrderReport(
@@ -414,7 +416,7 @@ def _report(seen: Any, fills: _Fills) -> OrderReport:
         quantity=decimal(seen["qty"]) or filled,  # an order of an amount has none
         filled=filled,
         status=status,
-        reason="Alpaca gives no reason" if status is Status.REJECTED else "",
+        reason=reason,
         fills=[fill for _, fill in known],
         reported_at=moment(seen["updated_at"]),
     )

@@ -40,6 +40,7 @@ from tickercast.backends.brokers.venue import (
     paused,
     session,
     silent,
+    status_of,
     unknown,
     words,
 )
@@ -245,11 +246,13 @@ class BinanceTestnet:
         return found
 
     def _held(self, account: Mapping[str, Any]) -> Sequence[Position]:
-        """The coins that count, sorted by symbol."""
+        """The coins that count, sorted by symbol; one that is not listed any more has the price 0."""
         prices = {each["symbol"]: decimal(each["price"]) for each in self._public("/api/v3/ticker/price")}
         sizes = {f"{one['asset']}{QUOTE}": decimal(one["free"]) + decimal(one["locked"]) for one in account["balances"]}
         counted = {pair: size for pair, size in sizes.items() if size and pair in (self._names or prices)}
-        held = [Position(self._names.get(pair, pair), size, None, prices[pair]) for pair, size in counted.items()]
+        held = [
+            Position(self._names.get(pair, pair), size, None, prices.get(pair, ZERO)) for pair, size in counted.items()
+        ]
         return sorted(held, key=lambda position: position.symbol)
 
     def _price_at(self, pair: str, when_ms: int) -> Decimal:
@@ -266,7 +269,8 @@ class BinanceTestnet:
     def _report(self, seen: Mapping[str, Any], trades: Sequence[Mapping[str, Any]], symbol: str = "") -> OrderReport:
         traded = sum((decimal(each["qty"]) for each in trades), ZERO)
         side = Side(seen["side"].lower())
-        status, filled = as_far_as_reported(_STATUSES[seen["status"]], decimal(seen["executedQty"]), traded)
+        status, reason = status_of(seen["status"], _STATUSES, NAME)
+        status, filled = as_far_as_reported(status, decimal(seen["executedQty"]), traded)
         return OrderReport(
             client_id=str(seen["clientOrderId"]),
             venue_id=str(seen["orderId"]),
@@ -275,7 +279,7 @@ class BinanceTestnet:
             quantity=decimal(seen["origQty"]),
             filled=filled,
             status=status,
-            reason="Binance gives no reason" if status is Status.REJECTED else "",
+            reason=reason,
             fills=[self._fill(seen["symbol"], side, each) for each in trades],
             reported_at=milliseconds(seen["updateTime"]),
         )

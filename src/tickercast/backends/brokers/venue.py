@@ -11,7 +11,7 @@ tickercast.errors.UsageError: The stand-in of a venue is 'https://live.example':
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -144,6 +144,22 @@ def words(text: object, *secrets: str) -> str:
     for secret in secrets:
         said = said.replace(secret, "***")
     return shown(said, _LONGEST_WORDS).rstrip(".")
+
+
+def status_of(said: str, known: Mapping[str, Status], venue: str) -> tuple[Status, str]:
+    """An order's status in a venue's word, and the reason; one that the venue has added may still be filled.
+
+    Args:
+        said: the word of the venue.
+        known: the meaning of its words.
+        venue: the name of the venue in a sentence.
+
+    >>> status_of("odd", {"new": Status.ACCEPTED}, "Alpaca")
+    (<Status.ACCEPTED: 'accepted'>, "Alpaca says 'odd', which is not known here and counts as open")
+    """
+    if said not in known:
+        return Status.ACCEPTED, f"{venue} says {shown(said, 40)!r}, which is not known here and counts as open"
+    return known[said], f"{venue} gives no reason" if known[said] is Status.REJECTED else ""
 
 
 def as_far_as_reported(status: Status, filled: Decimal, reported: Decimal) -> tuple[Status, Decimal]:

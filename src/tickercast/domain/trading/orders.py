@@ -153,7 +153,7 @@ class Position:
         symbol: the symbol as it is stored here.
         quantity: the quantity; negative for a short position, never 0.
         average_price: the average price paid for one; None where the venue does not say.
-        price: the venue's last price.
+        price: the venue's last price; 0 where it has none any more.
     """
 
     symbol: str

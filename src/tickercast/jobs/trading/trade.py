@@ -332,6 +332,7 @@ class _Run(Reconciliation):
         targets = self.decide(self._weights(state))
         cutoff_at = self._cutoff_at(targets)
         self._check_follows(targets, cutoff_at)
+        state = self._valued(state, targets)
         self._record(state, targets, cutoff_at)
         halt = halt or self._stop(events, state, cutoff_at)
         cutoff, on_simulated = targets.panel.ends[-1].item(), targets.panel.simulated
@@ -342,7 +343,7 @@ class _Run(Reconciliation):
         if self.dry:
             return made
         self.collect(read_book(self.account, self.warehouse))
-        return replace(made, state=self.broker.account(), held=self.held())
+        return replace(made, state=self._valued(self.broker.account(), targets), held=self.held())
 
     # ------------------------------------------------------------ reconcile
 
@@ -387,6 +388,16 @@ class _Run(Reconciliation):
         if state.equity <= 0:
             return {}
         return {each.symbol: float(each.quantity * each.price / state.equity) for each in self.broker.positions()}
+
+    def _valued(self, state: Account, targets: Targets) -> Account:
+        """The account with what the venue has no price of any more at its last close: a delisting is no loss."""
+        panel = targets.panel
+        unpriced = {each.symbol: each.quantity for each in self.broker.positions() if not each.price}
+        marks = [
+            (symbol, self._mark(panel.close[:, n])) for n, symbol in enumerate(panel.symbols) if symbol in unpriced
+        ]
+        worth = sum((unpriced[symbol] * exact(mark) for symbol, mark in marks if math.isfinite(mark)), ZERO)
+        return replace(state, equity=state.equity + worth)
 
     def _check_follows(self, targets: Targets, cutoff_at: datetime) -> None:
         """Refuse a decision on an older bar than the newest one: it would be made with hindsight."""
@@ -463,7 +474,7 @@ class _Run(Reconciliation):
         for each in self.broker.positions():
             if each.symbol not in panel.symbols:
                 gone = bool(self.symbols) and each.symbol not in self.symbols
-                weight, price = (0.0, float(each.price)) if gone else (math.nan, float(each.price))
+                weight, price = 0.0 if gone else math.nan, float(each.price) or math.nan
                 wants.append(Want(each.symbol, weight, "no member of the universe", price, price))
         if made.halt is not None:
             wants = [replace(want, weight=0.0, reason=made.halt.reason) for want in wants]
@@ -533,11 +544,13 @@ class _Run(Reconciliation):
 
     def _stuck(self, targets: Targets, bars: Mapping[str, date]) -> dict[str, str]:
         """The reason to order nothing of a held symbol or a member, by symbol: a bar was due, and is missing."""
-        panel, held = targets.panel, {each.symbol for each in self.broker.positions()}
+        panel, positions = targets.panel, self.broker.positions()
+        held = {each.symbol for each in positions}
         found = {symbol: targets.missing.get(symbol, "no signal of it is known") for symbol in held - {*panel.symbols}}
         for symbol, bar, is_member in zip(panel.symbols, panel.newest, panel.member[-1], strict=True):
             if (symbol in held or is_member) and bar is not None and self._is_overdue(symbol, bar, bars[symbol]):
                 found[symbol] = f"it has no bar since {stamp(bar)}"
+        found |= {each.symbol: "the venue has no price of it any more" for each in positions if not each.price}
         left = {True: "its position stays as it is", False: "nothing is ordered of it"}
         return {symbol: f"{why}, and {left[symbol in held]}" for symbol, why in found.items()}
 
