@@ -185,6 +185,10 @@ class TestPaths:
 
         with pytest.raises(TooFewSessions, match=rf"139 sessions up to .* of all 2 .* at least {FEWEST} were needed"):
             past(residuals([watched[1], young]), young.cutoff)
+        with pytest.raises(
+            TooFewSessions, match=r"^200 sessions up to .* of the symbol: at least 311 were needed, 61 to"
+        ):
+            past(residuals([young]), young.cutoff)
         with pytest.raises(TooFewSessions, match="S1 has 40 session"):
             residuals([watched[0].rows(0, 40)])
 

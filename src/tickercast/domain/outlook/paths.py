@@ -177,10 +177,7 @@ def past(every: Sequence[Residuals], cutoff: date, sessions: int = SESSIONS) -> 
         common = common if np.array_equal(common, one.sessions) else np.intersect1d(common, one.sessions)
     common = common[: int(common.searchsorted(np.datetime64(cutoff), side="right"))][-sessions:]
     if len(common) < FEWEST:
-        raise TooFewSessions(
-            f"{len(common)} sessions up to {cutoff} are known of all {len(every)} symbols: at least {FEWEST} were "
-            "needed, to see how they move together. Leave out the youngest, or load earlier prices."
-        )
+        raise _too_few(len(common), cutoff, len(every))
     rows = [one.sessions.searchsorted(common) for one in every]
     level = np.mean([np.log(one.sigma[at]) for one, at in zip(every, rows, strict=True)], axis=0)
     weight = _FLOOR + np.exp(-0.5 * ((np.append(level[:1], level[:-1]) - level[-1]) / _ALIKE) ** 2)
@@ -189,6 +186,20 @@ def past(every: Sequence[Residuals], cutoff: date, sessions: int = SESSIONS) -> 
         for name in ("close", "high", "low")
     )
     return Past(*_as_now(close), high, low, weight / weight.sum())
+
+
+def _too_few(common: int, cutoff: date, symbols: int) -> TooFewSessions:
+    first = _WARM_UP + 1
+    if symbols == 1:
+        return TooFewSessions(
+            f"{common + first} sessions up to {cutoff} are known of the symbol: at least {FEWEST + first} were needed, "
+            f"{first} to begin its width with and {FEWEST} to draw paths from. Load earlier prices."
+        )
+    return TooFewSessions(
+        f"{common} sessions up to {cutoff} are known of all {symbols} symbols, beyond the first {first} of each, with "
+        f"which its width begins: at least {FEWEST} were needed, to see how they move together. Leave out the "
+        "youngest, or load earlier prices."
+    )
 
 
 def _as_now(close: Floats) -> tuple[Floats, Floats]:
