@@ -156,11 +156,16 @@ def test_through_all_faults_binance_holds_what_is_stored(at_binance: Desk) -> No
     assert at_binance.fits()
 
 
-@pytest.fixture(params=["at_alpaca", "at_binance"])
+@pytest.fixture
+def desk_at_binance(at_binance: Desk) -> Desk:
+    at_binance.server.allowance = {}
+    at_binance.server.begin()
+    return at_binance
+
+
+@pytest.fixture(params=["at_alpaca", "desk_at_binance"])
 def desk(request: pytest.FixtureRequest) -> Desk:
     made: Desk = request.getfixturevalue(request.param)
-    made.server.allowance = {}
-    made.server.begin()
     return made
 
 
@@ -202,6 +207,34 @@ def test_an_order_that_is_filled_during_a_run_counts_once(desk: Desk, monkeypatc
     assert desk.fits()
 
 
+def test_what_is_larger_than_the_venue_takes_at_once_is_ordered_in_parts(desk_at_binance: Desk) -> None:
+    server = desk_at_binance.server
+    lots = next(each for each in server.filters if each["filterType"] == "MARKET_LOT_SIZE")
+    for day, desk_at_binance.share in zip(DAYS[1:], (0.4, 0.0), strict=True):
+        lots["maxQty"] = "50"
+        server.fail(SUBMIT, "", "429")
+        desk_at_binance.evening(day)
+        assert desk_at_binance.trade().left == {}
+    sizes = [(each.side, each.quantity) for each in server.orders if each.symbol == "BTCUSDT"]
+    assert [(side, size == 50) for side, size in sizes] == [
+        (s, whole) for s in ("buy", "sell") for whole in (True, False)
+    ]
+    assert server.held == {}
+
+
+def test_entries_that_the_buying_power_does_not_suffice_for_are_named(
+    at_alpaca: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = at_alpaca.server._account
+    monkeypatch.setattr(at_alpaca.server, "_account", lambda: account() | {"buying_power": "0"})
+    at_alpaca.evening(DAYS[1])
+    done = at_alpaca.trade()
+    assert (done.sent, done.left) == (
+        [],
+        dict.fromkeys(("AAPL", "MSFT"), "a buying power of 0.00 does not suffice for it"),
+    )
+
+
 def test_a_reset_of_the_test_network_halts_with_a_sentence(at_binance: Desk) -> None:
     at_binance.evening(DAYS[0])
     at_binance.trade()
@@ -218,22 +251,20 @@ def test_a_reset_of_the_test_network_halts_with_a_sentence(at_binance: Desk) -> 
     assert at_binance.fits()
 
 
-def test_a_coin_that_is_held_and_not_listed_any_more_is_named_and_the_others_trade_on(at_binance: Desk) -> None:
-    at_binance.server.allowance = {}
-    at_binance.server.begin()
-    at_binance.share = 0.4
-    at_binance.evening(DAYS[1])
-    equity = at_binance.trade().state.equity
-    del at_binance.server.prices["ETHUSDT"]
-    at_binance.share = 0.2
-    at_binance.evening(DAYS[2])
-    done = at_binance.trade()
+def test_a_coin_that_is_held_and_not_listed_any_more_is_named_and_the_others_trade_on(desk_at_binance: Desk) -> None:
+    desk_at_binance.share = 0.4
+    desk_at_binance.evening(DAYS[1])
+    equity = desk_at_binance.trade().state.equity
+    del desk_at_binance.server.prices["ETHUSDT"]
+    desk_at_binance.share = 0.2
+    desk_at_binance.evening(DAYS[2])
+    done = desk_at_binance.trade()
     assert done.halt is None
     assert [each.planned.symbol for each in done.sent] == ["BTC-USD"]
     assert done.left == {"ETH-USD": "it does not trade at the venue now"}
     assert float(done.state.equity) == pytest.approx(float(equity), rel=0.1)
-    at_binance.share = 0.4
-    assert "the venue has no price of it any more" in at_binance.trade().left["ETH-USD"]
+    desk_at_binance.share = 0.4
+    assert "the venue has no price of it any more" in desk_at_binance.trade().left["ETH-USD"]
 
 
 def test_a_bracket_at_alpaca_is_met_and_known(at_alpaca: Desk) -> None:

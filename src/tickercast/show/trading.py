@@ -27,7 +27,7 @@ def traded_table(found: Traded) -> RenderableType:
     else:
         parts += [
             Text(traded_title(found)),
-            Text("No order was sent." if found.halt is not None or found.left else "No order was needed."),
+            Text("No order was sent." if found.halt is not None or found.left or found.met else "No order was needed."),
         ]
     return Group(*parts, *(Text(line) for line in _remarks(found)), Text(NOT_ADVICE, style="dim"))
 

@@ -64,7 +64,11 @@ def test_exits_come_first_and_rules_of_the_venue_hold() -> None:
     assert said(made) == [("B", EXIT, "sell", "1.234"), ("A", ENTRY, "buy", "50")]
     small = plan([replace(wants[1], weight=0.02, mark=100.0, close=100.0)], {}, Decimal(400), RULES)
     assert small.left == {"B": "0.08 at 100 is less than the venue takes"}
-    assert said(plan([wants[3]], {}, Decimal(1000), RULES)) == [("B", ENTRY, "buy", "5")]
+    large = plan([wants[3]], {}, Decimal(1000), RULES)
+    assert [(each.part, each.quantity) for each in large.orders] == [(1, 5), (2, 4)]
+    huge = plan([wants[3]], {}, Decimal(20_000), RULES)
+    assert (len(huge.orders), len({each.part for each in huge.orders})) == (20, 20)
+    assert huge.left == {"B": "the venue takes 5 at once; the rest, 80, waits for the next bar"}
     assert plan([wants[2]], {}, Decimal(1000), RULES).left == {"C": "it does not trade at the venue now"}
     flat = {"A": replace(RULES["A"], shortable=False)}
     assert plan([want("A", -0.5)], {}, Decimal(1000), flat).left == {"A": "the venue allows no short position in it"}
@@ -104,20 +108,21 @@ def test_a_position_is_closed_to_the_last_digit_that_the_venue_takes() -> None:
 
 def test_entries_take_at_most_95_percent_of_the_buying_power() -> None:
     made = plan([want("A", 0.5), want("B", 0.4, 100.0)], {}, Decimal(1000), RULES)
-    assert fitted(made.orders, Decimal(2000)) == list(made.orders)
-    cut = fitted(made.orders, Decimal(500))
+    assert fitted(made.orders, Decimal(2000)).orders == made.orders
+    cut = fitted(made.orders, Decimal(500)).orders
     assert sum(each.value for each in cut) <= Decimal(475)
     assert [str(each.quantity) for each in cut] == ["26", "2.111"]
-    assert fitted(made.orders, Decimal(0)) == []
+    why = "a buying power of 0.00 does not suffice for it"
+    assert fitted(made.orders, Decimal(0)) == Plan([], {"A": why, "B": why})
 
 
 def test_entries_are_cut_alike_whether_or_not_a_run_was_killed_between_them() -> None:
     rules = {symbol: Rules(symbol, lot=Decimal("0.001")) for symbol in "ABC"}
     orders = plan([want("A", 0.5), want("B", 0.3), want("C", 0.2)], {}, Decimal(1000), rules).orders
-    whole = fitted(orders, Decimal(800))
+    whole = fitted(orders, Decimal(800)).orders
     first = whole[0].value
-    assert fitted(orders[1:], 800 - first, first) == whole[1:]
-    assert fitted(orders[1:], Decimal(0), Decimal(800)) == []
+    assert fitted(orders[1:], 800 - first, first).orders == whole[1:]
+    assert fitted(orders[1:], Decimal(0), Decimal(800)).orders == []
 
 
 # ---------------------------------------------------------------- risk

@@ -232,6 +232,11 @@ class Rules:
         """Cut a positive quantity to whole lots."""
         return _cut(wanted, self.lot)
 
+    def takes(self, quantity: Decimal, price: Decimal) -> bool:
+        """Whether an order of what is left of a quantity in whole lots is large enough; a price of 0 is not known."""
+        whole = self.quantity(quantity)
+        return whole > 0 and whole >= self.least_quantity and (not price or whole * price >= self.least_value)
+
     def price(self, wanted: Decimal) -> Decimal:
         """Cut a price to whole ticks."""
         return _cut(wanted, self.tick)

@@ -32,6 +32,8 @@ BUYING_POWER = Decimal(repr(Costs().buying_power))
 BRACKET = Bracket(Decimal("0.02"), Decimal("0.03"), Decimal("0.40"))
 """The exits of `--bracket`."""
 
+_MOST_PARTS = 20  # of an order that is larger than the venue takes at once
+
 BAND = Costs().band
 """A smaller change of weight is not traded, but to close a position."""
 
@@ -69,6 +71,7 @@ class Planned:
         reason: the reason.
         rules: the rules of the venue.
         bracket: exits that go with it.
+        part: of an order that is larger than the venue takes at once, from 1 on.
     """
 
     symbol: str
@@ -80,6 +83,7 @@ class Planned:
     reason: str
     rules: Rules
     bracket: Bracket | None = None
+    part: int = 1
 
     @property
     def value(self) -> Decimal:
@@ -144,15 +148,15 @@ def plan(
                 rule = rules[symbol].when_short if is_short else rules[symbol]
                 if leg == EXIT and abs(now) < rule.lot:
                     continue  # no venue takes the rest of a lot, today or ever
-                made, why = _planned(want, leg, amount, rule, bracket if leg == ENTRY else None)
-                orders += [made] if made else []
+                parts, why = _planned(want, leg, amount, rule, bracket if leg == ENTRY else None)
+                orders += parts
                 left |= {symbol: why} if why else {}
-    ranked = sorted(orders, key=lambda each: (each.leg != EXIT, each.symbol))
+    ranked = sorted(orders, key=lambda each: (each.leg != EXIT, each.symbol, each.part))
     return Plan(ranked, left)
 
 
-def fitted(entries: Sequence[Planned], buying_power: Decimal, placed: Decimal = ZERO) -> list[Planned]:
-    """Cut entries to the part of the buying power that is used; what is too small then is left out.
+def fitted(entries: Sequence[Planned], buying_power: Decimal, placed: Decimal = ZERO) -> Plan:
+    """Cut entries to the part of the buying power that is used; what is too small then is left.
 
     Args:
         entries: the entries that are still to be sent.
@@ -163,9 +167,11 @@ def fitted(entries: Sequence[Planned], buying_power: Decimal, placed: Decimal = 
     total = sum((each.value for each in entries), ZERO)
     room = max(BUYING_POWER * (buying_power + placed) - placed, ZERO)
     if total <= room:
-        return list(entries)
+        return Plan(entries, {})
     cut = [each.scaled(room / total) for each in entries]
-    return [each for each in cut if each.quantity > 0]
+    sent = [each for each in cut if each.quantity > 0]
+    why = f"a buying power of {buying_power:,.2f} does not suffice for it"
+    return Plan(sent, dict.fromkeys({each.symbol for each in cut} - {each.symbol for each in sent}, why))
 
 
 def _changes(wants: Sequence[Want], held: Mapping[str, Decimal], equity: Decimal) -> list[float]:
@@ -186,23 +192,31 @@ def _legs(held: Decimal, change: float, *, closes: bool) -> list[tuple[str, Deci
     return [(EXIT, -held), (ENTRY, amount + held)]
 
 
-def _planned(
-    want: Want, leg: str, amount: Decimal, rules: Rules, bracket: Bracket | None
-) -> tuple[Planned | None, str]:
+def _planned(want: Want, leg: str, amount: Decimal, rules: Rules, bracket: Bracket | None) -> tuple[list[Planned], str]:
+    """The orders of a leg, more than one where the venue takes only so much at once; why some of it is not ordered."""
     side = Side.BUY if amount > 0 else Side.SELL
     if leg == ENTRY and side is Side.SELL and not rules.shortable:
-        return None, "the venue allows no short position in it"
+        return [], "the venue allows no short position in it"
     price = Decimal(repr(want.mark))
-    quantity, why = _valid(abs(amount), price, rules)
-    if not quantity:
-        return None, why
-    return Planned(want.symbol, leg, side, quantity, price, want.weight, want.reason, rules, bracket), ""
+    rest, why = _valid(abs(amount), price, rules)
+    most = rules.quantity(rules.most_quantity) or rest
+    made: list[Planned] = []
+    while rest and len(made) < _MOST_PARTS:
+        part, why = _valid(min(rest, most), price, rules)
+        if not part:
+            break
+        order = Planned(want.symbol, leg, side, part, price, want.weight, want.reason, rules, bracket, len(made) + 1)
+        made.append(order)
+        rest -= part
+    if made and rest and not why:
+        why = (
+            f"the venue takes {rounded(float(most))} at once; the rest, {rounded(float(rest))}, waits for the next bar"
+        )
+    return made, why
 
 
 def _valid(quantity: Decimal, price: Decimal, rules: Rules) -> tuple[Decimal, str]:
     """A quantity within a venue's rules; 0, and why, where there is none."""
-    most = min(quantity, rules.most_quantity) if rules.most_quantity else quantity
-    made = rules.quantity(most)
-    if made <= 0 or made < rules.least_quantity or made * price < rules.least_value:
-        return ZERO, f"{rounded(float(quantity))} at {rounded(float(price))} is less than the venue takes"
-    return made, ""
+    if rules.takes(quantity, price):
+        return rules.quantity(quantity), ""
+    return ZERO, f"{rounded(float(quantity))} at {rounded(float(price))} is less than the venue takes"

@@ -514,7 +514,7 @@ class _Run(Reconciliation):
         ended = {
             each.symbol: f"its order of this bar is {before.status}, and the next bar decides anew"
             for each, before in ordered
-            if before is not None and before.ended and before.status != Status.FILLED
+            if before is not None and before.status
         }
         within = allowed(new, made.state.equity, spent, len(recent), self.limits)
         met = [(Cause.POSITION, each) for each in over] + list(within.met)
@@ -528,7 +528,8 @@ class _Run(Reconciliation):
         if entries:
             placed = (each.placed for each in book.intents if each.leg == ENTRY and each.cutoff_at == cutoff_at)
             fit = fitted(entries, self.broker.account().buying_power, exact(sum(placed)))
-            sent += [self._send(each, bars[each.symbol], cutoff_at, equity) for each in fit]
+            kept |= fit.left
+            sent += [self._send(each, bars[each.symbol], cutoff_at, equity) for each in fit.orders]
         done = [each for each in sent if each is not None]
         halt = made.halt or self._halted()
         moving = {each.planned.symbol for each in done}
@@ -583,7 +584,8 @@ class _Run(Reconciliation):
         return plan(wants, held, made.state.equity, rules, busy=busy, bracketed=bracketed, bracket=self.bracket)
 
     def _id(self, planned: Planned, bar: date) -> str:
-        return client_id(self.account, self.variant.hash, self.every.name, planned.symbol, stamp(bar), planned.leg)
+        leg = planned.leg if planned.part == 1 else f"{planned.leg}-{planned.part}"
+        return client_id(self.account, self.variant.hash, self.every.name, planned.symbol, stamp(bar), leg)
 
     def _send(self, planned: Planned, bar: date, cutoff_at: datetime, equity: Decimal) -> Sent | None:
         """Store an intent, and send its order; None where somebody has halted trading."""
