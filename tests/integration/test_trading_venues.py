@@ -222,6 +222,20 @@ def test_what_is_larger_than_the_venue_takes_at_once_is_ordered_in_parts(desk_at
     assert server.held == {}
 
 
+def test_dust_that_no_order_can_sell_keeps_no_other_strategy_out(desk_at_binance: Desk) -> None:
+    server = desk_at_binance.server
+    server.fee_rate = Decimal("0.001")
+    for day, desk_at_binance.share in zip(DAYS, (0.4, 0.0, 0.2), strict=True):
+        desk_at_binance.evening(day)
+        if day == DAYS[1]:
+            with pytest.raises(UsageError, match=r"holds BTC-USD for turning.*close the positions on the venue's page"):
+                desk_at_binance.trade("other")
+        done = desk_at_binance.trade("other" if day == DAYS[2] else "turning")
+        assert len(done.sent) == 2
+        assert 0 < min(server.held.values()) < Decimal("0.00001") or day != DAYS[1]
+    assert desk_at_binance.trade("other").halt is None
+
+
 def test_entries_that_the_buying_power_does_not_suffice_for_are_named(
     at_alpaca: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -348,16 +348,36 @@ class _Run(Reconciliation):
     # ------------------------------------------------------------ reconcile
 
     def _is_ours_alone(self) -> None:
-        held = read_held(self.account, self.warehouse)[["symbol", "strategy", "frequency"]]
-        used = [("holds", *map(str, row)) for row in held.itertuples(index=False)]
-        waiting = [each for each in read_book(self.account, self.warehouse).intents if not each.ended]
-        used += [("has an open order of", each.order.symbol, each.strategy, each.frequency) for each in waiting]
-        for what, symbol, strategy, frequency in used:
-            if (strategy, frequency) != (self.variant.name, self.every.name):
-                raise UsageError(
-                    f"{self.account} {what} {symbol} for {strategy} on bars of {frequency}: an account of its own was "
-                    f"needed for {self.variant.name} on bars of {self.every}. Name another one, as in paper://NAME."
-                )
+        """Refuse an account in which another strategy has an open order or a position that can be closed."""
+        own = (self.variant.name, self.every.name)
+        held = read_held(self.account, self.warehouse)
+        others = held[(held["strategy"] != own[0]) | (held["frequency"] != own[1])].to_dict("records")
+        prices = {each.symbol: each.price for each in self.broker.positions()} if others else {}
+        rules = self.broker.rules(sorted({row["symbol"] for row in others})) if others else {}
+        used = [
+            ("holds", row["symbol"], row["strategy"], row["frequency"])
+            for row in others
+            if _can_be_closed(exact(row["quantity"]), prices.get(row["symbol"], ZERO), rules.get(row["symbol"]))
+        ]
+        used += [
+            ("has an open order of", each.order.symbol, each.strategy, each.frequency)
+            for each in read_book(self.account, self.warehouse).intents
+            if not each.ended and (each.strategy, each.frequency) != own
+        ]
+        if used:
+            what, symbol, strategy, frequency = used[0]
+            raise UsageError(
+                f"{self.account} {what} {symbol} for {strategy} on bars of {frequency}: an account of its own was "
+                f"needed for {self.variant.name} on bars of {self.every}. {self._own_account()}"
+            )
+
+    def _own_account(self) -> str:
+        if self.broker.simulated:
+            return "Name another one, as in paper://NAME."
+        return (
+            "Keys have one account at a venue: set those of another one, or run tickercast trade halt, close the "
+            "positions on the venue's page, and run tickercast trade resume --adopt."
+        )
 
     def _reconcile(self) -> tuple[list[Intent], str]:
         """Ask for every order that may have moved; the intents that the venue never got, and what does not fit."""
@@ -534,13 +554,11 @@ class _Run(Reconciliation):
         halt = made.halt or self._halted()
         moving = {each.planned.symbol for each in done}
         stuck = {symbol: why for symbol, why in self._stuck(targets, bars).items() if symbol not in moving}
-        why_not = {**planned.left, **ended, **kept}
+        why_not = {**planned.left, **ended}
         if made.halt is not None:  # a stop closes what it can
             held = {each.symbol for each in self.broker.positions()} - moving
-            why_not |= {
-                symbol: f"{why}; its position is not closed" for symbol, why in why_not.items() if symbol in held
-            }
-        left = {**targets.missing, **stuck, **why_not}
+            why_not |= {each: f"{why_not[each]}; its position is not closed" for each in held & why_not.keys()}
+        left = {**targets.missing, **stuck, **why_not, **kept}
         return replace(made, sent=done, left=left, met=[said for _, said in met], halt=halt)
 
     def _stuck(self, targets: Targets, bars: Mapping[str, date]) -> dict[str, str]:
@@ -709,6 +727,13 @@ def record_event(event: TradingEvent, warehouse: Warehouse, key: str) -> None:
     name = f"trading_events/{event.account}/{event.strategy}/{event.action}/{event.cause}/{digest}"
     frame = pd.DataFrame([row]).astype({"cutoff_at": "datetime64[us, UTC]"})
     warehouse.append("trading_events", frame, key=name)
+
+
+def _can_be_closed(quantity: Decimal, price: Decimal, rules: Rules | None) -> bool:
+    """Whether a venue takes an order that closes a position: what fees leave of a lot stays for ever."""
+    if rules is None:  # nobody knows
+        return True
+    return (rules if quantity > 0 else rules.when_short).takes(abs(quantity), price)
 
 
 def _as_planned(intent: Intent) -> Planned:
