@@ -248,6 +248,12 @@ def test_a_file_of_another_ending_counts_where_it_is_named_after_the_symbol(tmp_
     assert "Rename the file to AAPL.csv" in str(reading.failures["AAPL"])
 
 
+@pytest.mark.parametrize("file", ["MSFT.US.csv", "msft.us.txt"])
+def test_a_file_may_be_named_in_the_spelling_of_another_vendor(tmp_path: Path, make_bars: Make, file: str) -> None:
+    (tmp_path / file).write_bytes(to_csv([make_bars("X")]).replace(b",Symbol", b",Note", 1))
+    assert list(fetch(tmp_path, ["MSFT"]).bars) == ["MSFT"]
+
+
 def test_bars_of_days_that_have_not_been_are_refused(tmp_path: Path, make_bars: Make) -> None:
     (tmp_path / "MSFT.csv").write_bytes(to_csv([make_bars("MSFT")]))
     early = Folder(tmp_path, now=lambda: datetime(2023, 7, 6, tzinfo=UTC))

@@ -164,6 +164,7 @@ def test_a_file_of_several_symbols_is_a_batch_whatever_its_name(
     with pytest.raises(UsageError, match="several symbols, such as MSFT and META, and KO was given for it"):
         send_file("big", write(several), AS_OF, symbol="KO", store=store)
     assert "/META." in send_file("META", write(one), AS_OF, store=store).object
+    assert "/META." in send_file("meta.us", write(one), AS_OF, store=store).object
     assert "/BIG." in send_file("big", write(one), AS_OF, store=store).object  # which is refused: it says META
 
 

@@ -23,7 +23,7 @@ from urllib.parse import quote, unquote
 
 from tickercast.domain.forecast import Origin
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
-from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.symbols import named_after
 from tickercast.domain.text import shown
 from tickercast.errors import UsageError
 
@@ -64,10 +64,7 @@ class PriceObject:
     @property
     def symbol(self) -> str | None:
         """The symbol that the name is; None if it is none."""
-        try:
-            return parse_symbol(self.name)
-        except UsageError:
-            return None
+        return named_after(self.name)
 
 
 def is_events(name: str) -> bool:

@@ -1,7 +1,7 @@
 """The spellings of symbols at other vendors, and Yahoo's for the same ones.
 
->>> in_yahoos_spelling("600519.SH"), in_yahoos_spelling("AAPL.US"), in_yahoos_spelling("BTC/USDT")
-('600519.SS', 'AAPL', 'BTC-USDT')
+>>> [in_yahoos_spelling(symbol) for symbol in ("600519.SH", "AAPL.US", "BTC/USDT", "00700.HK")]
+['600519.SS', 'AAPL', 'BTC-USDT', '0700.HK']
 >>> advice("BTCUSDT")
 'BTC-USDT or BTC-USD'
 """
@@ -20,9 +20,11 @@ CURRENCIES = frozenset(
 STABLE = ("USDT", "USDC", "BUSD", "FDUSD", "TUSD", "DAI")
 """Coins that stand for a dollar."""
 
-_COINS = frozenset(
+COINS = frozenset(
     re.findall(r"\w+", "BTC ETH XRP LTC BCH ADA SOL DOGE DOT AVAX BNB MATIC LINK XLM TRX ETC XMR UNI ATOM SHIB")
 )
+"""The largest coins."""
+
 _WORDS = frozenset(
     re.findall(
         r"\w+",
@@ -44,7 +46,17 @@ def in_yahoos_spelling(symbol: str) -> str:
         return symbol.replace(".", "-")
     if re.fullmatch(r"[A-Z]+(?:-[A-Z])?\.US", symbol):
         return symbol.removesuffix(".US")
+    symbol = in_four_digits(symbol)
     return re.sub(r"^(\d{6})\.(?:SH|XSHG)$", r"\1.SS", symbol)
+
+
+def in_four_digits(symbol: str) -> str:
+    """A symbol of Hong Kong with four digits or more, as Yahoo spells it; any other symbol as it is.
+
+    >>> in_four_digits("00700.HK"), in_four_digits("5.HK"), in_four_digits("80700.HK")
+    ('0700.HK', '0005.HK', '80700.HK')
+    """
+    return symbol.lstrip("0").zfill(len("0700.HK")) if re.fullmatch(r"\d{1,6}\.HK", symbol) else symbol
 
 
 def advice(symbol: str) -> str:
@@ -58,7 +70,7 @@ def advice(symbol: str) -> str:
     if len(symbol) == 6 and symbol[:3] in CURRENCIES and symbol[3:] in CURRENCIES:
         return f"{symbol}=X"
     pair = re.fullmatch(r"([A-Z]{3,5})(USD|EUR|GBP|BTC|ETH)", symbol)
-    if pair and pair[1] in _COINS:
+    if pair and pair[1] in COINS:
         return f"{pair[1]}-{pair[2]}"
     if re.fullmatch(r"\d{6}", symbol):
         return f"{symbol}.SS (Shanghai) or {symbol}.SZ (Shenzhen)" if symbol[0] in "036" else f"{symbol}.KS (Korea)"
@@ -92,18 +104,18 @@ def is_word(name: str) -> bool:
     parts = re.split("[-.=^]", name.lower())
     long = "." not in name and any(part.isalpha() and len(part) > _LONGEST_PLAIN + 1 for part in parts)
     last = parts[-1].upper()
-    paired = len(last) == 1 or last in CURRENCIES or last in STABLE or last in _COINS
+    paired = len(last) == 1 or last in CURRENCIES or last in STABLE or last in COINS
     joined = "-" in name and not paired and (name != name.upper() or len(last) > _LONGEST_PLAIN)
     return long or joined or not _WORDS.isdisjoint(parts)
 
 
 def owner_of(stem: str) -> str:
-    """The symbol that a file of hourly bars is called after, as in Binance's archive.
+    """What a file of Binance's archive is called after; the name of any other file as it is.
 
-    >>> owner_of("BTCUSDT-1h-2023-07"), owner_of("btcusdt")
+    >>> owner_of("BTCUSDT-1d-2023-07"), owner_of("btcusdt")
     ('BTCUSDT', 'btcusdt')
     """
-    archived = re.fullmatch(r"([A-Za-z0-9]+)-1h-[\d-]+", stem)
+    archived = re.fullmatch(r"([A-Za-z0-9]+)-\d+(?:s|m|h|d|w|mo)-[\d-]+", stem)
     return archived[1] if archived else stem
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from tickercast.domain.spelling import in_four_digits, in_yahoos_spelling, owner_of
 from tickercast.domain.text import shown
 from tickercast.errors import UsageError
 
@@ -13,8 +14,8 @@ _LONGEST_SYMBOL = 20
 def parse_symbol(text: str) -> str:
     """Check a symbol as Yahoo spells it, and return it in upper case.
 
-    >>> parse_symbol("brk-b")
-    'BRK-B'
+    >>> parse_symbol("brk-b"), parse_symbol("00700.HK")
+    ('BRK-B', '0700.HK')
 
     Raises:
         UsageError: the text is not a symbol.
@@ -25,7 +26,25 @@ def parse_symbol(text: str) -> str:
             f"{shown(text, 40)!r} is not a symbol: up to 20 letters, digits and single . - = ^ were needed, "
             "as Yahoo spells them (MSFT, BRK-B, VOD.L, ETH-USD)."
         )
-    return symbol
+    return in_four_digits(symbol)
+
+
+def named_after(stem: str) -> str | None:
+    """The symbol that a file is named after, as Yahoo spells it; None if its name is no symbol.
+
+    >>> named_after("msft.us"), named_after("BTCUSDT-1h-2023-07"), named_after("my prices")
+    ('MSFT', 'BTCUSDT', None)
+
+    Args:
+        stem: the file's name without its ending.
+    """
+    plain = owner_of(stem.strip())
+    try:
+        # In a name, an underscore parts words rather than the two sides of a pair.
+        is_plain = plain.isascii() and "_" not in plain
+        return parse_symbol(in_yahoos_spelling(plain.upper()) if is_plain else plain)
+    except UsageError:
+        return None
 
 
 def parse_symbols(symbols: str | Sequence[str]) -> list[str]:

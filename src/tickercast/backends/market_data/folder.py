@@ -21,7 +21,7 @@ from tickercast.domain.files.price_files import (
 )
 from tickercast.domain.findings import Finding
 from tickercast.domain.spelling import agree
-from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.symbols import named_after
 from tickercast.errors import InvalidBars, Permanent, UnknownSymbol, UsageError
 from tickercast.plain import first_of
 
@@ -58,7 +58,7 @@ class Folder:
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
         """Read only the files that can hold those symbols; see `ports.MarketData`."""
         files, window = self._files(symbols), Window(first, last, self._now())
-        own = {symbol: [file for file in files if _stem(file).upper() == symbol] for symbol in symbols}
+        own = {symbol: [file for file in files if _symbol_in_name(file) == symbol] for symbol in symbols}
         others = [symbol for symbol in symbols if not own[symbol]]
         single = [file for file in files if others and _holds_one_symbol(file)]
         shared = [_open(file, others, window) for file in files if others and file not in single]
@@ -105,7 +105,7 @@ class Folder:
             path
             for path in candidates
             if path.name.lower().endswith(ENDINGS)
-            or (path.name.lower().endswith(OTHER_ENDINGS) and _stem(path).upper() in symbols)
+            or (path.name.lower().endswith(OTHER_ENDINGS) and _symbol_in_name(path) in symbols)
         ]
         if not files:
             raise UsageError(f"The source {self._path} holds no .csv or .parquet file: one was needed. Check the path.")
@@ -128,7 +128,7 @@ class Folder:
         raise self._unknown(symbol, contents, single)
 
     def _unknown(self, symbol: str, contents: Sequence[_Contents], single: Sequence[Path]) -> UnknownSymbol:
-        named = {_stem(file).upper() for file in single}
+        named = {owner for file in single if (owner := _symbol_in_name(file))}
         known = sorted(named.union(*(content.symbols for content in contents)))
         close = difflib.get_close_matches(symbol, known, n=1)
         return UnknownSymbol(
@@ -141,7 +141,8 @@ class Folder:
 def _open(path: Path, symbols: Sequence[str], window: Window) -> _Contents:
     try:
         # A file that names its symbols itself may be called anything; one that does not, only by its symbol.
-        name = _stem(path) if _stem(path).upper() in symbols or _symbol_in_name(path) is None else ""
+        owner = _symbol_in_name(path)
+        name = _stem(path) if owner is None or owner in symbols else ""
         return _Contents(path, read_prices(path.read_bytes(), symbol=name, symbols=symbols, window=window))
     except (OSError, InvalidBars) as error:
         reason = " ".join(str(error).split())
@@ -153,10 +154,7 @@ def _stem(path: Path) -> str:
 
 
 def _symbol_in_name(path: Path) -> str | None:
-    try:
-        return parse_symbol(_stem(path))
-    except UsageError:
-        return None
+    return named_after(_stem(path))
 
 
 def _holds_one_symbol(path: Path) -> bool:

@@ -15,7 +15,7 @@ from tickercast.domain.files.price_files import first_symbol, name_without_endin
 from tickercast.domain.findings import Finding
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.hourly.hours import finished
-from tickercast.domain.spelling import owner_of
+from tickercast.domain.symbols import named_after
 from tickercast.domain.text import one_line
 from tickercast.errors import InvalidBars, NoRecentBars, Permanent, UnknownSymbol, UsageError
 
@@ -100,7 +100,8 @@ class HourlyFolder:
             try:
                 reading = _read(path)
             except InvalidBars as error:  # other files may be whole, but not the symbol that this one is called after
-                found.failures[owner_of(name_without_ending(path.name)).upper()] = _of_file(path, error)
+                stem = name_without_ending(path.name)
+                found.failures[named_after(stem) or stem.upper()] = _of_file(path, error)
                 continue
             for symbol, bars in reading.bars.items():
                 found.series.setdefault(symbol, []).append(bars)

@@ -28,9 +28,8 @@ from tickercast.domain.files.price_titles import PRICES, TITLES, Part, layout, t
 from tickercast.domain.findings import NOTHING_FOUND, Finding, Findings, reported, sentence
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.spelling import agree, in_yahoos_spelling, is_word, symbol_in
-from tickercast.domain.symbols import is_symbol, parse_symbol
+from tickercast.domain.symbols import is_symbol, named_after
 from tickercast.domain.text import shown
-from tickercast.errors import UsageError
 
 TERMS = pa.dictionary(pa.int32(), pa.string())
 """The type of texts that are repeated."""
@@ -63,10 +62,7 @@ class Asked:
     @property
     def symbol(self) -> str | None:
         """The symbol that the file's name says."""
-        try:
-            return parse_symbol(self.name)
-        except UsageError:
-            return None
+        return named_after(self.name)
 
 
 def read_frame(frame: pd.DataFrame, *, symbol: str = "", window: Window = WHOLE) -> Reading:

@@ -19,7 +19,7 @@ from tickercast.domain.files.price_limits import LARGEST
 from tickercast.domain.files.price_parquet import to_parquet
 from tickercast.domain.files.price_rows import WHOLE, Window
 from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.domain.spelling import in_yahoos_spelling, owner_of
+from tickercast.domain.spelling import in_yahoos_spelling
 from tickercast.domain.text import shown
 from tickercast.errors import InvalidBars, UsageError
 
@@ -67,7 +67,7 @@ def read_prices(
         window: the bars that are used, and so judged; by default three years up to the last bar of each symbol.
         largest: bytes that the file may have unpacked, on which other limits depend; see `price_limits`.
         frequency: the frequency of the bars; bars of hours are stamped with the moment at which each opens, in UTC
-            unless they name a zone, and a file of Binance's archive is named as there.
+            unless they name a zone.
 
     Returns:
         The valid bars by symbol, the findings about them, and the reason for each other symbol.
@@ -76,10 +76,9 @@ def read_prices(
         InvalidBars: nothing in the file can be used.
     """
     data = unpacked(data, largest)
-    name = symbol if frequency.is_daily else owner_of(symbol)
     if is_parquet(data):
-        return price_parquet.read_parquet(data, Asked(name, symbols, window, largest, ".parquet", frequency))
-    return price_csv.read_csv(data, Asked(name, symbols, window, largest, frequency=frequency))
+        return price_parquet.read_parquet(data, Asked(symbol, symbols, window, largest, ".parquet", frequency))
+    return price_csv.read_csv(data, Asked(symbol, symbols, window, largest, frequency=frequency))
 
 
 def first_symbol(data: bytes) -> str | None:

@@ -8,9 +8,9 @@ from datetime import date
 from tickercast.domain import objects
 from tickercast.domain.files.price_files import check_one_symbol, first_symbol, last_symbol, name_without_ending
 from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.domain.spelling import agree, is_word, owner_of
-from tickercast.domain.symbols import parse_symbol
-from tickercast.errors import InvalidBars, PreconditionFailed, UsageError
+from tickercast.domain.spelling import agree, is_word
+from tickercast.domain.symbols import named_after, parse_symbol
+from tickercast.errors import InvalidBars, PreconditionFailed
 from tickercast.ports import ObjectStore
 
 _STARTS = {b"PAR1": ".parquet", b"\x1f\x8b": ".csv.gz", b"PK": ".zip"}
@@ -92,12 +92,7 @@ def _given(symbol: str, data: bytes) -> str:
 def _name(stem: str, data: bytes, frequency: Frequency) -> str:
     """The name of a file in the bucket; empty for a batch, which names its symbols itself."""
     stem = stem.replace("/", "_").strip() or "file"
-    if not frequency.is_daily:
-        stem = owner_of(stem)
-    try:
-        named = parse_symbol(stem)
-    except UsageError:
-        named = ""
+    named = named_after(stem) or ""
     try:
         first, last = first_symbol(data), last_symbol(data)
     except InvalidBars:  # the function says why
