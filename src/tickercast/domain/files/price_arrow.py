@@ -105,8 +105,13 @@ def read_columns(parts: Sequence[tuple[Part, pa.Table]], asked: Asked, *, may_ha
         names = [names[number] for number in kept]
     check_symbols(len(names))
     beside = Beside(_further(parts), may_have_commas=may_have_commas)
-    reading = read_rows(_rows(table, titles, numbers, names, asked.frequency, beside), asked.window)
-    return replace(reading, findings=_with_reported(reading, _reported(table, numbers, names)), others=others)
+    rows = _rows(table, titles, numbers, names, asked.frequency, beside)
+    reading = read_rows(rows, asked.window)
+    findings = _with_reported(reading, _reported(table, numbers, names))
+    is_money = "volume" in table.column_names and "volume" not in rows.columns
+    if unread := titles["volume"] if is_money else next((part.unread for part, _ in parts if part.unread), ""):
+        findings = _with_unread(reading.bars, findings, unread)
+    return replace(reading, findings=findings, others=others)
 
 
 def _rows(
@@ -214,14 +219,15 @@ def _symbols(table: pa.Table, asked: Asked, titles: dict[str, str]) -> tuple[Int
     column = _dictionary(table["symbol"])
     check_symbols(len(column.dictionary), MOST_NAMES)
     codes, spellings = _terms(column)
-    if titles["symbol"].strip().lower() == "name":  # a company's name, unless it is written as a ticker is
-        tickers = [name.isupper() for name in spellings if name]
-        if symbol and not all(tickers):
+    numbers, names = _numbered(codes, spellings)
+    is_owner = symbol is not None and not is_word(asked.name)
+    if title_key(titles["symbol"]) == "name":  # a company's name, unless it is written as a ticker is
+        tickers = [name.isupper() and is_symbol(in_yahoos_spelling(name.strip())) for name in spellings if name]
+        if symbol and is_owner and not (all(tickers) and (len(names) > 1 or agree(symbol, names[0]))):
             return np.zeros(len(table), np.intp), [symbol]
         if not any(tickers):
             raise refusals.NO_SYMBOL(advice=f"{symbol_in(asked.name) or 'SYMBOL'}{asked.ending}")
-    numbers, names = _numbered(codes, spellings)
-    if symbol and len(names) == 1 and symbol != names[0] and not is_word(asked.name):
+    if symbol and is_owner and len(names) == 1 and symbol != names[0]:
         if agree(symbol, names[0]):
             names = [symbol]
         elif is_symbol(names[0]):  # any other word is refused with its rows
@@ -288,6 +294,12 @@ def _with_reported(reading: Reading, said: Mapping[str, Finding]) -> Findings:
         if symbol in reading.bars:
             found[symbol] = [one, *(own for own in found.get(symbol, ()) if str(own) not in str(one))]
     return found
+
+
+def _with_unread(symbols: Collection[str], findings: Findings, title: str) -> Findings:
+    """The findings, and for each symbol that the file's volumes were left out."""
+    text = f"the column {title} was left out, since its unit is not known to be shares"
+    return {**findings, **{name: [*findings.get(name, ()), Finding(name, "volume", text)] for name in symbols}}
 
 
 def _simulated(table: pa.Table, titles: Mapping[str, str]) -> NDArray[np.bool_]:
@@ -379,7 +391,7 @@ def _numbers(table: pa.Table, titles: dict[str, str], frequency: Frequency, besi
         dates = table["session_date"]
         written = _terms(dates)[1] if _is_text(dates.type) else []
         found |= read_numbers(texts, titles, replace(beside, dates=written))
-    unit = volume_unit(titles.get("volume", ""))
-    if unit != 1 and not ("volume" in texts and have_suffixes(texts["volume"])):
+    unit = volume_unit(titles.get("volume", "")) or 1.0
+    if unit != 1 and "volume" in found and not ("volume" in texts and have_suffixes(texts["volume"])):
         found["volume"] = replace(found["volume"], values=found["volume"].values * unit)
     return found

@@ -7,17 +7,20 @@
 [('A', 4)]
 """
 
-import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tickercast.domain.files import refusals
+from tickercast.domain.spelling import COINS, CURRENCIES, STABLE
 from tickercast.domain.text import shown
 
 PRICES = ("open", "high", "low", "close")
 
-BLANKS = ("", "-", "--", "—", "n/a", "#n/a", "na", "nan", "null", "none", "<na>", "nil", ".")
+BLANKS = (
+    *("", "-", "--", "–", "—", ".", "n/a", "#n/a", "#n/a n/a", "#n/a n.a.", "n.a.", "n.a", "na", "nan", "null", "none"),
+    *("<na>", "nil", "\\n"),
+)
 """The words for no value, in lower case."""
 
 TITLES = {
@@ -35,12 +38,11 @@ TITLES = {
 """The titles of the columns that are read and written, as Yahoo spells them."""
 
 ALIASES = {
-    "session_date": "date sessiondate datetime timestamp tradedate tradingdate tradingday day opentime openedat "
-    "gmttime localtime",
+    "session_date": "date sessiondate tradedate tradingdate",
     "open": "open openprice openingprice",
     "high": "high highprice",
     "low": "low lowprice",
-    "close": "close closelast last price closeprice lastprice closingprice",
+    "close": "close closelast closeprice closingprice",
     "adj_close": "adjclose adjustedclose adjusted adjcloseprice adjustedcloseprice closeadj closeadjusted",
     "volume": "volume tickvol tickvolume sharestraded totaltradedquantity noofshares",
     "symbol": "symbol ticker tic tscode",
@@ -50,20 +52,22 @@ ALIASES = {
 """The titles that are understood, without case, blanks and points."""
 
 WEAKER = {
-    "session_date": "time unix unixtimestamp epoch index unnamed:0",
+    "session_date": "datetime timestamp opentime openedat gmttime localtime tradingday day time unix unixtimestamp "
+    "epoch index indexlevel0 unnamed:0",
+    "close": "last lastprice price",
     "volume": "vol volumeof",
-    "symbol": "name code",
+    "symbol": "code name",
 }
 """Titles that count where none of the others is there; the first of them that is there."""
 
 _COLUMNS = {title: column for column, titles in ALIASES.items() for title in titles.split()}
-_WEAK = {title: (column, rank) for column, titles in WEAKER.items() for rank, title in enumerate(titles.split())}
-_FIELDS = {title: column for title, column in _COLUMNS.items() if column in (*PRICES, "adj_close", "volume")} | {
-    "vol": "volume"
+_WEAK = {title: (column, rank) for column, titles in WEAKER.items() for rank, title in enumerate(titles.split(), 1)}
+_FIELDS = {
+    title: column
+    for title, column in [*_COLUMNS.items(), *((title, column) for title, (column, _) in _WEAK.items())]
+    if column in (*PRICES, "adj_close", "volume") and title != "volumeof"
 }
-_MONEY = frozenset(
-    re.findall(r"\w+", "usd eur gbp jpy chf cad aud nzd cny krw inr try brl usdt usdc busd fdusd tusd dai currency")
-)
+_MONEY = frozenset(name.lower() for name in (*CURRENCIES, *STABLE, "currency"))
 _NO_TICKERS = _MONEY | frozenset(
     re.findall(
         r"\S+",
@@ -73,25 +77,36 @@ _NO_TICKERS = _MONEY | frozenset(
 )
 """Words that stand with the titles of prices and are no ticker: whose prices they are, their unit, or their type."""
 
-_MULTIPLES = {
+MULTIPLES = {
     word: times
     for times, words in {
-        1e2: "00 100 hundred hundreds",
-        1e3: "000 1000 k th thd ths tsd thousand thousands",
-        1e5: "lakh lakhs",
-        1e6: "000000 1000000 m mm mn mln mil mill mio million millions",
+        1e2: "hundred hundreds",
+        1e3: "k th thd ths tsd thousand thousands",
+        1e5: "lakh lakhs lac lacs",
+        1e6: "m mm mn mln mil mill mio million millions",
         1e7: "cr crore crores",
-        1e9: "b bn bln billion billions",
+        1e9: "b bn bln mrd bil billion billions",
     }.items()
     for word in words.split()
 }
-_NO_SHARES = frozenset(
+"""What words and letters beside a volume multiply it by."""
+
+_OF_SHARES = frozenset(
     re.findall(
-        r"\S+", "$ € £ ¥ ₹ % t lot lots hand hands avg average change chg delta ma ema sma pct rank ratio weighted"
+        r"\S+",
+        "share shares shs stock stocks unit units contract contracts coin coins token tokens tick ticks piece pieces "
+        "pcs stück stk titres titoli acciones acoes ações no nos number qty quantity count total traded base in of the "
+        "x s numeric float float32 float64 double decimal real int int32 int64 integer bigint object str string",
     )
-)  # with a volume: the unit is money or unknown, or it is no volume
-_VOLUME = re.compile(r"vol(?:ume)?\.?[ _,/]*(?:[(\[]([^()\[\]]*)[)\]]|(?<=[ _,/])([^()\[\]]*))")
-_UNIT = re.compile(r"[a-z]+|\d+|[$€£¥₹%]")
+)
+"""Words in the title of a volume that leave it one of shares: what is counted, or the type of its numbers."""
+
+_NO_VOLUME = frozenset(re.findall(r"\S+", "% avg average change chg delta ma ema sma pct rank ratio weighted"))
+_NO_COINS = frozenset(re.findall(r"\S+", "LOT LOTS HAND HANDS VALUE MONEY CASH RS TURN AMT AMOUNT"))
+_VOLUME = re.compile(r"vol(?:ume)?\.?[ _,/]*(?:[(\[]([^()\[\]]*)[)\]]|(?<=[ _,/])([^()\[\]]*))", re.IGNORECASE)
+_UNIT = re.compile(r"\d+(?:[.,']\d{3})*|[^\W\d_]+\d*|[$€£¥₹₩₽%]")
+_POWER = re.compile(r"10*|0+")
+_COIN = re.compile(r"[A-Z][A-Z0-9]{1,4}")
 _TUPLE = re.compile(r"""\(\s*(['"])(.*?)\1\s*,\s*(['"])(.*?)\3\s*\)""")
 _SYMBOL_FIRST = re.compile(r"([A-Z0-9^][A-Z0-9^=-]*(?:\.[A-Z0-9]+)?)[._ ]([A-Za-z. _]+)")
 _FIELD_FIRST = re.compile(r"([A-Za-z]+(?:[. _][Cc]lose)?)[._ ]([A-Z0-9^][A-Z0-9^=.-]*)")
@@ -107,11 +122,14 @@ class Part:
         symbol: the symbol that the titles name; None if they name none.
         columns: the position of each column, by its name; `time` is a time of day beside the dates.
         titles: the file's own title of each column.
+        unread: the title of a volume whose unit is not known to be shares, where there is no other; empty if there is
+            none.
     """
 
     symbol: str | None
     columns: Mapping[str, int]
     titles: Mapping[str, str]
+    unread: str = ""
 
 
 def title_key(title: object) -> str:
@@ -120,33 +138,68 @@ def title_key(title: object) -> str:
     >>> title_key(" Adj. Close**"), title_key("1. open"), title_key("<TICKVOL>"), title_key("Close (USD)")
     ('adjclose', 'open', 'tickvol', 'close')
     """
-    text = str(title)[:_LONGEST].strip().lower()
-    volume = _VOLUME.fullmatch(text)
-    if volume:
-        unit = volume[1] or volume[2] or ""
-        if not (_MONEY | _NO_SHARES).isdisjoint(_words(unit)):
-            return ""
-        if re.fullmatch(r"[a-z0-9]+", unit) or not _MULTIPLES.keys().isdisjoint(_words(unit)[:1]):
-            return "volumeof"
-    plain = re.sub(r"^\d+[a-z]?\.\s+", "", text)
+    text = str(title)[:_LONGEST].strip()
+    unit = _unit(text)
+    if unit:
+        return "" if volume_unit(text) is None else "volumeof"
+    plain = re.sub(r"^\d+[a-z]?\.\s+", "", text.lower())
     bare, _, unit = plain.removesuffix(")").rpartition("(") if plain.endswith(")") else (plain, "", "")
     key = _squeezed(bare)
-    scaled = not _MULTIPLES.keys().isdisjoint(_words(unit)) and _COLUMNS.get(key) != "volume"
+    scaled = any(_multiple(word) not in (None, 1.0) for word in _UNIT.findall(unit))
+    if _COLUMNS.get(key) == "volume":
+        return key if volume_unit(text) is not None else ""
     return _squeezed(plain) if scaled else key
 
 
-def volume_unit(title: str) -> float:
-    """The number of shares that the unit in the title of a volume stands for.
+def volume_unit(title: str) -> float | None:
+    """The number of shares that one in a column of volumes stands for; None if its title says that it is not shares.
 
-    >>> volume_unit("Volume (M)"), volume_unit("Vol. in thousands"), volume_unit("Volume BTC")
-    (1000000.0, 1000.0, 1.0)
+    >>> [volume_unit(title) for title in ("Volume (M)", "Vol. in thousands", "Volume BTC", "Volume (zł)")]
+    [1000000.0, 1000.0, 1.0, None]
     """
-    return math.prod(_MULTIPLES.get(word, 1.0) for word in _words(title.lower()))
+    unit = _unit(title) or title.strip().removesuffix(")").partition("(")[2]
+    coins = "" if title.isupper() else unit
+    times = 1.0
+    for word in _UNIT.findall(unit):
+        multiple = _multiple(word)
+        if multiple:
+            times *= multiple
+        elif word.lower() not in _OF_SHARES and not _is_coin(word, coins):
+            return None
+    return times
 
 
-def _words(unit: str) -> list[str]:
-    """The words of a unit, without those that say nothing."""
-    return [word for word in _UNIT.findall(unit) if word not in ("in", "of", "x", "s")]
+def is_unread_volume(title: object) -> bool:
+    """Whether a column may be a volume in a unit that is not known.
+
+    >>> is_unread_volume("Volume (PLN)"), is_unread_volume("Volume"), is_unread_volume("Volume change")
+    (True, False, False)
+    """
+    text = str(title)[:_LONGEST].strip()
+    is_volume = bool(_unit(text)) or _COLUMNS.get(_squeezed(text.lower().partition("(")[0])) == "volume"
+    return is_volume and volume_unit(text) is None and _NO_VOLUME.isdisjoint(_UNIT.findall(text.lower()))
+
+
+def _unit(title: str) -> str:
+    """What stands behind the word volume in a title."""
+    found = _VOLUME.fullmatch(title.strip())
+    return (found[1] or found[2] or "").strip() if found else ""
+
+
+def _multiple(word: str) -> float | None:
+    """What a word multiplies a number by: `10,000` and `0,000` say ten thousand; None for a word that is none."""
+    digits = re.sub(r"\D", "", word)
+    if word[0].isdigit():
+        return 10.0 ** (len(digits) - digits.startswith("1")) if _POWER.fullmatch(digits) else None
+    return MULTIPLES.get(word.lower())
+
+
+def _is_coin(word: str, unit: str) -> bool:
+    """Whether a word of a unit is a coin rather than money: a few capital letters among small ones, or a known coin."""
+    if word.upper() in COINS:
+        return True
+    known = word in _NO_COINS or word.lower() in _NO_VOLUME or word[-3:] in CURRENCIES or word in STABLE
+    return word in unit and _COIN.fullmatch(word) is not None and not known
 
 
 def _squeezed(text: str) -> str:
@@ -154,13 +207,14 @@ def _squeezed(text: str) -> str:
 
 
 def column_of(title: object) -> str:
-    """The column that a title names without doubt; empty if it names none."""
-    return _COLUMNS.get(title_key(title), "")
+    """The column that a title may name; empty if it names none."""
+    key = title_key(title)
+    return _COLUMNS.get(key) or _WEAK.get(key, ("", 0))[0]
 
 
 def known(titles: Sequence[object]) -> int:
-    """The number of different columns of a price file that the titles may name."""
-    found = {_COLUMNS.get(key) or _WEAK.get(key, ("", 0))[0] for key in map(title_key, titles)}
+    """How many different columns of a price file the titles may name."""
+    found = set(map(column_of, titles))
     of_tickers = {pair for pair in map(_pair, titles) if pair} | {pair for pair in map(_qualified, titles) if pair}
     return max(len(found - {""}), len(of_tickers))
 
@@ -188,7 +242,9 @@ def layout(titles: Sequence[object]) -> list[Part]:
             return _by_ticker(titles, named)
         columns = _columns(titles, [_beside(*pair) for pair in zip(titles, named, strict=True)])
     _check_missing(columns, titles)
-    return [Part(None, columns, {name: shown(titles[at], 40).strip() for name, at in columns.items()})]
+    unread = next((shown(title, 40).strip() for title in titles if is_unread_volume(title)), "")
+    own = {name: shown(titles[at], 40).strip() for name, at in columns.items()}
+    return [Part(None, columns, own, "" if "volume" in columns else unread)]
 
 
 def stacked(rows: Sequence[Sequence[str]]) -> tuple[list[object], int] | None:
@@ -207,7 +263,7 @@ def stacked(rows: Sequence[Sequence[str]]) -> tuple[list[object], int] | None:
         known_fields = [pair for pair in pairs if title_key(pair[0]) in _FIELDS]
         priced = [(column, ticker) for field, ticker in pairs if (column := _FIELDS.get(title_key(field))) in PRICES]
         third = len(rows) > 2 and not any(cell.strip() for cell in rows[2][1:])
-        firsts = [row[0] for row in (rows[2 if third else 0], *rows[:2]) if title_key(row[0]) in _COLUMNS]
+        firsts = [row[0] for row in (rows[2 if third else 0], *rows[:2]) if column_of(row[0]) == "session_date"]
         titles = [*firsts, "Date"][:1]
         if {column for column, _ in priced} == set(PRICES) and _are_no_tickers({ticker for _, ticker in priced}):
             return [*titles, *(_with_unit(*pair) for pair in pairs)], 2 + third
@@ -254,21 +310,23 @@ def _beside(title: object, pair: tuple[str, str] | None) -> object:
 def _columns(titles: Sequence[object], plain: Sequence[object] = ()) -> dict[str, int]:
     """The place of each column, by the file's titles, or by the plain ones that these stand for."""
     found: dict[str, int] = {}
-    weak: dict[str, tuple[int, int]] = {}
+    ranks: dict[str, int] = {}
+    doubled: dict[str, tuple[int, int]] = {}
     for at, title in enumerate(titles):
         key = _unnumbered(plain[at] if plain else title)
-        if key in _COLUMNS:
-            column = _COLUMNS[key]
-            if column in found:
-                seen = f"{shown(titles[found[column]], 40)} and {shown(title, 40)}"
-                raise refusals.DOUBLED_COLUMN(column=TITLES[column], seen=seen)
-            found[column] = at
-        elif key in _WEAK:
-            column, rank = _WEAK[key]
-            weak[column] = min(weak.get(column, (rank, at)), (rank, at))
+        column, rank = (_COLUMNS[key], 0) if key in _COLUMNS else _WEAK.get(key, ("", 0))
+        if not column or ranks.get(column, rank) < rank:
+            continue
+        if ranks.get(column) == rank:
+            if rank == 0 or column not in ("volume", "symbol"):
+                doubled.setdefault(column, (found[column], at))
+            continue
+        found[column], ranks[column] = at, rank
+        doubled.pop(column, None)
+    for column, pair in doubled.items():
+        seen = " and ".join(shown(titles[at], 40) for at in pair)
+        raise refusals.DOUBLED_COLUMN(column=TITLES[column], seen=seen)
     times = [at for at, title in enumerate(titles) if title_key(title) == "time"]
-    for column, (_, at) in weak.items():
-        found.setdefault(column, at)
     blank = [at for at, title in enumerate(titles[:1]) if not str(title).strip()]
     if blank:
         found.setdefault("session_date", 0)
@@ -280,7 +338,8 @@ def _columns(titles: Sequence[object], plain: Sequence[object] = ()) -> dict[str
 def _unnumbered(title: object) -> str:
     """The key of a title; that of the first one where pandas has numbered a second one, as in `Close.1`."""
     key, first = title_key(title), re.fullmatch(r"(.+)\.\d+", str(title).strip())
-    return title_key(first[1]) if first and title_key(first[1]) in _COLUMNS else key
+    of_first = title_key(first[1]) if first else ""
+    return of_first if of_first in _COLUMNS or _WEAK.get(of_first, ("", 0))[0] in PRICES else key
 
 
 def _pair(title: object) -> tuple[str, str] | None:
