@@ -90,6 +90,7 @@ def _zipped(files: dict[str, bytes]) -> bytes:
 def written(bars: pd.DataFrame, layout: str, dates: str, numbers: str, mark: str) -> str:
     """A CSV of one history."""
     cells = bars.map(lambda value: NUMBERS[numbers](value.item() if hasattr(value, "item") else value))
+    cells["Volume"] = cells["Volume"].str.removeprefix("$")
     cells.index = pd.Index([DATES[dates](day) for day in bars.index], name="Date")
     names = list(cells)
     match layout:
@@ -296,6 +297,25 @@ def only(text: str, symbol: str = "MSFT", frequency: Frequency = DAILY) -> dict[
         ("Volume ($)", np.nan),
         ("Volume (USD m)", np.nan),
         ("Volume (lots)", np.nan),
+        ('"Volume (10,000)"', 45_000),
+        ("Volume (10K)", 45_000),
+        ("Volume (10 thousand)", 45_000),
+        ('"Volume (0,000)"', 45_000),
+        ("Volume (in lacs)", 450_000),
+        ("Volume (No. of shares)", 4.5),
+        ("Volume (Stück)", 4.5),
+        ("Volume_(BTC)", 4.5),
+        ("volume_btc", 4.5),
+        ("Volume (Rs. Cr.)", np.nan),
+        ("Volume (mln PLN)", np.nan),
+        ("Volume (SEK)", np.nan),
+        ("Volume (MUSD)", np.nan),
+        ("Volume (Euro)", np.nan),
+        ("Volume (zł)", np.nan),
+        ("VOLUME (YEN)", np.nan),
+        ("Volume Money", np.nan),
+        ("Volume (20)", np.nan),
+        ("Shares Traded (PLN)", np.nan),
     ],
 )
 @pytest.mark.parametrize("cell", ["4.5", "4.50 "])
@@ -306,6 +326,88 @@ def test_a_volume_has_the_unit_of_its_title(unit: str, shares: float, cell: str)
 
 def test_a_unit_in_the_cells_counts_and_not_that_of_the_title() -> None:
     assert only(TITLED.replace("Volume", "Volume (M)") + BAR.replace("4.5", "4.5K"))["volume"] == 4500
+
+
+@pytest.mark.parametrize(("title", "cell"), [("Volume (zł)", "4.5"), ("Volume", "$4.5"), ("Volume", "4.5 EUR")])
+def test_a_volume_that_is_no_shares_is_left_out_and_said(title: str, cell: str) -> None:
+    reading = read_prices((TITLED.replace("Volume", title) + BAR.replace("4.5", cell)).encode(), symbol="MSFT")
+    assert np.isnan(reading.bars["MSFT"].columns["volume"]).all()
+    [said] = map(str, reading.findings["MSFT"])
+    assert said == f"volume: the column {title} was left out, since its unit is not known to be shares"
+
+
+def test_a_volume_of_shares_beside_one_of_money_is_read_without_a_word() -> None:
+    text = "Date,Open,High,Low,Close,Volume BTC,Volume USDT\n2023-07-21,9,12,8,11,4.5,49.5\n"
+    reading = read_prices(text.encode(), symbol="MSFT")
+    assert (reading["MSFT"].columns["volume"][-1], reading.findings) == (4.5, {})
+
+
+@pytest.mark.parametrize(
+    ("price", "volume", "read"),
+    [
+        ("345,67\N{NO-BREAK SPACE}€", "20", (345.67, 20)),
+        ("R$ 345,67", "2,5 Mio.", (345.67, 2_500_000)),
+        ("US$345.67", "2.5\N{NO-BREAK SPACE}M", (345.67, 2_500_000)),
+        ("₩ 345.67", "2.5Mn", (345.67, 2_500_000)),
+        ("345.67 USD", "2.5Cr", (345.67, 25_000_000)),
+        ("Rs. 345.67", "2.5 lakh", (345.67, 250_000)),
+        ("1\N{THIN SPACE}345.67", "2\N{FIGURE SPACE}345\N{FIGURE SPACE}678", (1345.67, 2_345_678)),
+        ("3,45,680.25", "2,57,83,107", (345_680.25, 25_783_107)),
+    ],
+)
+def test_signs_and_groups_of_many_places_are_read(price: str, volume: str, read: tuple[float, float]) -> None:
+    found = only(TITLED.replace(",", ";") + f"2023-07-21;{price};{price};{price};{price};{volume}\n")
+    assert (found["close"], found["volume"]) == read
+
+
+@pytest.mark.parametrize("cell", ["#N/A N/A", "N.A.", "n.a.", "\\N", "–"])
+def test_what_vendors_write_for_nothing_is_nothing(cell: str) -> None:
+    rows = "".join(f"{day},9,12,8,11,{cell}\n" for day in ("2023-07-20", "2023-07-21"))
+    reading = read_prices((TITLED + rows + f"2023-07-24,{cell},{cell},{cell},{cell},\n").encode(), symbol="MSFT")
+    assert reading["MSFT"].cutoff == date(2023, 7, 21)
+
+
+@pytest.mark.parametrize(
+    ("titles", "row"),
+    [
+        ("Date;Open;High;Low;Last;Close", "2023-07-21;9;12;8;10;11"),
+        ("Date;Open Price;High Price;Low Price;Last Price;Close Price", "2023-07-21;9;12;8;10;11"),
+        ("timestamp;datetime;Open;High;Low;Close", "1689897600000;2023-07-21T00:00:00.000Z;9;12;8;11"),
+        ("Day;Date;Open;High;Low;Close", "Fri;2023-07-21;9;12;8;11"),
+        ("Unnamed: 0.1;Unnamed: 0;Date;Open;High;Low;Close", "7;7;2023-07-21;9;12;8;11"),
+    ],
+)
+def test_the_plainer_of_two_titles_counts(titles: str, row: str) -> None:
+    found = only(f"{titles}\n{row}\n")
+    assert (found["session_date"], found["close"]) == (np.datetime64("2023-07-21"), 11)
+
+
+@pytest.mark.parametrize(
+    ("file", "titles", "row", "symbol"),
+    [
+        ("batch", "Code,Name", "F,FORD", "F"),
+        ("batch", "Name", "FORD", "FORD"),
+        ("F", "Name", "FORD", "F"),
+        ("MSFT", "NAME", "MICROSOFT CORP", "MSFT"),
+        ("VOD.L", "Name", "VOD", "VOD.L"),
+        ("MSFT.US", "Ticker", "MSFT.US", "MSFT"),
+        ("msft.us", "Ticker", "MSFT", "MSFT"),
+        ("700.HK", "Ticker", "00700.HK", "0700.HK"),
+        ("00700.HK", "Name", "TENCENT", "0700.HK"),
+        ("BTCUSDT-1d-2023-07", "Ticker", "BTCUSDT", "BTCUSDT"),
+    ],
+)
+def test_a_file_has_the_symbol_of_its_code_or_name_in_yahoos_spelling(
+    file: str, titles: str, row: str, symbol: str
+) -> None:
+    text = f"Date,{titles},Open,High,Low,Close\n2023-07-22,{row},9,12,8,11\n"
+    assert [*(reading := read_prices(text.encode(), symbol=file)), *reading.failures] == [symbol]
+
+
+def test_names_of_companies_alone_are_no_symbols_of_a_batch() -> None:
+    text = b"Date,Name,Open,High,Low,Close\n2023-07-21,Apple,9,12,8,11\n2023-07-21,Microsoft,9,12,8,11\n"
+    with pytest.raises(InvalidBars, match="no column Symbol"):
+        read_prices(text, symbol="batch-0001")
 
 
 @pytest.mark.parametrize(
@@ -495,8 +597,12 @@ REFUSED: dict[str, tuple[Callable[[], bytes], Sequence[str]]] = {
         ["'21/07/2023'", "'07/20/2023'", "one order"],
     ),
     "two candidates": (
-        lambda: b"Date,Open,High,Low,Close,Last\n2023-07-20,1,1,1,1,1\n",
-        ["more than one column Close", "Close and Last"],
+        lambda: b"Date,Open,High,Low,Close,Close Price\n2023-07-20,1,1,1,1,1\n",
+        ["more than one column Close", "Close and Close Price"],
+    ),
+    "numbered last prices": (
+        lambda: b"Date,Open,High,Low,Last,Last.1\n2023-07-20,1,1,1,1,1\n",
+        ["more than one column Close", "Last and Last.1"],
     ),
     "numbered titles": (
         lambda: b"Date,Open,High,Low,Close,Open.1,Close.1\n2023-07-20,1,1,1,1,1,1\n",
@@ -510,6 +616,26 @@ REFUSED: dict[str, tuple[Callable[[], bytes], Sequence[str]]] = {
     "two commas": (
         lambda: b"Date;Open;High;Low;Close\n2023-07-20;1,100;1,200;1,100;1,150\n",
         ["decimal comma or a thousands comma"],
+    ),
+    "a German sheet by pandas": (
+        lambda: TITLED.encode() + b'2023-07-21,"31,741","31,845","30,894","31,252",69368900.0\n',
+        ["Open '31,741'", "decimal comma or a thousands comma"],
+    ),
+    "adjusted by pandas": (
+        lambda: TITLED.replace("Volume", "Adj Close").encode() + b'2023-07-21,"1,741","1,845","1,694","1,752",1.75\n',
+        ["Open '1,741'", "decimal comma or a thousands comma"],
+    ),
+    "a sheet with a change by pandas": (
+        lambda: TITLED.replace("Volume", "Change").encode() + b'2023-07-21,"1,741","1,845","1,694","1,752",-0.53\n',
+        ["Open '1,741'", "decimal comma or a thousands comma"],
+    ),
+    "commas beside volumes in millions": (
+        lambda: TITLED.replace(",", ";").encode() + b"2023-07-21;31,741;31,845;30,894;31,252;20.36M\n",
+        ["Open '31,741'", "decimal comma or a thousands comma"],
+    ),
+    "points beside volumes with a decimal comma": (
+        lambda: TITLED.replace(",", ";").encode() + b"2023-07-21;31.741;31.845;30.894;31.252;69368900,0\n",
+        ["Open '31.741'", "decimal point or a thousands point"],
     ),
     "two points": (
         lambda: b"Date;Open;High;Low;Close\n21.07.2023;13.352;13.380;12.889;13.061\n",

@@ -14,17 +14,23 @@ from numpy.typing import NDArray
 
 from tickercast.domain.files import refusals
 from tickercast.domain.files.price_dates import is_day_first
-from tickercast.domain.files.price_titles import BLANKS, TITLES
+from tickercast.domain.files.price_titles import BLANKS, MULTIPLES, TITLES
+from tickercast.domain.spelling import CURRENCIES, STABLE
 from tickercast.domain.text import shown
 
-_SIGNS = "[$€£¥₹]"
-_GROUPED = r"^[-+]?(?:(?:[1-9]\d{{0,2}}(?:{0}\d{{3}})+|\d+)(?:{1}\d*)?|{1}\d+)(?:[eE][-+]?\d+)?$"
-_WITH_POINT, _WITH_COMMA = _GROUPED.format(",", r"\."), _GROUPED.format(r"\.", ",")
+_BLANK = r"[\s\x{a0}\x{2007}\x{2009}\x{202f}]"
+_SIGNS = "|".join(
+    [r"(?:[A-Z]{1,2})?\$", "[€£¥₹₩₽₺₫฿₪₱₦₴]", r"Rs\.?", "zł", "Kč", r"kr\.?", "Ft", *sorted(CURRENCIES), *STABLE]
+)
+_MONEY = rf"^[-+]?{_BLANK}*(?:{_SIGNS}){_BLANK}*[\d.,]|\d{_BLANK}*(?:{_SIGNS})$"
+_GROUPED = r"^[-+]?(?:(?:[1-9]\d{{0,2}}(?:{0}\d{{3}})+|{2}\d+)(?:{1}\d*)?|{1}\d+)(?:[eE][-+]?\d+)?$"
+_LAKHS = r"[1-9]\d?(?:,\d\d)+,\d{3}|"  # thousands as in India: 12,34,567
+_WITH_POINT, _WITH_COMMA = _GROUPED.format(",", r"\.", _LAKHS), _GROUPED.format(r"\.", ",", "")
 _ONE_GROUP = r"^[-+]?[1-9]\d{0,2}\.\d{3}$"
-_FRACTION = r"^[-+]?\d+[.,]\d+\s?%?$"
+_FRACTION = rf"^[-+]?\d+[.,]\d+{_BLANK}?%?$"
 _SWISS, _NO_32NDS = r"\d['’]\d", r"['’]\d\d[49]|['’](?:3[2-9]|[4-9]\d)\d|['’]\d{3}['’.,]"
-_SUFFIX = r"^(.*\d[.,]?)\s*[KkMmBbTt]\s*$"
-_TIMES = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
+_TIMES = MULTIPLES | {"t": 1e12}
+_SUFFIX = rf"(?i)^(.*\d[.,]?){_BLANK}*({'|'.join(sorted(_TIMES, key=len, reverse=True))})\.?{_BLANK}*$"
 _A_LOOK = 50  # cells
 
 
@@ -73,6 +79,9 @@ def read_numbers(
         titles: the file's own titles of the columns.
         beside: the further texts of the file.
 
+    Returns:
+        The numbers by column, without volumes that are amounts of money.
+
     Raises:
         InvalidBars: a comma, a point or an apostrophe may separate thousands as well as something else.
     """
@@ -87,11 +96,14 @@ def read_numbers(
     if not grouped:
         return found
     texts = dict(_each(columns))
+    if "volume" in texts and (pc.mean(pc.match_substring_regex(texts["volume"], _MONEY)).as_py() or 0) > 0.5:
+        del texts["volume"]
     _check_32nds(texts, titles)
-    plain = {name: _without_signs(text) for name, text in texts.items()}
+    plain = {name: _ungrouped(text if name == "volume" else _without_signs(text)) for name, text in texts.items()}
     times = {"volume": _multiples(plain["volume"])} if "volume" in plain else {}
     plain |= {name: pc.replace_substring_regex(plain[name], _SUFFIX, r"\1") for name in times}
-    comma = _has_decimal_comma(plain, titles, beside)
+    suffixed = [name for name in times if times[name] is not None]
+    comma = _has_decimal_comma(plain, titles, beside, suffixed)
     return {name: _numbers(_cast(text, comma, times.get(name)), texts[name]) for name, text in plain.items()}
 
 
@@ -113,10 +125,16 @@ def _numbers(values: pa.ChunkedArray, text: pa.ChunkedArray) -> Numbers:
 
 
 def _without_signs(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    text = pc.replace_substring_regex(text, rf"^([-+]?)\s*{_SIGNS}\s*|\s*{_SIGNS}$", r"\1")
-    # Swiss and French thousands; a group has three digits, or it is none.
+    signs = rf"^([-+]?){_BLANK}*(?:{_SIGNS}){_BLANK}*|{_BLANK}*(?:{_SIGNS})$"
+    return pc.replace_substring_regex(text, signs, r"\1")
+
+
+def _ungrouped(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers without Swiss and French thousands marks; a group has three digits, or it is none."""
     for _ in range(5):
-        text = pc.replace_substring_regex(text, r"^([-+]?\d{1,3}(?:\d{3})*)['’\x{a0}\x{202f} ](\d{3})(\D|$)", r"\1\2\3")
+        text = pc.replace_substring_regex(
+            text, r"^([-+]?\d{1,3}(?:\d{3})*)['’\x{a0}\x{2007}\x{2009}\x{202f} ](\d{3})(\D|$)", r"\1\2\3"
+        )
     return text
 
 
@@ -144,35 +162,80 @@ def _check_32nds(columns: Mapping[str, pa.ChunkedArray], titles: Mapping[str, st
         raise refusals.IN_32NDS(column=titles.get(seen[0], seen[0]), seen=shown(seen[1], 40))
 
 
-def _has_decimal_comma(columns: Mapping[str, pa.ChunkedArray], titles: Mapping[str, str], beside: Beside) -> bool:
-    points = commas = 0
-    unsure: dict[str, tuple[str, str]] = {}
-    for name, text in columns.items():
-        marked = text.filter(pc.match_substring_regex(text, r"[.,]"))
-        point, comma = pc.match_substring_regex(marked, _WITH_POINT), pc.match_substring_regex(marked, _WITH_COMMA)
-        points += pc.sum(pc.and_not(point, comma)).as_py() or 0
-        commas += pc.sum(pc.and_not(comma, point)).as_py() or 0
-        either = marked.filter(pc.and_(point, comma))
-        for mark in ",.":
-            of_mark = either.filter(pc.match_substring(either, mark))
-            if len(of_mark):
-                unsure.setdefault(mark, (name, of_mark[0].as_py()))
-    if unsure and points == commas == 0:
-        points, commas = _fractions(beside.columns)
+def _has_decimal_comma(
+    columns: Mapping[str, pa.ChunkedArray], titles: Mapping[str, str], beside: Beside, suffixed: Sequence[str]
+) -> bool:
+    """Whether a comma separates decimals.
+
+    Where a mark may separate either, the cells that have it tell, and the others of their columns: a program may have
+    written the rest in another way, such as volumes as 69368900.0 beside the prices of a sheet.
+    """
+    sure = {name: _sure(text) for name, text in columns.items()}
+    unsure = {mark: (name, each.either[mark]) for name, each in reversed(sure.items()) for mark in each.either}
+    if not unsure:
+        return sum(each.commas for each in sure.values()) > sum(each.points for each in sure.values())
+    mark = "," if "," in unsure else "."
+    points = sum(each.points for each in sure.values() if mark == "." or each.has_commas)
+    commas = sum(each.commas for name, each in sure.items() if mark == "," or each.has_points or name in suffixed)
     if points == commas == 0:
-        for mark, refusal in ((",", refusals.TWO_COMMAS), (".", refusals.TWO_POINTS)):
-            if mark in unsure and (mark == "," or (beside.may_have_commas and is_day_first(beside.dates))):
-                name, seen = unsure[mark]
-                raise refusal(column=titles.get(name, name), seen=shown(seen, 40))
+        points, commas = _fractions(beside.columns, with_points_alone=mark == ".")
+    if points == commas == 0:
+        others = any(each.commas for each in sure.values())
+        if mark == "," or others or (beside.may_have_commas and is_day_first(beside.dates)):
+            name, seen = unsure[mark]
+            refusal = refusals.TWO_COMMAS if mark == "," else refusals.TWO_POINTS
+            raise refusal(column=titles.get(name, name), seen=shown(seen, 40))
     return commas > points
 
 
-def _fractions(columns: Sequence[pa.ChunkedArray]) -> tuple[int, int]:
-    """The cells, such as -0.53% and -0,53%, whose decimal mark is a point, and those whose is a comma."""
+@dataclass(frozen=True)
+class _Sure:
+    """How the cells of a column are written.
+
+    Attributes:
+        points: those that a point for decimals alone explains.
+        commas: those that a comma for decimals alone explains.
+        has_points: whether any has a point.
+        has_commas: whether any has a comma.
+        either: a cell that both explain, by the mark in it.
+    """
+
+    points: int
+    commas: int
+    has_points: bool
+    has_commas: bool
+    either: Mapping[str, str]
+
+
+def _sure(text: pa.ChunkedArray) -> _Sure:
+    marked = text.filter(pc.match_substring_regex(text, r"[.,]"))
+    point, comma = pc.match_substring_regex(marked, _WITH_POINT), pc.match_substring_regex(marked, _WITH_COMMA)
+    has_point, has_comma = pc.match_substring(marked, "."), pc.match_substring(marked, ",")
+    both = pc.and_(point, comma)
+    firsts = {mark: marked.filter(pc.and_(both, has)) for mark, has in ((",", has_comma), (".", has_point))}
+    return _Sure(
+        pc.sum(pc.and_not(point, comma)).as_py() or 0,
+        pc.sum(pc.and_not(comma, point)).as_py() or 0,
+        bool(pc.any(has_point).as_py()),
+        bool(pc.any(has_comma).as_py()),
+        {mark: cells[0].as_py() for mark, cells in firsts.items() if len(cells)},
+    )
+
+
+def _fractions(columns: Sequence[pa.ChunkedArray], *, with_points_alone: bool) -> tuple[int, int]:
+    """The cells, such as -0.53% and -0,53%, whose decimal mark is a point, and those whose is a comma.
+
+    Args:
+        columns: texts.
+        with_points_alone: whether a point counts without the sign of a percentage, as a program writes it.
+    """
     points = commas = 0
     for column in columns:
         text = pc.utf8_trim_whitespace(column.cast(pa.string()))
-        text = pc.replace_substring_regex(text.filter(pc.match_substring_regex(text, _FRACTION)), r"\s?%$", "")
+        text = text.filter(pc.match_substring_regex(text, _FRACTION))
+        if not with_points_alone:
+            text = text.filter(pc.match_substring_regex(text, "[,%]"))
+        text = pc.replace_substring_regex(text, rf"{_BLANK}?%$", "")
         point, comma = pc.match_substring_regex(text, _WITH_POINT), pc.match_substring_regex(text, _WITH_COMMA)
         points += pc.sum(pc.and_not(point, comma)).as_py() or 0
         commas += pc.sum(pc.and_not(comma, point)).as_py() or 0
@@ -180,10 +243,10 @@ def _fractions(columns: Sequence[pa.ChunkedArray]) -> tuple[int, int]:
 
 
 def _multiples(text: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """The factor in the last letter of each volume; None if no volume has such a letter."""
+    """The factor in the last word of each volume; None if no volume has such a word."""
     if not have_suffixes(text):
         return None
-    suffix = pc.utf8_lower(pc.utf8_slice_codeunits(text, -1))
+    suffix = pc.utf8_lower(pc.replace_substring_regex(text, _SUFFIX, r"\2"))
     return pc.fill_null(pc.take(pa.array(_TIMES.values()), pc.index_in(suffix, pa.array(_TIMES))), 1.0)
 
 
