@@ -460,6 +460,13 @@ def test_a_year_that_no_market_knows_is_a_reason(day: str) -> None:
     assert "1900 to 2100" in str(read_prices(rows(Date=day), symbol="MSFT").failures["MSFT"])
 
 
+def test_bars_of_such_a_year_before_those_that_are_judged_are_left_out_and_said() -> None:
+    text = HEADER + "1789-05-01,0.5,0.5,0.5,0.5,0.5,\n" + GOOD
+    reading = read_prices(text.encode(), symbol="^SPX")
+    assert reading["^SPX"].first == date(2023, 7, 20)
+    assert [str(one) for one in reading.findings["^SPX"]] == ["left out: 1 bar(s) of years before 1900 (1789-05-01)"]
+
+
 def test_a_price_beyond_all_prices_is_a_reason() -> None:
     text = HEADER + GOOD.replace("10,12,9,11,10.5", "1e300,1e300,1e300,1e300,1e300")
     refused = str(read_prices(text.encode(), symbol="MSFT").failures["MSFT"])

@@ -47,6 +47,9 @@ DATES: dict[str, Callable[[pd.Timestamp], str]] = {
     "NSE": lambda day: f"{day:%d-%b-%Y}".upper(),
     "midnight": lambda day: f"{day:%Y-%m-%d} 00:00:00-04:00",
     "in UTC": lambda day: f"{day.tz_localize('America/New_York').tz_convert('UTC'):%Y-%m-%dT%H:%M:%SZ}",
+    "with hour": lambda day: f"{day:%Y%m%d%H}",
+    "with minute": lambda day: f"{day:%Y%m%d%H%M}",
+    "with second": lambda day: f"{day:%Y%m%d%H%M%S}",
     "seconds": lambda day: str(int(day.timestamp())),
     "milliseconds": lambda day: str(int(day.timestamp() * 1000)),
     "microseconds": lambda day: str(int(day.timestamp() * 1_000_000)),
@@ -445,6 +448,20 @@ def test_a_name_that_is_a_number_is_no_symbol(name: str, symbol: str | None) -> 
 
 
 # Times.
+
+
+@pytest.mark.parametrize("form", ["%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S"])
+def test_digits_may_be_a_date_with_its_time(form: str) -> None:
+    bars = history(1)
+    assert_same(read_prices(csv(bars, date_format=form), symbol="MSFT"), bars)
+
+
+@pytest.mark.parametrize("times", [1, 1000, 10**9])
+def test_numbers_since_1970_are_read_before_it_and_just_after(times: int) -> None:
+    days = session_days("MSFT", np.datetime64("1967-06-01"), np.datetime64("1981-12-31"))
+    bars = history(1, days)
+    since = (bars.index.astype("datetime64[s]").astype(np.int64) * times).rename("Date")
+    assert_same(read_prices(csv(bars.set_axis(since)), symbol="MSFT"), bars)
 
 
 @pytest.mark.parametrize(

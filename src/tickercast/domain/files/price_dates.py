@@ -33,6 +33,10 @@ _YEAR_FIRST = re.compile(rf"(?P<year>\d{{4}})(?P<mark>[-/.])(?P<month>\d\d?)(?P=
 _COMPACT = re.compile(
     r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)(?:[ T](?P<hour>\d\d):?(?P<minute>\d\d):?(?P<second>\d\d)?)?"
 )
+_TIMED_DIGITS = re.compile(
+    r"(?P<year>(?:19|20)\d\d)(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])"
+    r"(?P<hour>[01]\d|2[0-3])(?:(?P<minute>[0-5]\d)(?P<second>[0-5]\d)?)?(?:\.0+)?"
+)
 _YEAR_LAST = re.compile(rf"(?P<one>\d\d?)(?P<mark>[-/.])(?P<two>\d\d?)(?P=mark)(?P<year>\d{{4}}|\d\d){_TIME}{_ZONE}")
 _WORDS = (
     re.compile(rf"(?P<day>\d\d?)[-/ .]*(?P<word>[A-Za-z]{{3,9}})\.?[-/ .,]*(?P<year>\d{{4}}|\d\d){_TIME}{_ZONE}"),
@@ -40,6 +44,7 @@ _WORDS = (
 )
 _WEEKDAY = re.compile(r"(?:mon|tue|tues|wed|wednes|thu|thur|thurs|fri|sat|satur|sun)(?:day)?\.?,?\s+", re.IGNORECASE)
 _EPOCH = re.compile(r"(\d{9,10}|\d{12,13}|\d{15,16}|\d{18,19})(?:\.\d+)?")
+_INTEGER = re.compile(r"(-?)(\d{1,19})(?:\.\d+)?")
 _DIGITS = {10: 0, 13: 3, 16: 6, 19: 9}  # digits of a number since 1970, and the power of ten of its seconds
 _CLOCK = re.compile(
     r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,]\d+)?)?)?(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?"
@@ -92,15 +97,16 @@ def read_stamps(texts: Sequence[str], title: str = "Date") -> Stamps:
     alike = _iso(texts) or _epochs(texts)
     if alike is not None:
         return alike
-    found = [_match(text) for text in texts]
+    digits = _digits_since_1970(texts)
+    found = [_match(text, digits) for text in texts]
     day_first = _is_day_first(texts, found, title)
     wall = np.full(len(texts), np.datetime64("NaT", "s"))
     offset = np.full(len(texts), np.nan)
-    for at, (text, match) in enumerate(zip(texts, found, strict=True)):
+    for at, match in enumerate(found):
         if match is None:
             continue
-        if match.re is _EPOCH:
-            wall[at], offset[at] = _moment(text, match[1]), 0.0
+        if match.re in (_EPOCH, _INTEGER):
+            wall[at], offset[at] = _moment(match, digits), 0.0
         else:
             wall[at], offset[at] = _wall(match, day_first), _offset(match)
     return Stamps(wall, offset)
@@ -276,15 +282,38 @@ def _epochs(texts: Sequence[str]) -> Stamps | None:
     ['2023-07-22T00:00:00']
     """
     size = len(texts[0]) if texts else 0
+    if texts and _TIMED_DIGITS.fullmatch(texts[0]):
+        return None
     if size not in _DIGITS or not all(len(text) == size and text.isascii() and text.isdigit() for text in texts):
         return None
     wall = np.array([text[: size - _DIGITS[size]] for text in texts]).astype(np.int64)
     return Stamps(wall.astype("datetime64[s]"), np.zeros(len(wall)))
 
 
-def _match(text: str) -> re.Match[str] | None:
+def _digits_since_1970(texts: Sequence[str]) -> int:
+    """The most digits that numbers since 1970 in a column have today, if most of its numbers are such; else 0.
+
+    Numbers such as 202307210000 are dates with times, if all are. Those of years before 1974 are shorter, or negative.
+
+    >>> _digits_since_1970(["-252322200", "1689946200"]), _digits_since_1970(["202307210000", "202307220000"])
+    (10, 0)
+    """
+    numbers = [found for text in texts if (found := _INTEGER.fullmatch(text.strip()))]
+    sizes = [len(found[2]) for found in numbers]
+    for digits in _DIGITS:
+        own = [found for found, size in zip(numbers, sizes, strict=True) if digits - 1 <= size <= digits]
+        if 2 * len(own) >= len(numbers) > 0 and not all(_TIMED_DIGITS.fullmatch(found[0]) for found in own):
+            return digits
+    return 0
+
+
+def _match(text: str, digits: int = 0) -> re.Match[str] | None:
+    """How a date is written, in a column with numbers since 1970 of so many digits."""
     text = _WEEKDAY.sub("", text.strip(), count=1)
-    for pattern in (_YEAR_FIRST, _COMPACT, _YEAR_LAST, *_WORDS, _EPOCH):
+    number = _INTEGER.fullmatch(text) if digits else None
+    if number and len(number[2]) <= digits:
+        return number
+    for pattern in (_YEAR_FIRST, _COMPACT, _TIMED_DIGITS, _YEAR_LAST, *_WORDS, _EPOCH):
         found = pattern.fullmatch(text)
         if found:
             return found
@@ -337,10 +366,11 @@ def _offset(match: re.Match[str]) -> float:
     return float(-minutes if "-" in zone else minutes)
 
 
-def _moment(text: str, digits: str) -> np.datetime64:
-    """The moment that a number of seconds, milliseconds, microseconds or nanoseconds since 1970 stands for."""
-    scale = next(scale for length, scale in _DIGITS.items() if len(digits) <= length)
-    return np.datetime64(int(digits) // 10**scale, "s")
+def _moment(match: re.Match[str], digits: int) -> np.datetime64:
+    """The moment of a number of seconds, milliseconds, microseconds or nanoseconds since 1970."""
+    sign, number = match.groups() if match.re is _INTEGER else ("", match[1])
+    scale = next(scale for length, scale in _DIGITS.items() if max(len(number), digits) <= length)
+    return np.datetime64(int(sign + number) // 10**scale, "s")
 
 
 def _zone(symbol: str) -> str:

@@ -362,6 +362,8 @@ class _Judge:
             return
         absent = np.isnat(self._days)
         early = (self._days < _FIRST_DAY) | (self._days > _LAST_DAY)
+        self._leave_out(early & ~self._judged, f"bar(s) of years before {_YEARS[0]}")
+        early &= self._judged
         for bad, refusal in ((absent, refusals.NO_DATE), (early, refusals.NO_SUCH_YEAR)):
             for number in self._having(bad):
                 rows = np.flatnonzero(bad[self._own(number)]) + self._own(number).start
