@@ -45,9 +45,7 @@ def test_a_file_that_ends_inside_its_last_number_is_refused(
     *_, last = text.rpartition(",")
     for kept in range(1, len(last) - 2):
         cut = text[: len(text) - len(last) + kept]
-        with pytest.raises(
-            InvalidBars, match=r"without a line end, and '.*' is shorter than all numbers above it|MSFT"
-        ):
+        with pytest.raises(InvalidBars, match=r"without a line end, and '.*' is shorter than all others above it|MSFT"):
             read_prices(cut.encode(), symbol="MSFT")["MSFT"]
 
 
@@ -58,6 +56,31 @@ def test_a_short_number_of_another_symbol_is_no_end_of_a_file(make_bars: Callabl
     columns = ["symbol", *(name for name in both.columns if name != "symbol")]
     read = read_prices(both[columns].to_csv(index=False).rstrip("\n").encode())
     assert {name: len(bars) for name, bars in read.bars.items()} == {"AAPL": 60, "MSFT": 60}
+
+
+@pytest.mark.parametrize("kept", ["", "M", "MSF"])
+def test_a_file_that_ends_inside_its_last_symbol_is_refused(kept: str) -> None:
+    text = "Date,Open,High,Low,Close,Symbol\n2023-07-20,10,12,9,11,MSFT\n2023-07-21,11,13,10,12," + kept
+    with pytest.raises(InvalidBars, match=rf"without a line end, and '{kept}' may be the beginning of MSFT"):
+        read_prices(text.encode(), symbol="MSFT")
+
+
+def test_the_last_symbol_of_a_day_may_be_the_beginning_of_another_ones() -> None:
+    text = "Date,Open,High,Low,Close,Symbol\n2023-07-21,10,12,9,11,MSFT\n2023-07-21,11,13,10,12,MS"
+    assert list(read_prices(text.encode())) == ["MSFT", "MS"]
+
+
+def test_a_file_that_ends_inside_its_last_date_is_refused(make_bars: Callable[..., Bars]) -> None:
+    text = make_bars(sessions=60).frame[["open", "high", "low", "close", "session_date"]].to_csv(index=False)
+    with pytest.raises(InvalidBars, match="without a line end, and '2023-07-2' is shorter than all others above it"):
+        read_prices(text.rstrip("\n")[:-1].encode(), symbol="MSFT")
+
+
+def test_dividends_and_splits_between_the_bars_of_yahoos_page_are_no_bars() -> None:
+    text = (HEADER + GOOD).replace(",", "\t") + "2023-05-17\t0.68 Dividend\n2022-05-17\t4:1 Stock Splits\n"
+    reading = read_prices(text.encode(), symbol="MSFT")
+    assert len(reading["MSFT"]) == 2
+    assert str(reading.findings["MSFT"][0]).startswith("left out: 2 row(s) without prices")
 
 
 def test_a_row_that_is_cut_off_is_said_to_be_one() -> None:

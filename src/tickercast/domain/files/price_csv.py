@@ -35,6 +35,7 @@ _KLINE = ("open time", "open", "high", "low", "close", "volume", "close time")
 _BARS = ("date", "open", "high", "low", "close", "volume")
 _NUMBER = r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?"
 _IS_NUMBER = re.compile(rf"\s*{_NUMBER}\s*").fullmatch
+_EVENT = re.compile(r"\b(?:dividends?|(?:stock )?splits?|capital gains?|distributions?)\W*$", re.IGNORECASE)
 _KLINES = 12  # columns of Binance's, the seventh of which is the moment at which each closes
 _SAMPLED, _AS_A_PRICE = 200, 0.05  # rows; and the logarithm by which a share of the close moves, or lies above it
 _DAY, _EPOCH = re.compile(r"\d{4}[-./]\d\d[-./]\d\d.*|\d{8}"), re.compile(r"\d{10}|\d{13}|\d{16}")
@@ -79,7 +80,10 @@ def read_csv(data: bytes, asked: Asked) -> Reading:
 
 
 def _check_end(text: bytes) -> None:
-    """Refuse a text without a line end whose last number may be cut off: shorter than all of its symbol's others.
+    """Refuse a text without a line end whose last cell may be cut off.
+
+    That is a number, date or time shorter than all others of its symbol, or the beginning of a symbol without a bar of
+    the last row's date.
 
     Raises:
         InvalidBars: the number may be cut off, or the text has no header of prices.
@@ -88,15 +92,25 @@ def _check_end(text: bytes) -> None:
     *lines, end = text[max(header.start, len(text) - _TAIL) :].decode(errors="replace").splitlines() or [""]
     last = end.split(header.separator)
     at = len(last) - 1
-    part = next((part for part in header.parts if at in [part.columns.get(name) for name in _NUMBERS]), None)
-    if part is None or '"' in end or not re.fullmatch(_NUMBER, last[at].strip()):
+    part, column = next(
+        ((part, name) for part in header.parts for name, place in part.columns.items() if place == at), (None, "")
+    )
+    if part is None or '"' in end:
         return
-    symbol = part.columns.get("symbol", 0)
+    symbol, cell = part.columns.get("symbol", 0), last[at].strip()
     rows = [row for row in (line.split(header.separator) for line in lines) if len(row) == len(last)]
-    of_symbol = [row for row in rows if "symbol" not in part.columns or row[symbol] == last[symbol]]
-    lengths = [len(row[at].strip()) for row in of_symbol if row[at].strip()]
-    if len(lengths) >= _ENOUGH and len(last[at].strip()) < min(lengths):
-        raise refusals.CUT_OFF(row=shown(end, 60), cell=last[at].strip())
+    if column == "symbol":
+        day = part.columns["session_date"]
+        of_the_day = {row[at].strip() for row in rows if row[day] == last[day]}
+        seen = [row[at].strip() for row in rows]
+        whole = next((each for each in reversed(seen) if each.startswith(cell) and each not in of_the_day), "")
+        if whole and cell not in seen:
+            raise refusals.CUT_OFF_SYMBOL(row=shown(end, 60), cell=shown(cell, 40), whole=shown(whole, 40))
+    elif column in ("session_date", "time") or re.fullmatch(_NUMBER, cell):
+        of_symbol = [row for row in rows if "symbol" not in part.columns or row[symbol] == last[symbol]]
+        lengths = [len(row[at].strip()) for row in of_symbol if row[at].strip()]
+        if len(lengths) >= _ENOUGH and len(cell) < min(lengths):
+            raise refusals.CUT_OFF(row=shown(end, 60), cell=cell)
 
 
 def first_symbol(data: bytes) -> str | None:
@@ -334,7 +348,7 @@ def _body(text: bytes, header: Header, largest: int) -> pa.Table:
 
 
 def _repaired(line: str, names: Sequence[str], header: Header) -> list[str] | None:
-    """The cells of a row that is longer or shorter by empty cells; None for a note in one cell.
+    """The cells of a row that is longer or shorter by empty cells, or tells of a dividend; None for a note in one cell.
 
     Raises:
         InvalidBars: the row has more cells, or fewer, than the header.
@@ -342,7 +356,8 @@ def _repaired(line: str, names: Sequence[str], header: Header) -> list[str] | No
     cells = _cells(line, header.separator)
     if sum(bool(cell.strip()) for cell in cells) < 2:
         return None
-    if len(cells) < header.width or any(cell.strip() for cell in cells[len(names) :]):
+    is_event = len(cells) < header.width and _EVENT.search(line)  # as Yahoo's page has them between the bars
+    if not is_event and (len(cells) < header.width or any(cell.strip() for cell in cells[len(names) :])):
         refusal = refusals.SHORT if len(cells) < header.width else refusals.RAGGED
         raise refusal(row=shown(line.strip(), 60), cells=len(cells), titles=header.width)
     return [*cells, *[""] * len(names)][: len(names)]

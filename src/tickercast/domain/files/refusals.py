@@ -88,7 +88,12 @@ SHORT = Refusal(
     "Export or download it again; it may have been cut off.",
 )
 CUT_OFF = Refusal(
-    "The file ends in {row!r} without a line end, and {cell!r} is shorter than all numbers above it: a whole file was "
+    "The file ends in {row!r} without a line end, and {cell!r} is shorter than all others above it: a whole file was "
+    "needed.",
+    "Export or download it again, or add a line end if it is whole.",
+)
+CUT_OFF_SYMBOL = Refusal(
+    "The file ends in {row!r} without a line end, and {cell!r} may be the beginning of {whole}: a whole file was "
     "needed.",
     "Export or download it again, or add a line end if it is whole.",
 )
