@@ -125,12 +125,16 @@ def _numbers(values: pa.ChunkedArray, text: pa.ChunkedArray) -> Numbers:
 
 
 def _without_signs(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    if not pc.any(pc.match_substring_regex(text, r"[^\d.,]")).as_py():
+        return text
     signs = rf"^([-+]?){_BLANK}*(?:{_SIGNS}){_BLANK}*|{_BLANK}*(?:{_SIGNS})$"
     return pc.replace_substring_regex(text, signs, r"\1")
 
 
 def _ungrouped(text: pa.ChunkedArray) -> pa.ChunkedArray:
     """Numbers without Swiss and French thousands marks; a group has three digits, or it is none."""
+    if not pc.any(pc.match_substring_regex(text, r"\d['’\x{a0}\x{2007}\x{2009}\x{202f} ]\d")).as_py():
+        return text
     for _ in range(5):
         text = pc.replace_substring_regex(
             text, r"^([-+]?\d{1,3}(?:\d{3})*)['’\x{a0}\x{2007}\x{2009}\x{202f} ](\d{3})(\D|$)", r"\1\2\3"
