@@ -553,11 +553,15 @@ def hourly() -> bytes:
     return csv(rows.set_axis(rows.index + pd.to_timedelta(hours, "h")).rename_axis("Date"))
 
 
-def swapped() -> bytes:
-    days = session_days("MSFT", np.datetime64("2022-01-01"), np.datetime64("2023-07-21"))
-    bars = history(1, days)
-    texts = [f"{day:%Y-%d-%m}" if day.day <= 12 else f"{day:%Y-%m-%d}" for day in bars.index]
-    return csv(bars.set_axis(pd.Index(texts, name="Date")))
+def in_part_swapped(bars: pd.DataFrame) -> pd.DataFrame:
+    """Dates as pandas reads 03/07/2023 and 21/07/2023."""
+    texts = [f"{day:%Y-%d-%m %H:%M}" if day.day <= 12 else f"{day:%Y-%m-%d %H:%M}" for day in bars.index]
+    return bars.set_axis(pd.Index(texts, name="Date"))
+
+
+def swapped(first: str) -> bytes:
+    days = session_days("MSFT", np.datetime64(first), np.datetime64("2023-07-21"))
+    return csv(in_part_swapped(history(1, days)))
 
 
 def weekly() -> bytes:
@@ -585,7 +589,8 @@ REFUSED: dict[str, tuple[Callable[[], bytes], Sequence[str]]] = {
     "hourly": (hourly, ["up to 7 bars a day", "an hour apart", "daily bars"]),
     "weekly": (weekly, ["one bar a week", "daily bars"]),
     "monthly": (lambda: csv(history(1).resample("MS").first()), ["one bar a month", "daily bars"]),
-    "swapped": (swapped, ["closed", "day and month are swapped"]),
+    "swapped": (lambda: swapped("2022-01-01"), ["where it had closed", "day and month are swapped there"]),
+    "swapped in a short file": (lambda: swapped("2023-05-15"), ["was closed", "day and month are swapped"]),
     "a day early": (shifted, ["closed", "a day too early"]),
     "crypto's": (
         lambda: csv(history(1, np.arange(np.datetime64("2023-02-01"), np.datetime64("2023-07-22")))),
@@ -708,6 +713,22 @@ def test_what_is_not_what_it_says_is_refused_with_the_remedy(case: str) -> None:
     said = reason(made())
     assert said.isprintable()
     assert [word for word in words if word not in said] == [], said
+
+
+@pytest.mark.parametrize("columns", [ORDER, [*ORDER, "Adj Close"]])
+@pytest.mark.parametrize(("first", "step"), [("2021-01-01", 24), ("2022-01-01", 1)])
+def test_days_and_months_that_are_swapped_in_whole_years_are_refused(columns: list[str], first: str, step: int) -> None:
+    hours = np.arange(np.datetime64(first, "h"), np.datetime64("2023-01-01", "h"), step)
+    bars = history(1, hours).assign(**{"Adj Close": lambda made: made["Close"]})[columns]
+    frequency = DAILY if step == 24 else HOURLY
+    right, wrong = (
+        read_prices(csv(made), symbol="BTC-USD", frequency=frequency) for made in (bars, in_part_swapped(bars))
+    )
+    assert not right.failures
+    said = str(wrong.failures["BTC-USD"])
+    assert "from where it had closed before" in said
+    assert "such as that of 2022-12-11" in said
+    assert "if day and month are swapped there" in said
 
 
 @pytest.mark.parametrize(

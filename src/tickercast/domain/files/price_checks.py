@@ -6,6 +6,7 @@ a wrong one 2.4% or 4.6% and more. The half holidays of a futures exchange may h
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from tickercast.errors import CalendarError, InvalidBars
 Days = NDArray[np.datetime64]
 Ints = NDArray[np.intp]
 Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 
 SPIKE = 5.0
 """The factor from which a close that reverts is no move."""
@@ -34,6 +36,10 @@ _HOUR, _DAY = 3600, 86_400  # seconds
 _YEAR = 365  # days
 _SOON = timedelta(days=7)  # placeholders of the coming sessions; dates further on are wrong ones
 _AROUND = 5  # bars before and after a spike
+_FIRST_DAY, _DAYS = np.datetime64("1900-01-01", "D"), 201 * 366  # of which it is known whether day and month can swap
+_MOVABLE = 2  # of a day
+_WIDEST_GAP = 0.5  # of an open from the close before, as a share: one odd bar hides no others
+_SUSPICIOUS, _TELLING, _FEWEST_SWAPPED = 1.5, 2.5, 30  # times the gaps of other bars, or of the other order; and bars
 EXPLAINED = 100
 """Symbols of a file for which other exchanges are tried, which takes 6 ms each."""
 
@@ -210,6 +216,97 @@ def _closed(symbol: str, days: Days, odd: Days, *, explained: bool) -> InvalidBa
         if _closed_share(symbol, days + by) <= min(_MOST_CLOSED, 0.25 * len(odd) / len(days)):
             return refusals.SHIFTED(**places, direction=direction)
     return refusals.CLOSED_DAYS(**places, exchange=calendar_name(symbol), fits=_fits(symbol, days))
+
+
+def check_swapped(
+    names: Sequence[str],
+    numbers: Ints,
+    moments: NDArray[np.datetime64],
+    opens: Floats,
+    closes: Floats,
+    alive: Mask,
+    judged: Mask,
+) -> dict[int, InvalidBars]:
+    """Refuse series in which day and month are swapped where both can be, as pandas reads 03/07/2023.
+
+    In whole calendar years this gives each day a bar, so that only the prices tell: one opens near the close before.
+
+    Args:
+        names: the symbols.
+        numbers: `(rows,)`, the number of each row's symbol, sorted.
+        moments: `(rows,)`, sorted by symbol.
+        opens: `(rows,)`.
+        closes: `(rows,)`.
+        alive: `(rows,)`, those that count.
+        judged: `(rows,)`, those by which a symbol is refused.
+    """
+    refused: dict[int, InvalidBars] = {}
+    for number in _with_odd_opens(numbers, moments, opens, closes, judged):
+        start, end = np.searchsorted(numbers, [number, number + 1])
+        own = np.arange(start, end)[alive[start:end] & (opens[start:end] > 0) & (closes[start:end] > 0)]
+        if found := _opens_apart(names[number], moments[own], np.log(opens[own]), np.log(closes[own])):
+            refused[number] = found
+    return refused
+
+
+def _with_odd_opens(
+    numbers: Ints, moments: NDArray[np.datetime64], opens: Floats, closes: Floats, judged: Mask
+) -> list[int]:
+    """The symbols whose opens are further from the closes before on dates that can be swapped than on others.
+
+    A look at some days of each month tells.
+    """
+    rows = np.flatnonzero(judged[1:]) + 1
+    days = moments[rows].astype("datetime64[D]", copy=False)
+    kinds = _kinds_of_days().take((days - _FIRST_DAY).view(np.int64), mode="clip")
+    chosen = np.flatnonzero(kinds)
+    rows, days, kinds = rows[chosen], days[chosen], kinds[chosen]
+    chosen = np.flatnonzero((numbers[rows] == numbers[rows - 1]) & (days != moments[rows - 1].astype("datetime64[D]")))
+    rows, kinds = rows[chosen], kinds[chosen]
+    if not len(rows):
+        return []
+    before = closes[rows - 1]
+    gaps = np.fmin(np.abs(opens[rows] - before) / before, _WIDEST_GAP)
+    gaps[~(gaps >= 0)] = 0.0
+    is_movable = kinds == _MOVABLE
+    starts = np.flatnonzero(np.append(True, numbers[rows[1:]] != numbers[rows[:-1]]))
+    of_movable, of_all = np.add.reduceat(gaps * is_movable, starts), np.add.reduceat(gaps, starts)
+    count, total = np.add.reduceat(is_movable, starts, dtype=np.intp), np.diff(np.append(starts, len(rows)))
+    odd = (count > 0) & (of_movable * (total - count) >= _SUSPICIOUS * (of_all - of_movable) * count)
+    return [int(number) for number in numbers[rows[starts[odd]]]]
+
+
+@cache
+def _kinds_of_days() -> NDArray[np.int8]:
+    """`_MOVABLE` for some of the days since 1900 that are others with day and month swapped, 1 for some of the rest."""
+    days = _FIRST_DAY + np.arange(_DAYS)
+    day = (days - days.astype("datetime64[M]")).astype(np.int64) + 1
+    return np.where(day % 4, 0, np.where(_swapped(days) != days, _MOVABLE, day > 12)).astype(np.int8)
+
+
+def _opens_apart(symbol: str, moments: NDArray[np.datetime64], opens: Floats, closes: Floats) -> InvalidBars | None:
+    """The refusal of a series that opens where it had closed only if day and month are swapped.
+
+    Args:
+        symbol: the series.
+        moments: `(bars,)`, sorted.
+        opens: `(bars,)`, logarithms.
+        closes: `(bars,)`, logarithms.
+    """
+    days = moments.astype("datetime64[D]")
+    order = np.argsort(moments + (_swapped(days) - days), kind="stable")
+    before = np.full(len(order), -1)
+    before[order[1:]] = order[:-1]
+    places = np.arange(len(order))
+    bars = np.flatnonzero((before >= 0) & (before != places - 1) & (places > 0))
+    if len(bars) < _FEWEST_SWAPPED:
+        return None
+    given, swapped = (float(np.median(np.abs(opens[bars] - closes[last]))) for last in (bars - 1, before[bars]))
+    if given <= _TELLING * swapped:
+        return None
+    moved = bars[_swapped(days[bars]) != days[bars]]
+    shares = {name: f"{np.expm1(gap):.1%}" for name, gap in (("given", given), ("swapped", swapped))}
+    return refusals.SWAPPED_IN_PART(symbol=symbol, count=len(bars), day=days[moved[-1]], **shares)
 
 
 def _swapped(days: Days) -> Days:

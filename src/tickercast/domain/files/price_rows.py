@@ -21,6 +21,7 @@ from tickercast.domain.files.price_checks import (
     check_clock,
     check_clock_of_hours,
     check_sessions,
+    check_swapped,
     intraday,
     not_hourly,
     spikes,
@@ -263,6 +264,7 @@ class _Judge:
             self._check_dates,
             self._check_times,
             self._leave_out_empty,
+            self._check_swapped,
             self._check_clock,
             self._check_duplicates,
             self._adjust_for_splits,
@@ -465,6 +467,13 @@ class _Judge:
         count = self._ends - self._starts
         first = np.minimum.reduceat(np.where(self._judged, self._numbers, _NEVER), self._starts)
         return self._numbers >= first.repeat(count)
+
+    def _check_swapped(self) -> None:
+        opens, closes = self._values["open"], self._values["close"]
+        rows = self._rows
+        refused = check_swapped(rows.names, rows.numbers, rows.moments, opens, closes, self._alive(), self._judged)
+        for number, error in refused.items():
+            self._refuse(number, error)
 
     def _check_clock(self) -> None:
         if self._now is None:

@@ -178,6 +178,11 @@ SWAPPED = Refusal(
     "swapped: dates as they are were needed.",
     "Write the dates again from the original, as YYYY-MM-DD.",
 )
+SWAPPED_IN_PART = Refusal(
+    "{symbol} opens {given} from where it had closed before, in the median of {count} bars such as that of {day}, and "
+    "{swapped} from it if day and month are swapped there: dates as they are were needed.",
+    "Write the dates again from the original, as YYYY-MM-DD.",
+)
 SHIFTED = Refusal(
     "{symbol} has {count} of {total} bars on days when its exchange was closed, such as {day}: every date is a day too "
     "{direction}.",
