@@ -99,7 +99,7 @@ def read_csv(path: str | Path, *, symbol: str | None = None, every: str = DAILY.
 
     Returns:
         A mapping of symbols to `Bars`; the reason for each symbol that could not be read is in `failures`, and is
-        raised when that symbol is asked for. What was left out or changed is in `findings`; what is odd about the
+        raised where `reading[symbol]` asks for it. What was left out or changed is in `findings`; what is odd about the
         newest bars, each forecast of them says.
 
     Raises:
@@ -140,12 +140,16 @@ def read_frame(frame: pd.DataFrame, *, symbol: str | None = None, every: str = D
     if not isinstance(frame, pd.DataFrame):
         raise UsageError(f"A {type(frame).__name__} was given: a pandas DataFrame was needed. Make one of it.")
     is_counted = frame.index.names == [None] and pd.api.types.is_integer_dtype(frame.index.dtype)
+    is_counted = is_counted and bool((frame.index.to_numpy() < _LEAST_DATE).all())
     content = frame.to_csv(index=not is_counted).encode(errors="backslashreplace")  # a lone surrogate is no text
     if symbol:
         return _read_one(content, _spelt(symbol), every)
     if not first_symbol(content):
         raise UsageError("The table names no symbol: a column Symbol, or symbol='MSFT', was needed. Give one of them.")
     return _read(content, "", every)
+
+
+_LEAST_DATE = 10_000_000  # a number from here on stands for a date, as 20230721 or in seconds
 
 
 def _content(path: str | Path) -> tuple[bytes, str]:

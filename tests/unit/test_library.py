@@ -260,6 +260,9 @@ TABLES: dict[str, Callable[[pd.DataFrame, pd.DataFrame], tuple[pd.DataFrame, str
     "yfinance, one": (lambda one, two: (by_price_and_ticker({"MSFT": one}), None)),
     "yfinance, two": (lambda one, two: (by_price_and_ticker({"MSFT": one, "IBM": two}), None)),
     "by ticker": (lambda one, two: (pd.concat({"MSFT": one, "IBM": two}, axis=1), None)),
+    "seconds in an index without a name": (
+        lambda one, two: (one.set_index(one.index.astype("datetime64[s]").astype(int).rename(None)), "MSFT")
+    ),
     "numbers of days in the index": (
         lambda one, two: (one.set_index(one.index.strftime("%Y%m%d").astype(int).rename("Date")), "msft")
     ),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 import pandas as pd
@@ -277,13 +277,17 @@ TIMES = {"session_date": "datetime64[D]", "closed_at": "datetime64[h]"}
 _READ = "Read them by tickercast.read_frame, which knows other names and types."
 
 
+_T = TypeVar("_T")
+
+
 @dataclass(frozen=True)
 class Reading(Mapping[str, "Bars"]):
     """The content of a file or the answer of a source: a mapping of symbols to their bars.
 
     Attributes:
         bars: the symbols that could be read.
-        failures: the reason for each symbol that could not, which is raised when that symbol is asked for.
+        failures: the reason for each symbol that could not, which is raised where `reading[symbol]` asks for it; `in`
+            and `get` take such a symbol for one that is not there.
         findings: the bars that the reading left out, widened, or adjusted for a split, and the oddities that a file
             itself names, by symbol. Jumps, halts and gaps in the newest bars are found when they are forecast: see
             `Forecast.findings`.
@@ -302,6 +306,19 @@ class Reading(Mapping[str, "Bars"]):
         if symbol in self.failures:
             raise self.failures[symbol]
         return self.bars[symbol]
+
+    def __contains__(self, symbol: object) -> bool:
+        return symbol in self.bars
+
+    @overload
+    def get(self, symbol: str, /) -> Bars | None: ...
+
+    @overload
+    def get(self, symbol: str, /, default: Bars | _T) -> Bars | _T: ...
+
+    def get(self, symbol: str, /, default: Any = None) -> Any:
+        """The bars of a symbol, or the default if it could not be read, or is not there."""
+        return self.bars.get(symbol, default)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.bars)

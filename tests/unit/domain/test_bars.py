@@ -10,7 +10,7 @@ import pytest
 from tests.support.hourly import make_hours
 
 from tickercast.domain.bar_checks import check_bars
-from tickercast.domain.bars import BAR_COLUMNS, Bars, bars_of, below_each_other, tails
+from tickercast.domain.bars import BAR_COLUMNS, Bars, Reading, bars_of, below_each_other, tails
 from tickercast.domain.files.price_files import read_prices, to_parquet
 from tickercast.errors import InvalidBars
 
@@ -190,3 +190,15 @@ def test_bars_without_a_column_or_a_symbol_are_refused(make_bars: MakeBars) -> N
 def test_bars_of_files_and_whole_numbers_are_in_order(series: list[Bars]) -> None:
     whole = {name: values if values.dtype.kind == "M" else np.full(5, 3) for name, values in series[0].columns.items()}
     check_bars([*series, series[0].rows(0, 0), make_hours(hours=5), Bars("MSFT", whole)])
+
+
+def test_a_refused_symbol_is_not_in_a_reading_and_says_why_where_it_is_taken(make_bars: MakeBars) -> None:
+    read, reason = make_bars("MSFT"), InvalidBars("META has no bar.")
+    reading = Reading({"MSFT": read}, {"META": reason})
+    assert [name in reading for name in ("MSFT", "META", "IBM")] == [True, False, False]
+    assert [reading.get(name) for name in ("MSFT", "META", "IBM")] == [read, None, None]
+    assert reading.get("META", read) is read
+    with pytest.raises(InvalidBars, match="META has no bar"):
+        reading["META"]
+    with pytest.raises(KeyError):
+        reading["IBM"]

@@ -163,6 +163,17 @@ def test_a_damaged_file_gives_bars_or_is_refused(make_bars: MakeBars) -> None:
             assert reading.bars or reading.failures
 
 
+def test_a_file_that_lacks_its_end_is_said_to_be_cut_off(make_bars: MakeBars) -> None:
+    assert "it is cut off" in refusal(to_parquet([make_bars()])[:-100])
+
+
+@pytest.mark.parametrize("index", [pd.DatetimeIndex(["2023-07-20", "2023-07-21"]), pd.Index([1689811200, 1689897600])])
+def test_an_index_without_a_name_is_that_of_the_dates(index: "pd.Index[Any]") -> None:
+    file = io.BytesIO()
+    pd.DataFrame({"Open": [1, 1], "High": [1, 1], "Low": [1, 1], "Close": [1, 1]}, index=index).to_parquet(file)
+    assert read_prices(file.getvalue(), symbol="MSFT")["MSFT"].cutoff == date(2023, 7, 21)
+
+
 def test_the_first_lines_of_any_file_can_be_looked_at(make_bars: MakeBars) -> None:
     whole = to_parquet([make_bars()])
     lines = first_lines(whole, 3)
