@@ -193,7 +193,9 @@ def test_a_symbol_in_two_files_is_refused_and_both_are_named(tmp_path: Path, mak
     assert all(word in str(failure) for word in ("MSFT", "batch-0001.csv", "batch-0002.csv"))
 
 
-@pytest.mark.parametrize(("made", "words"), [(None, "does not exist"), ("folder", "no .csv"), ("file.txt", "no .csv")])
+@pytest.mark.parametrize(
+    ("made", "words"), [(None, "does not exist"), ("folder", "no file of prices"), ("file.txt", "no file of prices")]
+)
 def test_a_source_that_holds_nothing_is_a_mistake_in_the_command(tmp_path: Path, made: str | None, words: str) -> None:
     path = tmp_path / (made or "nowhere")
     if made == "folder":
@@ -246,6 +248,25 @@ def test_a_file_of_another_ending_counts_where_it_is_named_after_the_symbol(tmp_
     assert "META.xlsx cannot be used: The file is an Excel workbook" in str(reading.failures["META"])
     assert "AAPL_data.csv cannot be used" in str(reading.failures["AAPL"])
     assert "Rename the file to AAPL.csv" in str(reading.failures["AAPL"])
+
+
+@pytest.mark.parametrize("file", ["prices.txt", "prices.tsv"])
+def test_a_text_of_several_symbols_is_read_and_one_of_none_is_passed_over(
+    tmp_path: Path, make_bars: Make, file: str
+) -> None:
+    (tmp_path / file).write_bytes(to_csv([make_bars("MSFT"), make_bars("META")]).replace(b",", b"\t"))
+    (tmp_path / "README.txt").write_text("These are prices.\n")
+    (tmp_path / "notes.xls").write_bytes(b"\xd0\xcf\x11\xe0")
+    reading = fetch(tmp_path, ["MSFT", "META", "IBM"])
+    assert list(reading.bars) == ["MSFT", "META"]
+    assert "it has META, MSFT" in str(reading.failures["IBM"])
+    assert Folder(tmp_path).symbols() == ["META", "MSFT"]
+
+
+def test_a_folder_of_texts_without_prices_is_refused_with_what_was_needed(tmp_path: Path) -> None:
+    (tmp_path / "README.txt").write_text("These are no prices.\n")
+    with pytest.raises(UsageError, match=r"holds no file of prices: .* a \.txt or \.tsv with Date, Open"):
+        fetch(tmp_path, ["MSFT"])
 
 
 @pytest.mark.parametrize("file", ["MSFT.US.csv", "msft.us.txt"])

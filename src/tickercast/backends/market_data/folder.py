@@ -1,7 +1,8 @@
 """Market data in files: a folder of CSV and Parquet files, or one such file.
 
 `SYMBOL.csv` and `SYMBOL.parquet`, in upper or lower case, hold one symbol. Every other file must name its symbols
-itself and may hold many; it is opened only for symbols that have no file of their own.
+itself and may hold many; it is opened only for symbols that have no file of their own. A `.txt` or `.tsv` counts if it
+has the columns of prices.
 """
 
 import difflib
@@ -89,7 +90,7 @@ class Folder:
         return sorted(named)
 
     def _files(self, symbols: Sequence[str] = ()) -> list[Path]:
-        """The files of prices, and those of other endings that are named after one of some symbols."""
+        """The files of prices; of other endings, those named after one of some symbols, and texts of prices."""
         if not self._path.exists():
             raise UsageError(
                 f"The source {self._path} does not exist: a folder of .csv or .parquet files, or one such file, was "
@@ -105,10 +106,13 @@ class Folder:
             path
             for path in candidates
             if path.name.lower().endswith(ENDINGS)
-            or (path.name.lower().endswith(OTHER_ENDINGS) and _symbol_in_name(path) in symbols)
+            or (path.name.lower().endswith(OTHER_ENDINGS) and (_symbol_in_name(path) in symbols or _has_prices(path)))
         ]
         if not files:
-            raise UsageError(f"The source {self._path} holds no .csv or .parquet file: one was needed. Check the path.")
+            raise UsageError(
+                f"The source {self._path} holds no file of prices: one that ends in .csv or .parquet, or a .txt or "
+                ".tsv with Date, Open, High, Low, Close, was needed. Check the path."
+            )
         return files
 
     def _pick(self, symbol: str, contents: Sequence[_Contents], single: Sequence[Path]) -> _Contents:
@@ -155,6 +159,15 @@ def _stem(path: Path) -> str:
 
 def _symbol_in_name(path: Path) -> str | None:
     return named_after(_stem(path))
+
+
+def _has_prices(path: Path) -> bool:
+    """Whether a file has the columns of prices."""
+    try:
+        first_symbol(path.read_bytes())
+    except (OSError, InvalidBars):
+        return False
+    return True
 
 
 def _holds_one_symbol(path: Path) -> bool:
