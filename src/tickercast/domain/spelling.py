@@ -32,6 +32,12 @@ _WORDS = frozenset(
         "ohlc ohlcv old output price prices quotes raw sample sheet stock stocks table test tickers upload",
     )
 )
+_EXCHANGES = dict.fromkeys(("NASDAQ", "NYSE", "AMEX", "BATS", "CBOE"), "") | {
+    **{"LSE": ".L", "XETR": ".DE", "TSX": ".TO", "ASX": ".AX", "NSE": ".NS", "BSE": ".BO", "TSE": ".T", "SIX": ".SW"},
+    **{"MIL": ".MI", "BME": ".MC", "TWSE": ".TW", "BMFBOVESPA": ".SA"},
+}
+"""What Yahoo ends symbols with, by TradingView's name of the exchange."""
+
 _LONGEST_PLAIN = 5  # letters of an American symbol
 
 
@@ -120,10 +126,18 @@ def owner_of(stem: str) -> str:
 
 
 def symbol_in(name: str) -> str:
-    """The symbol that a file's name begins with; empty if it begins with none.
+    """The symbol that a file's name begins with, or has behind an exchange; empty if none can be told.
 
     >>> symbol_in("AAPL_data"), symbol_in("MSFT (1)"), symbol_in("HistoricalData_1690")
     ('AAPL', 'MSFT', '')
+    >>> symbol_in("NASDAQ_MSFT, 1D"), symbol_in("LSE_VOD, 1D"), symbol_in("VOD_L")
+    ('MSFT', 'VOD.L', '')
     """
+    listed = re.match(r"([A-Z]+)_(?:[A-Z]+_)*([A-Z0-9.!]+), ", name)  # as TradingView names its exports
+    if listed:
+        ending = _EXCHANGES.get(listed[1])
+        return "" if ending is None or "!" in listed[2] else in_yahoos_spelling(listed[2]) + ending
+    if re.match(r"[A-Z0-9^.=-]+_[A-Z]{1,3}(?![A-Za-z0-9])", name):  # a share class, an exchange or a currency
+        return ""
     found = re.match(r"([A-Z0-9^][A-Z0-9^.=-]{0,14})(?=[_ ]|$)", name)
     return in_yahoos_spelling(found[1]) if found else ""

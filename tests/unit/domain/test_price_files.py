@@ -219,6 +219,22 @@ def test_a_file_that_names_no_symbol_is_refused() -> None:
         read_prices((HEADER + GOOD).encode(), symbol="AAPL_data")
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("NASDAQ_MSFT, 1D", "MSFT"),
+        ("LSE_DLY_VOD, 1D", "VOD.L"),
+        ("BATS_BRK.B, 1D", "BRK-B"),
+        ("BINANCE_BTCUSDT, 1D", "SYMBOL"),
+        ("CME_MINI_ES1!, 1D", "SYMBOL"),
+        ("VOD_L", "SYMBOL"),
+    ],
+)
+def test_no_file_is_to_be_renamed_to_another_listing(name: str, advice: str) -> None:
+    with pytest.raises(InvalidBars, match=rf"Rename the file to {advice}\.csv"):
+        read_prices((HEADER + GOOD).encode(), symbol=name)
+
+
 def test_no_file_is_to_be_renamed_to_what_is_no_symbol() -> None:
     titled = HEADER.replace("\n", ",Symbol\n")
     rows = "".join(f"{row},../../X\n" for row in GOOD.splitlines())

@@ -675,6 +675,22 @@ REFUSED: dict[str, tuple[Callable[[], bytes], Sequence[str]]] = {
         lambda: csv(history(1)[ORDER[:4]].assign(Adj=history(1)["Close"] - 3, Volume=5000), header=False),
         ["has no header", "column 6", "adjusted or an average price", "first line"],
     ),
+    "Kibot's without a header": (
+        lambda: b"07/21/2023,349.15,350.3,339.83,343.77,69368900\n",
+        ["has no header", "begins with '07/21/2023,349.15,", "such as Date,Open,High,Low,Close,Volume."],
+    ),
+    "NinjaTrader's without a header": (
+        lambda: b"20230721 000000;349.15;350.3;339.83;343.77;69368900\n",
+        ["has no header", "such as Date;Open;High;Low;Close;Volume."],
+    ),
+    "times without a header": (
+        lambda: b"07/21/2023\t09:30\t349.15\t350.3\t339.83\t343.77\t5\n",
+        ["begins with '07/21/2023 09:30 349.15", "such as Date,Time,Open,High,Low,Close,Volume."],
+    ),
+    "no volume and no header": (
+        lambda: b"2023-07-21,349.15,350.3,339.83,343.77\n",
+        ["has no header", "such as Date,Open,High,Low,Close."],
+    ),
     "an average without a header": (
         lambda: b"1689897600,9,12,8,11,10.2,431.5,17\n",
         ["has no header", "column 6, such as '10.2'"],

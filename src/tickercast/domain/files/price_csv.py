@@ -35,6 +35,7 @@ _KLINE = ("open time", "open", "high", "low", "close", "volume", "close time")
 _BARS = ("date", "open", "high", "low", "close", "volume")
 _NUMBER = r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?"
 _IS_NUMBER = re.compile(rf"\s*{_NUMBER}\s*").fullmatch
+_IS_VALUE = re.compile(r"\s*[$€£]?[-+]?\d[\d.,]*\s*").fullmatch
 _EVENT = re.compile(r"\b(?:dividends?|(?:stock )?splits?|capital gains?|distributions?)\W*$", re.IGNORECASE)
 _KLINES = 12  # columns of Binance's, the seventh of which is the moment at which each closes
 _SAMPLED, _AS_A_PRICE = 200, 0.05  # rows; and the logarithm by which a share of the close moves, or lies above it
@@ -167,8 +168,10 @@ def read_header(text: str) -> Header:
     at, separator = -at, _SEPARATORS[-rank]
     if count > 1:
         return _titled(lines, at, separator)
-    cells = max((_cells(lines[0], mark) for mark in _SEPARATORS), key=len)
+    separator = max(_SEPARATORS, key=lambda mark: len(_cells(lines[0], mark)))
+    cells = _cells(lines[0], separator)
     _check_width([cells])
+    _check_titles(lines[0], cells, separator)
     return Header(separator, layout(cells), len(cells), _size(lines[:1]))
 
 
@@ -280,6 +283,21 @@ def _headerless(cells: Sequence[str]) -> list[object]:
             more = [f"more {number}" for number in range(len(prices) - 5)]
             return [*_BARS[:1], *(["time"] if timed else []), *_BARS[1:], *more]
     return []
+
+
+def _check_titles(line: str, cells: Sequence[str], separator: str) -> None:
+    """Refuse a first line of values.
+
+    Raises:
+        InvalidBars: it has the numbers of a bar.
+    """
+    if sum(_IS_VALUE(cell) is not None for cell in cells) < len(PRICES):
+        return
+    timed = len(cells) > len(_BARS) and ":" in cells[1]
+    titles = [TITLES["session_date"], *(["Time"] if timed else []), *(TITLES[name] for name in _BARS[1:])]
+    mark = "," if separator == "\t" else separator
+    row = shown(line.strip().replace("\t", " "), 60)
+    raise refusals.HEADERLESS(row=row, titles=mark.join(titles[: max(len(cells), len(_BARS) - 1)]))
 
 
 def _check_volume(titles: Sequence[object], rows: Sequence[Sequence[str]]) -> None:

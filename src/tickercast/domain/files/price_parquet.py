@@ -18,6 +18,7 @@ from tickercast.errors import InvalidBars
 
 _TEXTS = ("symbol", "source", "findings")
 _INFLATION = 4  # times the largest file that a Parquet file may have uncompressed
+_END = b"PAR1"
 _LARGEST_FOOTER = 16_000_000  # bytes of titles and places
 
 
@@ -99,6 +100,8 @@ def to_parquet(series: Sequence[Bars], findings: Findings = NOTHING_FOUND) -> by
 
 
 def _titles(data: bytes, largest: int = LARGEST) -> list[str]:
+    if not data.endswith(_END):
+        raise refusals.DAMAGED_PARQUET(seen="it is cut off, since its end is not that of such a file")
     footer = int.from_bytes(data[-8:-4], "little")
     if footer > _LARGEST_FOOTER:
         raise refusals.DAMAGED_PARQUET(seen=f"its description has {footer / 1e6:,.0f} MB")

@@ -114,6 +114,10 @@ NO_HEADER = Refusal(
     "as a volume: the titles of its columns were needed.",
     "Add them as the first line, such as Date,Open,High,Low,Close,Volume.",
 )
+HEADERLESS = Refusal(
+    "The file has no header: it begins with {row!r}, and the titles of its columns were needed.",
+    "Add them as the first line, in the order of its columns, such as {titles}.",
+)
 RESULTS_DAYS = Refusal(
     "The file holds results days and no prices: Date, Open, High, Low, Close were needed.",
     "Store it with: tickercast events fetch TICKER... --source FILE.",
