@@ -126,7 +126,7 @@ def test_what_is_not_there_is_a_sentence(tmp_path: Path, bars: Bars) -> None:
         ("1,2,3\n", "cannot be read as hourly bars"),
         ("", "cannot be read as hourly bars"),
         ("date,open,high,low,close\nyesterday,1,1,1,1\n", "cannot be read as hourly bars"),
-        ("5,1,1,1,1,1\n", "The file has no column Date, Open"),
+        ("5,1,1,1,1,1\n", "The file has no header: it begins with"),
         ("date,open,high,low,close\n2022-01-01T00:30:00Z,1,1,1,1\n", "hourly bars that end on the hour were needed"),
         ("date,open,high,low,close\n2022-01-01T00:00:00Z,1,x,1,1\n", "cannot be read as hourly bars"),
     ],

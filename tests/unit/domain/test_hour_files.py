@@ -134,7 +134,7 @@ def test_day_and_month_that_cannot_be_told_apart_are_refused() -> None:
         ("a note\nanother,one\n1,2\n", "The file has no column Date, Open"),
         ("date,open\n2022-01-03 00:00,1\n", "The file has no column High, Low, Close"),
         (f"{TITLES}2022-01-03 00:00,1,1,1,1,1,2,3,4\n2022-01-03 01:00,1,1\n", "rows as long as the header were needed"),
-        ("1.5,1,1,1,1,1\n", "The file has no column Date, Open"),
+        ("1.5,1,1,1,1,1\n", "The file has no header: it begins with"),
         (f"{TITLES}9999999999999999999,1,1,1,1,1\n", "is no session (1 such row(s)): a year from 1900 to 2100"),
     ],
 )
