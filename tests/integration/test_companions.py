@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from tests.support.place import AT, Champion, Place, RandomWalk
+from tests.support.warehouse_rows import append, forecast, ingestion
 
 from tickercast.app import App
 from tickercast.cli import run
@@ -25,6 +26,7 @@ from tickercast.domain.forecast import QUANTILES, Role, Served
 from tickercast.errors import UsageError, WarehouseUnavailable
 from tickercast.jobs.serving.attempts import noted
 from tickercast.jobs.serving.handle_event import Limits
+from tickercast.reading.forecasts import stored_forecasts
 
 MakeBars = Callable[..., Bars]
 NAME = "ohlc/2023-07-22/batch-0001.csv"
@@ -297,6 +299,19 @@ def test_the_models_of_the_setting_are_forecast_and_one_is_shown(tmp_path: Path)
         ["random-walk", "baseline"],
         ["tickercast-lstm", "champion"],
     ]
+
+
+def test_a_models_own_forecast_is_neither_a_shadows_nor_one_made_in_hindsight(place: Place) -> None:
+    rows = [
+        forecast(model_name="prophet", role="companion", generation="1", close_median=101.0),
+        forecast(model_name="prophet", role="champion", origin="backfill", generation="2", close_median=102.0),
+        forecast(model_name="prophet", role="shadow", generation="3", close_median=103.0),
+    ]
+    append(place.warehouse, "forecasts", rows, "forecasts/1")
+    entry = ingestion(symbol="MSFT", status="forecast", simulated=False, cutoff=date(2023, 7, 21))
+    append(place.warehouse, "ingestions", [entry], "ingestions/1")
+    found = stored_forecasts(place.warehouse.read("ingestions"), place.warehouse, model="prophet")
+    assert found["MSFT"].steps[0].close_median == 101.0
 
 
 def test_a_model_that_did_not_forecast_is_a_reason(tmp_path: Path) -> None:

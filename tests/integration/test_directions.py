@@ -22,6 +22,7 @@ from tickercast.domain.frequency import DAILY, HOURLY
 from tickercast.domain.hourly.direction_inputs import LEAST
 from tickercast.domain.measures.direction import DIRECTION
 from tickercast.errors import BundleError, ModelUnavailable, WarehouseUnavailable
+from tickercast.jobs.serving.directions import Asked, predict_directions
 from tickercast.ports import ObjectFinalized
 
 START = datetime(2022, 1, 3, tzinfo=UTC)
@@ -143,11 +144,20 @@ class Broken:
         return np.full(len(series), self._answer)
 
 
+@pytest.mark.parametrize(("days", "has_seen"), [(-1, False), (0, True)])
+def test_the_hours_of_the_last_day_that_a_model_learned_from_count_as_seen(days: int, has_seen: bool) -> None:
+    model = Broken(0.6)
+    model.trained_through = COINS[0].cutoff + timedelta(days=days)
+    rows, _ = predict_directions(model, [Asked(COINS[0], is_doubtful=False)])
+    assert rows["model_has_seen"].to_pylist() == [has_seen]
+
+
 @pytest.mark.parametrize(
     ("model", "said"),
     [
         (Broken(RuntimeError("no\nsession")), "xgb-direction made no forecast: RuntimeError: no session"),
         (Broken(float("nan")), "xgb-direction made no forecast: it answered nan, and no probability"),
+        (Broken(1.01), "xgb-direction made no forecast: it answered 1.01, and no probability"),
         (BundleError("The trees are damaged."), "no direction is forecast: The trees are damaged"),
         (ModelUnavailable("Nothing is published."), "no direction is forecast: Nothing is published"),
     ],

@@ -3,6 +3,7 @@
 import json
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -176,6 +177,22 @@ def test_periods_of_ten_sessions_do_not_overlap(forecast: Path) -> None:
     periods = {(each.step, each.level): each.days for each in made.records}
     assert periods == {(1, 0.95): 4, (1, 0.99): 4, (10, 0.95): 1, (10, 0.99): 1}
     assert {each.verdict for each in made.records} == {Verdict.TOO_FEW}
+
+
+def test_periods_that_follow_each_other_all_count_but_for_dates_that_a_model_has_seen() -> None:
+    """A gain of -3 is beyond the value at risk of 95% alone; the second period ends as the third begins."""
+
+    class Stored:
+        def query(self, *_: Any) -> pd.DataFrame:
+            days = pd.to_datetime(["2023-06-01", "2023-06-02", "2023-06-05", "2023-06-06"])
+            rows = pd.DataFrame({"cutoff": days[:-1], "target_date": days[1:], "step": 1, "gain": -3.0})
+            known = rows.assign(value_at_risk_95=2.0, value_at_risk_99=3.0, simulated=False)
+            return known.assign(counts=[False, True, True])
+
+    warehouse: Any = Stored()
+    found = portfolio_record(read_holdings(HOLDINGS, "holdings.csv"), warehouse=warehouse)
+    assert [(one.level, one.days, one.breaches) for one in found.records] == [(0.95, 2, 2), (0.99, 2, 0)]
+    assert len(found.rows) == 3
 
 
 def test_the_record_in_the_terminal_and_as_json(forecast: Path) -> None:
