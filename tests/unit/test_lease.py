@@ -80,6 +80,16 @@ def holder(store: LocalObjectStore) -> Lease:
     return Lease.model_validate_json(store.read(NAME))
 
 
+def test_the_holder_renews_its_lease_while_it_works(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "TERM", timedelta(milliseconds=4))
+    renewals = threading.Semaphore(0)
+    with lease(store, "daily", now=clock):
+        store.on_write = renewals.release
+        assert all(renewals.acquire(timeout=10) for _ in range(2))
+
+
 def test_a_renewal_whose_answer_was_lost_does_not_end_the_renewals(store: Store, clock: Clock, held: Hold) -> None:
     for failing in ("after", "after", "", ""):
         store.fails = failing
