@@ -36,7 +36,7 @@ _EXCHANGES = dict.fromkeys(("NASDAQ", "NYSE", "AMEX", "BATS", "CBOE"), "") | {
     **{"LSE": ".L", "XETR": ".DE", "TSX": ".TO", "ASX": ".AX", "NSE": ".NS", "BSE": ".BO", "TSE": ".T", "SIX": ".SW"},
     **{"MIL": ".MI", "BME": ".MC", "TWSE": ".TW", "BMFBOVESPA": ".SA"},
 }
-"""What Yahoo ends symbols with, by TradingView's name of the exchange."""
+"""Yahoo's endings of symbols, by TradingView's name of the exchange."""
 
 _LONGEST_PLAIN = 5  # letters of an American symbol
 
@@ -116,7 +116,7 @@ def is_word(name: str) -> bool:
 
 
 def owner_of(stem: str) -> str:
-    """What a file of Binance's archive is called after; the name of any other file as it is.
+    """The symbol that a file of Binance's archive is called after; the name of any other file as it is.
 
     >>> owner_of("BTCUSDT-1d-2023-07"), owner_of("btcusdt")
     ('BTCUSDT', 'btcusdt')

@@ -308,7 +308,7 @@ def _digits_since_1970(texts: Sequence[str]) -> int:
 
 
 def _match(text: str, digits: int = 0) -> re.Match[str] | None:
-    """How a date is written, in a column with numbers since 1970 of so many digits."""
+    """Match a date with its form, in a column with numbers since 1970 of so many digits."""
     text = _WEEKDAY.sub("", text.strip(), count=1)
     number = _INTEGER.fullmatch(text) if digits else None
     if number and len(number[2]) <= digits:

@@ -194,7 +194,7 @@ def _has_decimal_comma(
 
 @dataclass(frozen=True)
 class _Sure:
-    """How the cells of a column are written.
+    """The decimal marks in the cells of a column.
 
     Attributes:
         points: those that a point for decimals alone explains.

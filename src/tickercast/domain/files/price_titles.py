@@ -89,7 +89,7 @@ MULTIPLES = {
     }.items()
     for word in words.split()
 }
-"""What words and letters beside a volume multiply it by."""
+"""The factors of words and letters beside a volume."""
 
 _OF_SHARES = frozenset(
     re.findall(
@@ -181,13 +181,13 @@ def is_unread_volume(title: object) -> bool:
 
 
 def _unit(title: str) -> str:
-    """What stands behind the word volume in a title."""
+    """The words behind the word volume in a title."""
     found = _VOLUME.fullmatch(title.strip())
     return (found[1] or found[2] or "").strip() if found else ""
 
 
 def _multiple(word: str) -> float | None:
-    """What a word multiplies a number by: `10,000` and `0,000` say ten thousand; None for a word that is none."""
+    """The factor of a word for a number: `10,000` and `0,000` say ten thousand; None for any other word."""
     digits = re.sub(r"\D", "", word)
     if word[0].isdigit():
         return 10.0 ** (len(digits) - digits.startswith("1")) if _POWER.fullmatch(digits) else None
@@ -213,7 +213,7 @@ def column_of(title: object) -> str:
 
 
 def known(titles: Sequence[object]) -> int:
-    """How many different columns of a price file the titles may name."""
+    """The number of different columns of a price file that the titles may name."""
     found = set(map(column_of, titles))
     of_tickers = {pair for pair in map(_pair, titles) if pair} | {pair for pair in map(_qualified, titles) if pair}
     return max(len(found - {""}), len(of_tickers))
