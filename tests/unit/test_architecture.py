@@ -4,8 +4,12 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import NormalDist
 
 import pytest
+
+from tickercast.domain.frequency import DAILY
+from tickercast.domain.trading import strategy
 
 PROJECT = Path(__file__).parents[2]
 FLOWS = sorted((PROJECT / "flows").glob("*.py"))
@@ -77,3 +81,20 @@ def docstrings(path: Path) -> Iterator[str]:
 def test_a_docstring_is_a_noun_phrase_or_an_imperative(folder: str) -> None:
     texts = [(name(path), text) for path in (PROJECT / folder).rglob("*.py") for text in docstrings(path)]
     assert [(path, text.partition("\n")[0]) for path, text in texts if RIDDLES.match(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("file", "number"),
+    [
+        ("queries/outcomes.sql", f"INTERVAL {DAILY.longest_forecast.days} DAY"),
+        ("compact/skill_blocks.sql", f"INTERVAL {DAILY.longest_forecast.days} DAY"),
+        ("views/anomalies.sql", f"* {2 * NormalDist().inv_cdf(0.9):.4f}"),
+    ],
+)
+def test_sql_has_the_numbers_of_python(file: str, number: str) -> None:
+    """A cutoff is looked for as far back as a forecast reaches, and an 80% interval is as wide as a Gaussian's."""
+    assert number in (PROJECT / "sql" / file).read_text()
+
+
+def test_the_width_of_an_80_percent_interval_is_a_gaussians() -> None:
+    assert pytest.approx(NormalDist().inv_cdf(0.9)) == strategy._HALF_80

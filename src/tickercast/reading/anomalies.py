@@ -6,11 +6,10 @@ from datetime import date, timedelta
 import pandas as pd
 
 from tickercast.domain.alerts import Anomaly
-from tickercast.domain.calendar import calendar_name, sessions_between
+from tickercast.domain.calendar import LONGEST_CLOSURE, calendar_name, sessions_between
 from tickercast.domain.frequency import DAILY
 from tickercast.ports import Between, Warehouse
 
-_LONGEST_BREAK = timedelta(days=45)  # between two sessions
 _COLUMNS = (
     *("symbol", "target_date", "model_name", "last_close", "actual_close", "close_lo_95", "close_hi_95", "sigmas"),
     "market_sigmas",
@@ -57,7 +56,7 @@ def _cutoffs(last: Mapping[str, date]) -> Between:
     """The sessions before those of the symbols, from which the first step leads there."""
     exchanges = {(calendar_name(symbol), day): symbol for symbol, day in last.items()}
     before = [
-        sessions_between(symbol, day - _LONGEST_BREAK, day - timedelta(days=1))[-1]
+        sessions_between(symbol, day - LONGEST_CLOSURE, day - timedelta(days=1))[-1]
         for (_, day), symbol in exchanges.items()
     ]
     return Between(min(before), max(before))

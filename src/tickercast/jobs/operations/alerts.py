@@ -57,6 +57,7 @@ from tickercast.model_store import ModelStore
 from tickercast.ports import Notifier, ObjectStore, Warehouse
 from tickercast.reading.anomalies import anomalies
 from tickercast.reading.calibration import calibrations
+from tickercast.reading.overview import KEPT_FOR
 from tickercast.reading.queries import ask
 from tickercast.reading.trading import read_trading_events
 
@@ -69,7 +70,6 @@ CALENDAR_NOTICE = timedelta(days=45)
 """The notice of an exchange's last known holidays: a month before forecasts, two weeks ahead, reach beyond them."""
 
 _LIMIT_SHOWN = timedelta(days=1)
-_GIVEN_UP = timedelta(days=100)  # without a forecast, beside others that have some
 _HOURLY_SINCE, _FIRST = timedelta(days=45), date(2020, 1, 1)  # there were no forecasts before
 _RECENTLY, _LONG_AGO = timedelta(days=30), timedelta(days=800)
 _REQUESTS_AT_ONCE = 16
@@ -280,7 +280,7 @@ def _hours_covered(warehouse: Warehouse, ends: Mapping[str, datetime]) -> list[C
 def _still_forecast(current: pd.DataFrame) -> list[str]:
     """The symbols whose newest forecast is not much older than the newest of all."""
     cutoffs = pd.to_datetime(current["cutoff"])
-    return list(current["symbol"][cutoffs > cutoffs.max() - _GIVEN_UP])
+    return list(current["symbol"][cutoffs > cutoffs.max() - KEPT_FOR])
 
 
 def _cutoffs(current: pd.DataFrame, symbols: Collection[str]) -> dict[str, date]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 from tickercast.domain import objects
-from tickercast.domain.calendar import is_over, sessions_between
+from tickercast.domain.calendar import LONGEST_CLOSURE, is_over, sessions_between
 from tickercast.domain.frequency import DAILY
 from tickercast.errors import CalendarError, UsageError
 from tickercast.jobs.requests.upload import Upload
@@ -16,8 +16,6 @@ from tickercast.ports import Warehouse
 
 MANY = 50
 """A run of more symbols is resumed; fewer are asked for by hand, and are always sent."""
-
-_LONGEST_CLOSURE = timedelta(days=15)
 
 
 def forecast_before(
@@ -67,7 +65,7 @@ def _has_closed_since(symbol: str, as_of: date, then: datetime, now: datetime) -
     if as_of < then.date() - timedelta(days=1):  # that day was over everywhere
         return False
     try:
-        sessions = sessions_between(symbol, as_of - _LONGEST_CLOSURE, as_of)
+        sessions = sessions_between(symbol, as_of - LONGEST_CLOSURE, as_of)
         newest = next((session for session in reversed(sessions) if is_over(symbol, session, now)), None)
         return newest is not None and not is_over(symbol, newest, then)
     except CalendarError:
