@@ -27,8 +27,8 @@ from tickercast.domain.calendar import sessions_between
 from tickercast.domain.files.price_files import to_csv
 from tickercast.domain.frequency import DAILY, HOURLY
 from tickercast.domain.measures.promotion import Condition, training
+from tickercast.domain.trading.limits import Cause
 from tickercast.domain.trading.orders import Order
-from tickercast.domain.trading.risk import Cause
 from tickercast.domain.trading.signals import Known
 from tickercast.domain.trading.strategy import Decision, Variant, variant
 from tickercast.domain.trading.strategy_backtest import Costs

@@ -28,6 +28,7 @@ from tickercast.config import Settings, resource
 from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import sessions_between
 from tickercast.domain.frequency import DAILY
+from tickercast.domain.trading.limits import Limits
 from tickercast.domain.trading.orders import (
     ZERO,
     Account,
@@ -40,7 +41,6 @@ from tickercast.domain.trading.orders import (
     Side,
     Status,
 )
-from tickercast.domain.trading.risk import Limits
 from tickercast.domain.trading.signals import Known, Panel, panel
 from tickercast.domain.trading.strategy import Decision, Targets, Variant, variant
 from tickercast.errors import BrokerUnavailable, OrderRefused, StatusUnknown, Transient

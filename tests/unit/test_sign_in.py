@@ -20,7 +20,7 @@ from tickercast.cli import app
 from tickercast.config import Settings
 from tickercast.dashboard import launch, sessions
 from tickercast.dashboard.sign_in import SignIn, sign_in_of
-from tickercast.domain.roles import People, Role, parse_rules
+from tickercast.domain.people import Access, People, parse_rules
 from tickercast.errors import AccessDenied, Transient, UsageError
 
 pytest.importorskip("streamlit")
@@ -245,7 +245,7 @@ def browser() -> Iterator[Browser]:
     login.close()
 
 
-def test_a_cookie_holds_what_a_role_and_a_name_come_from_and_no_more(browser: Browser) -> None:
+def test_a_cookie_holds_what_access_and_a_name_come_from_and_no_more(browser: Browser) -> None:
     groups = [str(uuid5(NAMESPACE_DNS, str(number))) for number in range(200)]
     browser.login.changes = {"groups": [*groups, "desk"], "picture": "https://x.example/" + "x" * 9000}
     answer = browser.signs_in()
@@ -253,7 +253,7 @@ def test_a_cookie_holds_what_a_role_and_a_name_come_from_and_no_more(browser: Br
     assert sum(len(each) for each in answer.headers.get_list("set-cookie")) < 1500
     found = browser.people.visitor(browser.claims)
     assert found
-    assert (found.name, found.role) == ("ann@example.org", Role.OPERATOR)
+    assert (found.name, found.access) == ("ann@example.org", Access.OPERATOR)
     assert sessions.is_open(browser.claims)
 
 

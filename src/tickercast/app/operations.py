@@ -21,7 +21,7 @@ from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.measures.direction import RetrainBelow
 from tickercast.domain.symbols import one_or_more, parse_symbols
-from tickercast.domain.trading.risk import parse_limits
+from tickercast.domain.trading.limits import parse_limits
 from tickercast.domain.trading.universe import parse_choice
 from tickercast.errors import BundleError, TickercastError, UsageError
 from tickercast.jobs.operations.alerts import CALENDAR_NOTICE

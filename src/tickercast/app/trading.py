@@ -17,8 +17,8 @@ from tickercast.domain.measures.direction import RetrainBelow
 from tickercast.domain.symbols import parse_symbols
 from tickercast.domain.text import shown
 from tickercast.domain.trading.currency import paid_in
+from tickercast.domain.trading.limits import covers, parse_limits
 from tickercast.domain.trading.plan import BRACKET
-from tickercast.domain.trading.risk import covers, parse_limits
 from tickercast.domain.trading.strategy import Targets, Variant
 from tickercast.domain.trading.universe import Members
 from tickercast.errors import UsageError

@@ -9,7 +9,7 @@ import streamlit as st
 
 from tickercast.app import App
 from tickercast.dashboard import state
-from tickercast.domain.roles import Role, Visitor
+from tickercast.domain.people import Access, Visitor
 from tickercast.domain.tokens import Scope, Token
 from tickercast.plain import markdown
 
@@ -29,7 +29,7 @@ def show(visitor: Visitor) -> None:
 
 
 def _show(app: App, visitor: Visitor) -> None:
-    is_operator = visitor.role is Role.OPERATOR
+    is_operator = visitor.access is Access.OPERATOR
     tokens = [one for one in app.tokens().tokens if is_operator or one.owner.lower() == visitor.address != ""]
     if is_operator:
         with state.section():

@@ -86,7 +86,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="top"):
     if st.button("Refresh", icon=":material/refresh:", key="refresh", help="Read the warehouse again"):
         st.cache_data.clear()
     if visitor is not None:
-        st.text(f"{visitor.name} ({visitor.role})", width="content")
+        st.text(f"{visitor.name} ({visitor.access})", width="content")
         gate.sign_out()
 title.title(page, anchor=False)
 shown = st.query_params.get("symbol", "").strip().upper()

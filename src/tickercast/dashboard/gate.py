@@ -11,7 +11,7 @@ from tickercast.config import Settings
 from tickercast.dashboard import iap, sessions
 from tickercast.dashboard.sign_in import people_of, sign_in_of
 from tickercast.dashboard.sign_in_routes import FAILED, FAILURES
-from tickercast.domain.roles import Visitor, name_of
+from tickercast.domain.people import Visitor, name_of
 from tickercast.errors import TickercastError
 from tickercast.plain import markdown
 
@@ -21,7 +21,7 @@ _VISITOR = "visitor"
 def visitor() -> Visitor | None:
     """The person who is signed in; None without a login, on this machine.
 
-    Whoever has no role sees why, and nothing else.
+    Whoever has no access sees why, and nothing else.
 
     Raises:
         AccessDenied: IAP has not let them in.

@@ -1,7 +1,7 @@
 """Sessions of people who have signed in: what their cookies hold, and which of them have ended.
 
-A cookie holds little, since it comes with every request: who somebody is, what their role comes from, and the number of
-the session. The server remembers in its memory who has signed out, as long as their cookies would last.
+A cookie holds little, since it comes with every request: who somebody is, what their access comes from, and the number
+of the session. The server remembers in its memory who has signed out, as long as their cookies would last.
 """
 
 import json
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tickercast.dashboard.sign_in import SignIn
-from tickercast.domain.roles import People
+from tickercast.domain.people import People
 
 LASTS_S = 12 * 3600
 """The seconds that a login lasts; then the provider is asked again, which may know that somebody has left."""
@@ -27,7 +27,7 @@ def begin(claims: Mapping[str, Any], people: People, sign_in: SignIn) -> str:
 
     Args:
         claims: the claims of the ID token, which has been checked.
-        people: the roles of people.
+        people: the access of people.
         sign_in: the provider.
 
     Returns:

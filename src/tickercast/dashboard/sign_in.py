@@ -16,7 +16,7 @@ import requests
 
 from tickercast.app import callers
 from tickercast.config import Settings
-from tickercast.domain.roles import People, parse_rules
+from tickercast.domain.people import People, parse_rules
 from tickercast.domain.text import one_line, shown
 from tickercast.errors import UsageError, not_installed
 from tickercast.plain import without_secrets
@@ -129,7 +129,7 @@ def sign_in_of(settings: Settings, port: int) -> SignIn | None:
 
 
 def people_of(settings: Settings) -> People:
-    """The roles of people, by the settings.
+    """The access of people, by the settings.
 
     Raises:
         UsageError: a list does not parse, or makes everybody an operator.

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from tickercast.dashboard import sessions
 from tickercast.dashboard.sign_in import CALLBACK, SignIn
-from tickercast.domain.roles import People
+from tickercast.domain.people import People
 from tickercast.domain.text import one_line
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def routes(sign_in: SignIn, people: People) -> list[Route]:
 
     Args:
         sign_in: the provider.
-        people: the roles of people.
+        people: the access of people.
     """
     way = _Way(sign_in, people)
     return [Route("/auth/login", way.go), Route(CALLBACK, way.come_back), Route(_SIGN_OUT, way.leave)]

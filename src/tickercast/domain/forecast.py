@@ -409,10 +409,10 @@ def stored(quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
     return picked
 
 
-def rounded(prices: NDArray[np.float64], digits: int = CLOSE_DIGITS) -> NDArray[np.float64]:
+def to_digits(prices: NDArray[np.float64], digits: int = CLOSE_DIGITS) -> NDArray[np.float64]:
     """Prices above zero, to significant digits.
 
-    >>> rounded(np.array([332.8999938964844, 0.123456789])).tolist()
+    >>> to_digits(np.array([332.8999938964844, 0.123456789])).tolist()
     [332.89999, 0.12345679]
     """
     places = digits - 1 - np.floor(np.log10(prices))
@@ -470,7 +470,7 @@ def rows(predictions: Sequence[Prediction]) -> pa.Table:
 
 def _in_digits(closes: NDArray[np.float64], last_closes: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     """The columns `LEVELS` of `(rows, len(LEVELS))`; a median that stays at the last close equals it."""
-    columns = {name: rounded(values, _DIGITS[name]) for name, values in zip(LEVELS, closes.T.copy(), strict=True)}
+    columns = {name: to_digits(values, _DIGITS[name]) for name, values in zip(LEVELS, closes.T.copy(), strict=True)}
     middle = list(LEVELS).index("close_median")
     stays = closes[:, middle] == last_closes
     return columns | {"close_median": np.where(stays, last_closes, columns["close_median"])}

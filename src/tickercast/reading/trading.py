@@ -11,9 +11,9 @@ import pandas as pd
 
 from tickercast.domain.closes import with_closes
 from tickercast.domain.frequency import frequency_of
+from tickercast.domain.trading.limits import Action, Cause, TradingEvent, halted
 from tickercast.domain.trading.orders import Bracket, Order, Side, Status, exit_id
 from tickercast.domain.trading.paper import BASES, growth
-from tickercast.domain.trading.risk import Action, Cause, TradingEvent, halted
 from tickercast.ports import Between, Warehouse
 
 LAPSED = "lapsed"

@@ -23,9 +23,9 @@ from tickercast.domain.trading.strategy_backtest import (
     break_even_bps,
     changes,
     error_of,
-    growth,
     haircut,
     sharpe_interval,
+    simple_returns,
     simulate,
 )
 from tickercast.domain.trading.universe import Members, read_members
@@ -192,7 +192,7 @@ def test_an_account_without_anything_left_trades_no_more() -> None:
     made = panel([bars("A", [10, 10, 25, 10], [10, 10, 25, 10])])
     run = simulate(made, held_at(-1.0, math.nan), FREE, capital=1000.0)
     assert run.equity.tolist() == [1000, 1000, 0, 0]
-    assert growth(run.equity).tolist() == [0, -1, 0]
+    assert simple_returns(run.equity).tolist() == [0, -1, 0]
 
 
 def test_small_changes_are_not_traded_but_positions_are_closed() -> None:

@@ -9,10 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tickercast.domain.trading.orders import Bracket, Rules, Side, Status, exit_id
-from tickercast.domain.trading.paper import Exchange, Part, Sent, Series, Terms
-from tickercast.domain.trading.plan import ENTRY, EXIT, Plan, Want, fitted, plan
-from tickercast.domain.trading.risk import (
+from tickercast.domain.trading.limits import (
     Action,
     Cause,
     Limits,
@@ -23,6 +20,9 @@ from tickercast.domain.trading.risk import (
     parse_limits,
     stopped,
 )
+from tickercast.domain.trading.orders import Bracket, Rules, Side, Status, exit_id
+from tickercast.domain.trading.paper import Exchange, Part, Sent, Series, Terms
+from tickercast.domain.trading.plan import ENTRY, EXIT, Plan, Want, fitted, plan
 from tickercast.domain.trading.strategy_backtest import Costs
 from tickercast.errors import UsageError
 

@@ -5,7 +5,7 @@ slippage: one that is decided on a Friday waits for its exchange's Monday, whate
 paid on both sides, short positions pay for what they borrow, at most a share of a bar's traded value is filled (the
 rest lapses, and is decided again), and whoever holds a symbol that stops trading loses a part of it.
 
->>> growth(np.array([100.0, 110.0, 99.0])).round(4).tolist()
+>>> simple_returns(np.array([100.0, 110.0, 99.0])).round(4).tolist()
 [0.1, -0.1]
 >>> round(drawdown(np.array([100.0, 110.0, 99.0])), 4)
 0.1
@@ -399,7 +399,7 @@ def _judged(
         net = simulate(panel, weigh, costs, start=start, every=every)
         gross = net if costs == costs.none else simulate(panel, weigh, costs.none, start=start, every=every)
         runs.append((net, gross))
-    returns = [growth(net.equity) for net, _ in runs]
+    returns = [simple_returns(net.equity) for net, _ in runs]
     spread = float(np.std([_ratio(each) for each in returns], ddof=1)) if len(returns) > 1 else 0.0
     a_year = panel.rows_a_year(start)
     year = math.sqrt(a_year)
@@ -415,7 +415,7 @@ def _judged(
     return results
 
 
-def growth(equity: Floats) -> Floats:
+def simple_returns(equity: Floats) -> Floats:
     """Simple returns from bar to bar: `(T − 1,)`; 0 once nothing is left."""
     before = equity[:-1]
     found: Floats = np.divide(equity[1:], before, out=np.ones(len(before)), where=before > 0) - 1

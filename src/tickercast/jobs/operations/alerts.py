@@ -35,7 +35,7 @@ from tickercast.domain.calendar import ending_calendars, newest_closed
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
 from tickercast.domain.freshness import GRACE, freshness
 from tickercast.domain.symbols import sample_symbols
-from tickercast.domain.trading.risk import Action, halted
+from tickercast.domain.trading.limits import Action, halted
 from tickercast.errors import (
     AlertUnavailable,
     BundleError,

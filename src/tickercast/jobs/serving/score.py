@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tickercast.domain.forecast import LEVELS, RANDOM_WALK, rounded
+from tickercast.domain.forecast import LEVELS, RANDOM_WALK, to_digits
 from tickercast.domain.frequency import Frequency
 from tickercast.domain.measures.scores import BLOCK_DAYS, SUMS, addends, errors
 from tickercast.domain.stored_bars import MOST, TOLERANCE, Ints, Mask, places
@@ -143,7 +143,7 @@ def _with_moves(forecasts: Rows, stored: Stored) -> tuple[Rows, NDArray[np.float
 def _scored(forecasts: Rows, move: NDArray[np.float64], frequency: Frequency) -> dict[str, NDArray[Any]]:
     """The columns `_OUTCOME` of the forecasts."""
     levels, last_close = {name: forecasts[name] for name in LEVELS}, forecasts["last_close"]
-    actual = np.where(move == 0, last_close, rounded(last_close * np.exp(move)))
+    actual = np.where(move == 0, last_close, to_digits(last_close * np.exp(move)))
     walk = np.flatnonzero(forecasts["model_name"] == RANDOM_WALK)
     twin = _twins(forecasts, frequency)
     walk = walk[np.argsort(twin[walk])]

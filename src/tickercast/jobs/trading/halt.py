@@ -9,8 +9,8 @@ from decimal import Decimal
 import pandas as pd
 
 from tickercast.domain.frequency import Frequency, frequency_of
+from tickercast.domain.trading.limits import Action, Cause, TradingEvent
 from tickercast.domain.trading.orders import ZERO, Order, Status
-from tickercast.domain.trading.risk import Action, Cause, TradingEvent
 from tickercast.errors import TickercastError, UsageError
 from tickercast.jobs.trading.trade import Reconciliation, account_of, alone, exact, record_event
 from tickercast.ports import Broker, ObjectStore, Warehouse

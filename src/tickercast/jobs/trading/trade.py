@@ -20,6 +20,17 @@ import pandas as pd
 
 from tickercast.domain.closes import with_closes
 from tickercast.domain.frequency import Frequency, stamp
+from tickercast.domain.trading.limits import (
+    Action,
+    Cause,
+    Limits,
+    TradingEvent,
+    allowed,
+    clipped,
+    halted,
+    resumed_at,
+    stopped,
+)
 from tickercast.domain.trading.orders import (
     ZERO,
     Account,
@@ -34,17 +45,6 @@ from tickercast.domain.trading.orders import (
 )
 from tickercast.domain.trading.paper import REACH, bases
 from tickercast.domain.trading.plan import ENTRY, EXIT, Plan, Planned, Want, fitted, plan
-from tickercast.domain.trading.risk import (
-    Action,
-    Cause,
-    Limits,
-    TradingEvent,
-    allowed,
-    clipped,
-    halted,
-    resumed_at,
-    stopped,
-)
 from tickercast.domain.trading.strategy import Targets, Variant
 from tickercast.errors import CalendarError, OrderRefused, StatusUnknown, UsageError
 from tickercast.jobs.daily.lease import Hold, lease

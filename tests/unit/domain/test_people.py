@@ -4,21 +4,21 @@ from typing import Any
 
 import pytest
 
-from tickercast.domain.roles import People, Role, parse_rules
+from tickercast.domain.people import Access, People, parse_rules
 from tickercast.errors import UsageError
 
 PEOPLE = People(parse_rules("@example.org, groups=desk"), parse_rules("ann@example.org, roles=night shift"))
 
 
 @pytest.mark.parametrize(
-    ("claims", "role"),
+    ("claims", "access"),
     [
-        ({"email": "ann@example.org", "email_verified": True}, Role.OPERATOR),
-        ({"email": "ANN@Example.org", "email_verified": "true"}, Role.OPERATOR),
-        ({"email": "bob@example.org", "email_verified": True}, Role.VIEWER),
-        ({"roles": "night shift"}, Role.OPERATOR),
-        ({"groups": ["all", "desk"]}, Role.VIEWER),
-        ({"groups": "desk"}, Role.VIEWER),
+        ({"email": "ann@example.org", "email_verified": True}, Access.OPERATOR),
+        ({"email": "ANN@Example.org", "email_verified": "true"}, Access.OPERATOR),
+        ({"email": "bob@example.org", "email_verified": True}, Access.VIEWER),
+        ({"roles": "night shift"}, Access.OPERATOR),
+        ({"groups": ["all", "desk"]}, Access.VIEWER),
+        ({"groups": "desk"}, Access.VIEWER),
         ({"groups": ["desk-2"]}, None),
         ({"email": "ann@example.org"}, None),
         ({"email": "ann@example.org", "email_verified": False}, None),
@@ -28,15 +28,15 @@ PEOPLE = People(parse_rules("@example.org, groups=desk"), parse_rules("ann@examp
         ({}, None),
     ],
 )
-def test_a_role_needs_a_verified_address_or_a_claim(claims: dict[str, Any], role: Role | None) -> None:
+def test_access_needs_a_verified_address_or_a_claim(claims: dict[str, Any], access: Access | None) -> None:
     found = PEOPLE.visitor({"sub": "1", **claims})
-    assert (found.role if found else None) == role
+    assert (found.access if found else None) == access
 
 
 def test_everybody_may_look_where_the_list_says_so() -> None:
     found = People(parse_rules("*"), ()).visitor({"sub": "17", "email": "bob@example.org", "email_verified": False})
     assert found
-    assert (found.role, found.name, found.address) == (Role.VIEWER, "bob@example.org (not verified; sub 17)", "")
+    assert (found.access, found.name, found.address) == (Access.VIEWER, "bob@example.org (not verified; sub 17)", "")
 
 
 @pytest.mark.parametrize("said", [{"email": "boss@example.org", "email_verified": False}, {"name": "boss@example.org"}])

@@ -1,12 +1,12 @@
-"""Roles on the dashboard, from an identity provider's claims: who may open it, and who may make tokens there.
+"""People on the dashboard, by an identity provider's claims: who may open it, and who may make tokens there.
 
 >>> people = People(viewers=parse_rules("@example.org"), operators=parse_rules("ann@example.org, groups=desk"))
->>> people.visitor({"sub": "1", "email": "Ann@example.org", "email_verified": True}).role
-<Role.OPERATOR: 'operator'>
->>> people.visitor({"sub": "2", "email": "bob@example.org", "email_verified": True}).role
-<Role.VIEWER: 'viewer'>
->>> people.visitor({"sub": "3", "groups": ["desk", "all"]}).role
-<Role.OPERATOR: 'operator'>
+>>> people.visitor({"sub": "1", "email": "Ann@example.org", "email_verified": True}).access
+<Access.OPERATOR: 'operator'>
+>>> people.visitor({"sub": "2", "email": "bob@example.org", "email_verified": True}).access
+<Access.VIEWER: 'viewer'>
+>>> people.visitor({"sub": "3", "groups": ["desk", "all"]}).access
+<Access.OPERATOR: 'operator'>
 >>> people.visitor({"sub": "4", "email": "bob@example.org"}) is None  # the provider did not check the address
 True
 """
@@ -26,7 +26,7 @@ _LONGEST_ADDRESS = 254
 _NAMES = ("preferred_username", "name")
 
 
-class Role(StrEnum):
+class Access(StrEnum):
     """The permissions of a person on the dashboard."""
 
     VIEWER = "viewer"
@@ -42,12 +42,12 @@ class Visitor:
     Attributes:
         name: the name to show.
         address: their e-mail address in small letters, if the provider has checked it; else empty.
-        role: the permissions of the person.
+        access: the permissions of the person.
     """
 
     name: str
     address: str
-    role: Role
+    access: Access
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class People:
-    """The roles of people; a person in neither list may not come in.
+    """The access of people; a person in neither list may not come in.
 
     Attributes:
         viewers: the rules of `TICKERCAST_DASHBOARD_VIEWERS`.
@@ -85,17 +85,17 @@ class People:
     operators: tuple[Rule, ...]
 
     def visitor(self, claims: Mapping[str, Any]) -> Visitor | None:
-        """The person of some claims; None if they have no role."""
+        """The person of some claims; None if they have no access."""
         if any(rule.admits(claims) for rule in self.operators):
-            role = Role.OPERATOR
+            access = Access.OPERATOR
         elif any(rule.admits(claims) for rule in self.viewers):
-            role = Role.VIEWER
+            access = Access.VIEWER
         else:
             return None
-        return Visitor(name_of(claims), verified_address(claims), role)
+        return Visitor(name_of(claims), verified_address(claims), access)
 
     def needed(self, claims: Mapping[str, Any]) -> dict[str, Any]:
-        """The claims that a person's role and name come from: a token may hold hundreds of groups.
+        """The claims that a person's access and name come from: a token may hold hundreds of groups.
 
         >>> people = People(parse_rules("groups=desk, groups=all"), ())
         >>> people.needed({"sub": "1", "groups": ["a", "all", "desk"], "address": "here"})
