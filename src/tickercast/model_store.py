@@ -286,7 +286,7 @@ class ModelStore:
         return parse_reference(content, watched(self.frequency))
 
     def _remedy(self, name: str, version: str) -> str:
-        """What to do about a version whose files are damaged or missing."""
+        """The remedy for a version whose files are damaged or missing."""
         if self.frequency.is_daily:
             return f"Restore them: tickercast publish --version {version}; or serve another: tickercast rollback."
         return (
@@ -374,7 +374,7 @@ def _stands(pointer: Pointer, card: ModelCard) -> str:
 
 
 def _before(pointer: Pointer, published: Sequence[str], companions: Sequence[str]) -> str | None:
-    """What to go back to; see `ModelStore.rollback`."""
+    """The pointer to go back to; see `ModelStore.rollback`."""
     if pointer.baseline:
         return pointer.version
     served = [*pointer.former, *([pointer.shadow] if pointer.shadow else [])]

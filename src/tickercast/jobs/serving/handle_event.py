@@ -480,7 +480,7 @@ def _predict(outcome: Outcome, deadline: timedelta | None, warehouse: Warehouse)
 
 
 def _remedy(served: Served, outcome: Outcome) -> str:
-    """What to do about a model that makes no forecasts; a backfill takes any version that is published."""
+    """The remedy for a model that makes no forecasts; a backfill takes any version that is published."""
     if outcome.origin is Origin.LIVE:
         return serve_another(outcome.frequency)
     where = folder(served.model.name, served.model.version)

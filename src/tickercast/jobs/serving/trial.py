@@ -51,7 +51,7 @@ def try_out(model: Predictor, frequency: Frequency, remedy: str) -> None:
 
 
 def serve_another(frequency: Frequency) -> str:
-    """What to do about a champion that makes no forecasts."""
+    """The remedy for a champion that makes no forecasts."""
     every = "" if frequency.is_daily else f" --every {frequency}"
     return f"Serve another version: tickercast rollback{every}."
 
