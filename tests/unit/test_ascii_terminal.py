@@ -15,7 +15,7 @@ from tickercast.cli import terminal
 from tickercast.show import fitting
 
 SOURCES = Path(terminal.__file__).parents[1]
-READS = {"price_numbers.py", "price_titles.py", "titled_csv.py"}
+READS = {"price_csv.py", "price_numbers.py", "price_titles.py", "titled_csv.py"}
 """Modules whose letters are those of files."""
 
 
