@@ -198,6 +198,8 @@ class Warehouse(Protocol):
     def session(self, *, together: bool = False) -> AbstractContextManager[bool]:
         """Make several calls of one thread cheaper; an engine that only one process can use is kept meanwhile.
 
+        A session within one is a part of it, and may not ask to store together.
+
         Args:
             together: where nobody else writes meanwhile, store what is appended at the end: all of it, or nothing
                 where the session or one of its calls ends in an error, which the session's end raises.

@@ -413,6 +413,16 @@ def test_calls_in_a_session_see_each_others_rows_and_so_do_calls_after_it(
     assert len(open_warehouse(tables).read("prices")) == 4
 
 
+def test_a_session_within_a_session_is_a_part_of_it(warehouse: Warehouse) -> None:
+    with warehouse.session() as outer:
+        with warehouse.session() as inner:
+            assert append(warehouse, "prices", [price("A")], "a")
+        assert inner is outer
+        assert append(warehouse, "prices", [price("B")], "b")
+        assert len(warehouse.read("prices")) == 2
+    assert len(warehouse.read("prices")) == 2
+
+
 def test_what_a_session_has_appended_stays_whatever_follows(warehouse: Warehouse) -> None:
     def work() -> None:
         with warehouse.session():

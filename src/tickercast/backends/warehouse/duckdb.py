@@ -365,9 +365,14 @@ class DuckDBWarehouse:
     def session(self, *, together: bool = False) -> Iterator[bool]:
         """Keep the file for several calls of this thread, which saves most of their time; others wait.
 
-        From then on the engine works on one core: to share the small pieces of an event costs more than it saves.
+        From then on the engine works on one core: to share the small pieces of an event costs more than it saves. A
+        session within one is a part of it.
         """
         with self._lock, self._translating(reads=False), ExitStack() as held:
+            if self._shared is not None:
+                assert not together, "what a session stores together is not stored with it"
+                yield True
+                return
             self._connect().execute("SET threads = 1")
             for attempt in self._retrying():
                 with attempt:

@@ -171,7 +171,8 @@ def trade(
     account = account_of(broker, state)
     with nullcontext() if dry else alone(account, store, now) as hold:
         made = _Run(broker, account, warehouse, every, now, dry, variant, decide, limits, bracket, symbols, hold, sleep)
-        return made.finish(state)
+        with warehouse.session() if broker.simulated else nullcontext():  # a venue's answers take their time
+            return made.finish(state)
 
 
 def alone(account: str, store: ObjectStore, now: Callable[[], datetime]) -> AbstractContextManager[Hold]:
