@@ -32,6 +32,7 @@ from tickercast.backends.warehouse.duckdb_errors import (
     one_line,
     translated,
 )
+from tickercast.backends.warehouse.duckdb_frames import framed
 from tickercast.backends.warehouse.duckdb_snapshot import answer, confine, memory_bounded, opened, snapshot
 from tickercast.backends.warehouse.sql import (
     ADDED_UP,
@@ -177,9 +178,7 @@ class DuckDBWarehouse:
         self, name: str, where: Mapping[str, Any] | None = None, columns: Sequence[str] | None = None
     ) -> pd.DataFrame:
         """Read the rows of a table or view."""
-        statement, values = _select(name, where, columns or self._names(name))
-        with self._of_this_release(name):
-            return self._attempt(lambda connection: connection.execute(statement, values).df(), reads=True)
+        return framed(self.read_arrow(name, where, columns))
 
     def read_arrow(
         self, name: str, where: Mapping[str, Any] | None = None, columns: Sequence[str] | None = None
