@@ -35,11 +35,7 @@ class Recording:
 def recording() -> Iterator[Recording]:
     """Record every query to DuckDB for as long as the block runs; BigQuery would be asked the same."""
     kept = Recording()
-    read, read_arrow, query = DuckDBWarehouse.read, DuckDBWarehouse.read_arrow, DuckDBWarehouse.query
-
-    def recorded_read(self: Any, name: str, where: Any = None, columns: Any = None) -> Any:
-        kept.add(*_selected(name, where, columns))
-        return read(self, name, where, columns)
+    read_arrow, query = DuckDBWarehouse.read_arrow, DuckDBWarehouse.query  # `read` calls the first
 
     def recorded_arrow(self: Any, name: str, where: Any = None, columns: Any = None) -> Any:
         kept.add(*_selected(name, where, columns))
@@ -51,13 +47,12 @@ def recording() -> Iterator[Recording]:
         kept.add(text, {named[name]: value for name, value in (parameters or {}).items() if name in named})
         return query(self, text, parameters, **more)
 
-    DuckDBWarehouse.read = recorded_read  # type: ignore[method-assign]
     DuckDBWarehouse.read_arrow = recorded_arrow  # type: ignore[method-assign]
     DuckDBWarehouse.query = recorded_query  # type: ignore[method-assign]
     try:
         yield kept
     finally:
-        DuckDBWarehouse.read, DuckDBWarehouse.read_arrow = read, read_arrow  # type: ignore[method-assign]
+        DuckDBWarehouse.read_arrow = read_arrow  # type: ignore[method-assign]
         DuckDBWarehouse.query = query  # type: ignore[method-assign]
 
 
