@@ -31,3 +31,8 @@ QUALIFY ROW_NUMBER() OVER (
   PARTITION BY made.symbol, made.frequency, made.role, IF(made.role = 'champion', '', made.model_name), made.step
   ORDER BY origin = 'backfill', written_at DESC, generation DESC, created_at DESC, object
 ) = 1
+  -- A newer file with the same cutoff may give a model another role.
+  AND RANK() OVER (
+    PARTITION BY made.symbol, made.frequency, made.model_name
+    ORDER BY origin = 'backfill', written_at DESC, generation DESC, created_at DESC
+  ) = 1

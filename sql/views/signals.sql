@@ -14,7 +14,8 @@ prophet AS (
   FROM forecast_history
   WHERE model_name = 'prophet' AND role <> 'shadow'
   QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY symbol, frequency, cutoff, IF(frequency = '1d', NULL, cutoff_at), simulated ORDER BY step DESC, role
+    PARTITION BY symbol, frequency, cutoff, IF(frequency = '1d', NULL, cutoff_at), simulated
+    ORDER BY origin = 'backfill', written_at DESC, generation DESC, step DESC, role
   ) = 1
 ),
 direction AS (

@@ -1320,6 +1320,20 @@ def test_a_signal_of_an_hour_is_beside_prophets_of_the_same_hour() -> None:
     assert list(found["prophet_return"]) == pytest.approx([0.01, 0.02])
 
 
+def test_of_prophets_forecasts_with_one_cutoff_a_signal_is_of_the_newest_whatever_its_role() -> None:
+    lstm, prophet = {"model_name": "lstm", "reach": 0.03}, {"model_name": "prophet", "reach": 0.03}
+    made = [
+        forecasts("A", CUTOFF, 100.0, **lstm, generation=2),
+        forecasts("A", CUTOFF, 100.0, **prophet, generation=1).assign(close_median=101.0),
+        forecasts("A", CUTOFF, 100.0, **prophet, generation=2, role="companion").assign(close_median=102.0),
+        forecasts("A", CUTOFF, 100.0, **prophet, generation=3, role="shadow").assign(close_median=103.0),
+        forecasts("A", CUTOFF, 100.0, **prophet, generation=4, role="baseline", origin="backfill"),
+    ]
+    [found] = in_duckdb("SELECT * FROM signals", {"forecasts": pd.concat(made)}).itertuples()
+    assert (found.model_name, found.steps) == ("lstm", 10)
+    assert found.prophet_return == pytest.approx(np.log(1.02))
+
+
 # ---------------------------------------------------------------- the rest
 
 
@@ -1473,6 +1487,20 @@ def test_of_two_champions_with_one_cutoff_the_newer_forecast_is_kept_whole() -> 
     for made in ([older, newer, before], [before, newer, older]):
         found = in_duckdb("SELECT * FROM champion_forecasts ORDER BY cutoff, step", {"forecasts": pd.concat(made)})
         assert list(found["last_close"]) == [99.0] * 10 + [101.0] * 10
+
+
+def test_a_model_whose_role_changed_between_two_forecasts_with_one_cutoff_is_shown_in_the_new_one() -> None:
+    roles = {
+        1: [("lstm", "champion"), ("lstm", "shadow"), ("other", "companion"), ("random-walk", "baseline")],
+        2: [("lstm", "companion"), ("other", "champion"), ("random-walk", "baseline")],
+    }
+    older, newer = (
+        [forecasts("A", CUTOFF, 1.0, reach=0.03, model_name=name, role=role, generation=file) for name, role in made]
+        for file, made in roles.items()
+    )
+    query = "SELECT model_name, role FROM latest_forecasts WHERE step = 7 ORDER BY ALL"
+    for file, made in ((1, older), (2, [*newer, *older])):
+        assert in_duckdb(query, {"forecasts": pd.concat(made)}).values.tolist() == [[*one] for one in roles[file]]
 
 
 def test_a_champions_backfill_replaces_no_live_forecast_and_simulated_ones_are_kept_apart() -> None:
