@@ -1,4 +1,5 @@
--- Closes outside the 95% interval that the champion gave them one session or hour before, and how unusual they were.
+-- Closes outside the 95% interval that the champion gave them one session or hour before, and how unusual they were. If the
+-- champion changed between two forecasts with the same cutoff, the newer one's counts.
 --
 -- `sigmas` is the surprise, the log-return from the median, over the standard deviation that the 80% interval states.
 -- `market_sigmas` is the mean of that over all other symbols scored over the same session or hour, NULL where there are
@@ -11,9 +12,12 @@ WITH counted AS (
     SAFE_DIVIDE(LN(actual_close / close_median) * 2.5631, LN(close_hi_80 / close_lo_80)) AS sigmas
   FROM scores
   WHERE step = 1 AND role = 'champion' AND NOT simulated
+  -- Not by the file's name last, as elsewhere: no two are written at the same time, and every symbol's row is read.
   QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY symbol, frequency, model_name, cutoff, cutoff_at, target_date
-    ORDER BY revision DESC, scored_at DESC, actual_close, close_median, close_lo_95, close_hi_95
+    PARTITION BY symbol, frequency, cutoff, IF(frequency = '1d', NULL, cutoff_at), target_date
+    ORDER BY
+      origin = 'backfill', written_at DESC, revision DESC, scored_at DESC,
+      actual_close, close_median, close_lo_95, close_hi_95
   ) = 1
 ),
 beside AS (
@@ -23,7 +27,7 @@ beside AS (
       SUM(sigmas) OVER market - COALESCE(sigmas, 0), COUNT(sigmas) OVER market - IF(sigmas IS NULL, 0, 1)
     ) AS market_sigmas
   FROM counted
-  WINDOW market AS (PARTITION BY frequency, cutoff, target_date, IF(frequency = '1d', NULL, target_at))
+  WINDOW market AS (PARTITION BY frequency, cutoff, target_date, IF(frequency = '1d', NULL, cutoff_at))
 )
 SELECT
   symbol, frequency, cutoff, cutoff_at, target_date, target_at, model_name, model_version,

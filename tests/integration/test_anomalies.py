@@ -1,6 +1,6 @@
 """The view of unusual closes, recomputed from the rows that it reads."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,31 @@ def test_a_corrected_close_is_judged_as_corrected(warehouse: DuckDBWarehouse) ->
 
     assert found["symbol"].tolist() == ["BROKEN"]
     assert found["market_sigmas"][0] == pytest.approx(np.log(0.99) / (np.log(103 / 97) / 2.5631))
+
+
+@pytest.mark.parametrize("frequency", ["1d", "1h"])
+def test_of_two_champions_with_one_cutoff_the_newer_one_counts_and_is_no_market_of_the_other(
+    warehouse: DuckDBWarehouse, frequency: str
+) -> None:
+    hour = {} if frequency == "1d" else {"cutoff_at": MOMENT, "target_at": MOMENT + timedelta(hours=1)}
+    newer = {"model_name": "har-season", "generation": "2", "written_at": MOMENT + timedelta(minutes=1)}
+    hindsight = {"model_name": "ewma-t", "origin": "backfill", "written_at": MOMENT + timedelta(days=9)}
+    champions = [
+        {"close_median": 99.0, "revision": 2},  # the replaced forecast has been scored again, too
+        {**newer, "revision": 1, "close_median": 90.0},
+        {**newer, "revision": 2},
+        {**hindsight, "revision": 3, "close_median": 98.0},
+    ]
+    rows = [score("ALONE", 107.0, frequency=frequency, **hour, **changed) for changed in champions]
+    warehouse.append("scores", pd.DataFrame(rows), key="scores/one")
+
+    [found] = warehouse.read("anomalies").to_dict("records")
+
+    assert (found["model_name"], found["close_median"]) == ("har-season", 100.0)
+    assert np.isnan(found["market_sigmas"])
+    assert found["own_sigmas"] == found["sigmas"]
+    told = anomalies(warehouse, {"ALONE": date(2023, 7, 25)})
+    assert [each.sigmas for each in told] == ([found["sigmas"]] if frequency == "1d" else [])
 
 
 def test_alone_a_symbol_has_no_market(warehouse: DuckDBWarehouse) -> None:

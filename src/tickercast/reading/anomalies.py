@@ -11,8 +11,7 @@ from tickercast.domain.frequency import DAILY
 from tickercast.ports import Between, Warehouse
 
 _COLUMNS = (
-    *("symbol", "target_date", "model_name", "last_close", "actual_close", "close_lo_95", "close_hi_95", "sigmas"),
-    "market_sigmas",
+    *("symbol", "target_date", "last_close", "actual_close", "close_lo_95", "close_hi_95", "sigmas", "market_sigmas"),
 )
 
 
@@ -34,8 +33,7 @@ def anomalies(warehouse: Warehouse, last: Mapping[str, date]) -> list[Anomaly]:
         "target_date": Between(first, newest),
         "cutoff": _cutoffs(last),  # the scores are partitioned by cutoff
     }
-    found = warehouse.read("anomalies", where, _COLUMNS).sort_values(["symbol", "model_name"])
-    rows = found.drop_duplicates(["symbol", "target_date"], keep="last").to_dict("records")
+    rows = warehouse.read("anomalies", where, _COLUMNS).sort_values("symbol").to_dict("records")
     return [
         Anomaly(
             symbol=row["symbol"],
