@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import typer
 import typer.main
+from deploy.scans import UNREACHED
 
 from tickercast import library
 from tickercast.backends.warehouse.sql import SqlObject, columns, from_duckdb, read_objects, to_duckdb
@@ -40,6 +41,15 @@ Events only append to the tables: bars that are new or differ, forecasts, scores
 ledger. People, dashboards and queries read the views. Each view is one file in `sql/views`, in BigQuery's dialect, and
 gives the same rows on BigQuery and DuckDB. `tickercast sql show NAME` prints a statement. This page is generated from
 `sql/` by `make docs`.
+"""
+_FILTERS = """## Filters
+
+BigQuery bills what a query reads, not what it returns. Most tables are partitioned by the month of a date and clustered
+by symbol. Through a view, a filter on a symbol, frequency or date reaches them, too, except for these columns:
+
+{unreached}
+
+A filter on a time, such as `cutoff_at`, never does: name its date as well.
 """
 
 
@@ -139,7 +149,9 @@ def views() -> str:
     made = [found for found in objects if found.is_view]
     stored = [found for found in objects if not found.is_view]
     listed = table(("view", ""), [(_link(found), _summary(found)) for found in by_name(made)])
-    parts = [_VIEWS, "## Views\n", listed, ""]
+    unreached = [(f"`{name}`", ", ".join(map(_code, held)), better) for name, (held, better) in UNREACHED.items()]
+    filters = _FILTERS.format(unreached=table(("view", "column", "name instead"), unreached))
+    parts = [_VIEWS, "## Views\n", listed, "", filters]
     kinds, describe = _kinds(objects), _descriptions(stored)
     for found in by_name(made):
         described = [(f"`{name}`", _column_type(kind), describe(found.name, name)) for name, kind in kinds[found.name]]

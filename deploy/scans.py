@@ -3,13 +3,14 @@
 BigQuery's rules: of each table the columns that the query names, whole, in the partitions that a filter on the
 partitioning column leaves; ten megabytes at least for each table. Two assumptions: a table that a query names twice is
 counted once; and a filter on the symbol is billed as the share of the symbols that it names, which is what clustering
-gives in a table whose blocks are sorted, though BigQuery promises no number. A filter on a symbol or date passes
-through our views, which partition their windows by it; `tests/contract/test_views.py` checks the plans.
+gives in a table whose blocks are sorted, though BigQuery promises no number. A filter on a symbol, frequency or date
+passes through our views, which partition their windows by it, except for those of `UNREACHED`;
+`tests/contract/test_views.py` checks the plans.
 """
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,24 @@ from sqlglot.optimizer import pushdown_projections, qualify, scope
 SQL = Path(__file__).parents[1] / "sql"
 LEAST = 10e6
 """The bytes that a table costs at least."""
+
+UNREACHED = {
+    "anomalies": (("symbol",), "`cutoff`: the others of the day are its market"),
+    "calibration": (("since", "through"), "`symbol`"),
+    "champion_forecasts": (("target_date",), "`cutoff`, from some weeks before"),
+    "drift_daily": (("frequency",), "`day`"),
+    "equity": (("frequency", "cutoff"), "nothing: a drawdown counts from the first row; the table is small"),
+    "forecast_costs": (("symbol", "frequency", "cutoff"), "nothing: symbols share the cost of a file"),
+    "forecast_history": (("target_date",), "`cutoff`, from some weeks before"),
+    "forecast_scores": (("target_date",), "`cutoff`, from some weeks before"),
+    "indicators": (("session_date",), "`symbol`: a mean needs the bars before; without indicators, `latest_prices`"),
+    "latest_directions": (("cutoff",), "`symbol`; for other dates than the newest, `direction_scores`"),
+    "latest_forecasts": (("cutoff", "target_date"), "`symbol`; for other dates than the newest, `forecast_history`"),
+    "model_history": (("first_cutoff", "last_cutoff"), "`frequency`"),
+    "predicted_prices": (("date", "cutoff"), "`symbol`; for a date, `latest_prices` and `forecast_history`"),
+}
+"""By view, the columns that hold a symbol, frequency or date whose filter does not reach the tables, and what narrows a
+query instead. A filter on any other such column does; see docs/views.md."""
 
 _FIXED = {"INT64": 8, "FLOAT64": 8, "DATE": 8, "TIMESTAMP": 8, "BOOL": 1, "ARRAY<FLOAT64>": 104}
 _TEXTS = {"symbol": 4, "frequency": 2, "model_name": 15, "model_version": 2, "role": 8, "object": 33, "generation": 16}
@@ -98,10 +117,13 @@ class Scan:
 def scans(query: Query, sizes: Sizes) -> list[Scan]:
     """The scans of a query, through views too; a table that it names twice is read once."""
     parsed = sqlglot.parse_one(query.text, dialect="bigquery")
+    unreached: set[str] = set()
     for table in parsed.find_all(exp.Table):
         table.set("db", None)
         table.set("catalog", None)
         table.set("this", exp.to_identifier(table.name.rpartition(".")[2]))
+        unreached.update(UNREACHED.get(table.name, ((), ""))[0])
+    query = replace(query, filters={name: value for name, value in query.filters.items() if name not in unreached})
     expanded = exp.expand(parsed, dict(_views()), dialect="bigquery")
     schema: dict[str, object] = dict(_tables())
     qualified = qualify.qualify(

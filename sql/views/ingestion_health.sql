@@ -1,12 +1,14 @@
 -- One row per day (UTC): the files that arrived, their status, and the latency. Quantiles are by nearest rank.
 CREATE OR REPLACE VIEW ingestion_health AS
-WITH ranked AS (
+WITH dated AS (
+  SELECT *, DATE(received_at) AS day FROM ingestions
+),
+ranked AS (
   SELECT
     *,
-    DATE(received_at) AS day,
-    ROW_NUMBER() OVER (PARTITION BY DATE(received_at) ORDER BY duration_ms) AS place,
-    COUNT(*) OVER (PARTITION BY DATE(received_at)) AS n
-  FROM ingestions
+    ROW_NUMBER() OVER (PARTITION BY day ORDER BY duration_ms) AS place,
+    COUNT(*) OVER (PARTITION BY day) AS n
+  FROM dated
 )
 SELECT
   day,

@@ -17,12 +17,15 @@ based AS (
   SELECT account, fill_id, symbol, frequency, basis_40, basis_40_at FROM fills
 ),
 grown AS (
-  SELECT based.account, based.fill_id, based.close / bar.adj_close AS factor
+  SELECT based.account, based.fill_id, based.symbol, based.frequency, based.close / bar.adj_close AS factor
   FROM based
   INNER JOIN latest_prices AS bar
     ON bar.symbol = based.symbol AND bar.frequency = based.frequency AND bar.closed_at = based.closed_at
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY based.account, based.fill_id ORDER BY based.close / bar.adj_close)
-    = DIV(COUNT(*) OVER (PARTITION BY based.account, based.fill_id) + 1, 2)
+  -- By symbol and frequency, too, which a fill has one of: so that a query for one symbol reads no other one's bars.
+  QUALIFY ROW_NUMBER() OVER (
+      PARTITION BY based.account, based.fill_id, based.symbol, based.frequency ORDER BY based.close / bar.adj_close
+    )
+    = DIV(COUNT(*) OVER (PARTITION BY based.account, based.fill_id, based.symbol, based.frequency) + 1, 2)
 ),
 numbered AS (
   SELECT
@@ -36,7 +39,9 @@ numbered AS (
       ORDER BY fills.written_at, fills.filled_at, fills.fill_id
     ) AS n
   FROM fills
-  LEFT JOIN grown ON grown.account = fills.account AND grown.fill_id = fills.fill_id
+  LEFT JOIN grown
+    ON grown.account = fills.account AND grown.fill_id = fills.fill_id AND grown.symbol = fills.symbol
+      AND grown.frequency = fills.frequency
 ),
 summed AS (
   SELECT

@@ -108,5 +108,17 @@ def test_partitions_that_a_filter_leaves_out_are_not_billed() -> None:
     assert two == pytest.approx(2 * month)
 
 
+def test_a_filter_that_a_view_does_not_pass_on_saves_nothing() -> None:
+    sizes, day = Sizes(8000), {"cutoff": [date(2026, 11, 1), None]}
+    assert billed(Query("SELECT symbol FROM latest_forecasts", day), sizes) == billed(
+        Query("SELECT symbol FROM latest_forecasts", {}), sizes
+    )
+    assert (
+        billed(Query("SELECT symbol FROM forecast_history", day), sizes)
+        < 1e9
+        < billed(Query("SELECT symbol FROM forecast_history", {}), sizes)
+    )
+
+
 def test_a_table_costs_ten_megabytes_at_least() -> None:
     assert billed(Query("SELECT close FROM prices", {}), Sizes(1)) == 10e6
