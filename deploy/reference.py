@@ -51,6 +51,19 @@ by symbol. Through a view, a filter on a symbol, frequency or date reaches them,
 
 A filter on a time, such as `cutoff_at`, never does: name its date as well.
 """
+_JOINS = """## Joins
+
+To join a view of forecasts with one of scores, name what identifies a forecast: `symbol`, `frequency`, `role`,
+`model_name`, `cutoff`, `step` and `simulated`; of hours also `cutoff_at`. Do not join days by `cutoff_at` or
+`target_at`: the scores of daily bars have NULL there, and NULL equals nothing.
+
+```sql
+SELECT made.symbol, made.cutoff, made.step, made.quantiles, scored.loss
+FROM forecast_history AS made
+INNER JOIN forecast_scores AS scored USING (symbol, frequency, role, model_name, cutoff, step, simulated)
+WHERE frequency = '1d' OR made.cutoff_at = scored.cutoff_at
+```
+"""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -151,7 +164,7 @@ def views() -> str:
     listed = table(("view", ""), [(_link(found), _summary(found)) for found in by_name(made)])
     unreached = [(f"`{name}`", ", ".join(map(_code, held)), better) for name, (held, better) in UNREACHED.items()]
     filters = _FILTERS.format(unreached=table(("view", "column", "name instead"), unreached))
-    parts = [_VIEWS, "## Views\n", listed, "", filters]
+    parts = [_VIEWS, "## Views\n", listed, "", filters, _JOINS]
     kinds, describe = _kinds(objects), _descriptions(stored)
     for found in by_name(made):
         described = [(f"`{name}`", _column_type(kind), describe(found.name, name)) for name, kind in kinds[found.name]]

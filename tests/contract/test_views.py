@@ -898,6 +898,18 @@ def _holding(view: str, column: str) -> set[str]:
     }
 
 
+def test_the_page_of_the_views_joins_each_score_with_its_forecast() -> None:
+    [query] = re.findall(r"```sql\n(.+?)```", (DOCS / "views.md").read_text(), re.DOTALL)
+    hours = [{"frequency": "1h", "cutoff_at": datetime(2023, 7, 3, hour, tzinfo=UTC)} for hour in (7, 8)]
+    days = completed({"prices": bars("A", [100, 103, 95], last=date(2023, 7, 5)), "forecasts": both_models()})
+    made, scored = (
+        pd.concat([days[name].assign(**more), *(days[name].assign(**hour) for hour in hours)])
+        for name, more in (("forecasts", {"cutoff_at": AT}), ("scores", {}))
+    )
+    found = in_duckdb(to_duckdb(query), {"forecasts": made, "scores": scored, "skill_blocks": days["skill_blocks"]})
+    assert len(found) == len(scored) == 3 * 2 * 2
+
+
 def filters(node: Mapping[str, Any], tables: Collection[str], above: str = "") -> Iterator[str]:
     """The conditions at each scan of some tables, and right above it."""
     told = node["extra_info"]
