@@ -302,6 +302,34 @@ def test_a_call_that_does_not_count_takes_nothing(store: Store, gate: Gate) -> N
     assert calls_until_spent(gate, text) == 5
 
 
+def test_a_call_that_does_not_count_says_what_earlier_processes_and_others_have_left(
+    store: Store, gate: Gate, clock: Clock
+) -> None:
+    token, text = made(store, per_month=100)
+    lease_calls(token, "2026-03", store)  # by a process that was killed
+    assert gate.admit(text, Scope.READ, charged=False).left == 50
+    assert gate.admit(text, Scope.READ).left == 49
+    lease_calls(token, "2026-03", store)  # by another instance
+    clock.seconds += READ_AFTER_S
+    assert gate.admit(text, Scope.READ, charged=False).left == 100 - leased_calls(token, "2026-03", store) + 24 == 36
+    before = store.reads
+    for _ in range(20):
+        assert gate.admit(text, Scope.READ, charged=False).left == 36
+    assert store.reads == before
+
+
+def test_a_quota_that_the_store_has_never_said_is_not_known(store: Store, gate: Gate, clock: Clock) -> None:
+    _, text = made(store, per_month=100)
+    _, other = made(store, "notebook")
+    gate.admit(other, Scope.READ)
+    store.is_down = True
+    assert gate.admit(text, Scope.READ, charged=False).left is None
+    assert gate.admit(text, Scope.READ).left is None
+    store.is_down = False
+    clock.seconds = READ_AFTER_S
+    assert gate.admit(text, Scope.READ, charged=False).left == 99
+
+
 def test_calls_made_while_the_store_is_down_are_taken_from_the_next_lease(
     store: Store, gate: Gate, clock: Clock
 ) -> None:

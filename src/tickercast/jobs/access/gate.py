@@ -19,12 +19,13 @@ from tickercast.errors import (
     Transient,
     Unauthenticated,
 )
-from tickercast.jobs.access.quota import lease_calls, return_calls
+from tickercast.jobs.access.quota import lease_calls, leased_calls, return_calls
 from tickercast.jobs.access.tokens import read_tokens
 from tickercast.ports import ObjectStore
 
 READ_AFTER_S = 5.0
-"""The age, in seconds, at which the list of tokens is read again; a revoked token still opens as long."""
+"""The age, in seconds, at which the list of tokens is read again, and for calls that do not count a token's quota, too;
+a revoked token still opens as long."""
 
 KNOWN_FOR_S = 60.0
 """The time for which the known tokens go on while the model store does not answer, in seconds."""
@@ -34,6 +35,7 @@ _FIRST_WAIT_S = 20.0
 _WAIT_S = 2.0  # for the store, where what is known would do
 
 Clock = Callable[[], float]
+_Key = tuple[str, str]  # the id of a token, and a month
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Admitted:
 
     Attributes:
         token: the token of the caller; None where no token is needed.
-        left: the calls that its quota still has, as far as this instance knows; None without a limit.
+        left: the calls that its quota still has, as far as this instance knows; None without a limit, and while the
+            store has not said it.
     """
 
     token: Token | None = None
@@ -57,8 +60,14 @@ class _Held:
     """The calls of a token's month that this instance has leased and not used; below 0 they are owed."""
 
     calls: int = 0
-    left: int = 0  # the calls left in the quota, after the last lease
+    unleased: int | None = None  # the calls that no instance has leased, as the store said last
+    asked_at: float = float("-inf")  # when it said so
     spent_until: float = float("-inf")
+
+    @property
+    def left(self) -> int | None:
+        """The calls that the quota still has; None while the store has not said it."""
+        return None if self.unleased is None else max(0, self.unleased + self.calls)
 
 
 class Gate:
@@ -78,12 +87,12 @@ class Gate:
         self._clock = clock
         self._tokens: TokenList | None = None
         self._read_at = self._tried_at = float("-inf")
-        self._held: dict[tuple[str, str], _Held] = {}
+        self._held: dict[_Key, _Held] = {}
         self._failed_at = float("-inf")
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="gate")
         self._reading: Future[None] | None = None
-        self._leasing: dict[tuple[str, str], Future[None]] = {}
+        self._asking: dict[tuple[Callable[[Token, _Key], None], _Key], Future[None]] = {}
 
     def is_ready(self) -> bool:
         """Whether most calls can be decided without asking the store."""
@@ -140,8 +149,7 @@ class Gate:
             )
         if token.per_month is None:
             return Admitted(token)
-        left = self._take(token, blocks=blocks) if charged else self._left(token)
-        return None if left is None else Admitted(token, left)
+        return self._take(token, blocks=blocks) if charged else self._look(token, blocks=blocks)
 
     def close(self) -> None:
         """Give back the calls that were leased and not used."""
@@ -199,26 +207,39 @@ class Gate:
 
     # ------------------------------------------------------------ calls
 
-    def _take(self, token: Token, *, blocks: bool) -> int | None:
-        """Take a call, and return how many are left; None where a lease is needed that must not be waited for."""
+    def _take(self, token: Token, *, blocks: bool) -> Admitted | None:
+        """Take a call; None where a lease is needed that must not be waited for."""
         key = token.id, month_of(self._now())
         while True:
             with self._lock:
                 held = self._held.setdefault(key, _Held())
                 if held.calls > 0:
                     held.calls -= 1
-                    return held.left + held.calls
+                    return Admitted(token, held.left)
                 if held.spent_until > self._clock():
                     raise self._spent(token)
             if not blocks:
                 return None
-            if not self._lease(token, key):  # the store does not answer, and the token is known
+            if not self._ask(self._lease, token, key):  # the store does not answer, and the token is known
                 with self._lock:
                     held.calls -= 1
-                    return max(0, held.left + held.calls)
+                    return Admitted(token, held.left)
 
-    def _lease(self, token: Token, key: tuple[str, str]) -> bool:
-        """Lease calls, and return whether the store answered.
+    def _look(self, token: Token, *, blocks: bool) -> Admitted | None:
+        """Admit a call that does not count; None where the store is to be asked, and must not be waited for."""
+        key = token.id, month_of(self._now())
+        with self._lock:
+            held = self._held.setdefault(key, _Held())
+            is_old = self._clock() - held.asked_at >= READ_AFTER_S
+        if is_old and not blocks:
+            return None
+        if is_old:
+            self._ask(self._read_quota, token, key)
+        with self._lock:
+            return Admitted(token, held.left)
+
+    def _ask(self, what: Callable[[Token, _Key], None], token: Token, key: _Key) -> bool:
+        """Ask the store about a quota, once for all who wait for the same, and return whether it answered.
 
         Raises:
             EngineUnusable: the quota is damaged.
@@ -227,11 +248,11 @@ class Gate:
         is_patient = self._clock() - self._failed_at >= READ_AFTER_S
         if is_patient:
             with self._lock:
-                if key not in self._leasing:
-                    self._leasing[key] = self._pool.submit(self._lease_now, token, key)
-                leasing = self._leasing[key]
-            done, _ = wait([leasing], _WAIT_S)
-            error = leasing.exception() if done else None
+                if (what, key) not in self._asking:
+                    self._asking[what, key] = self._pool.submit(self._ask_now, what, token, key)
+                asking = self._asking[what, key]
+            done, _ = wait([asking], _WAIT_S)
+            error = asking.exception() if done else None
             if done and error is None:
                 return True
             if error is not None and not isinstance(error, Transient):
@@ -241,21 +262,28 @@ class Gate:
             raise StoreUnavailable(f"{self._store.url} does not answer, so that calls cannot be counted. Try again.")
         return False
 
-    def _lease_now(self, token: Token, key: tuple[str, str]) -> None:
+    def _ask_now(self, what: Callable[[Token, _Key], None], token: Token, key: _Key) -> None:
         try:
-            taken, left = lease_calls(token, key[1], self._store)
-            with self._lock:
-                held = self._held.setdefault(key, _Held())
-                held.calls, held.left = held.calls + taken, left
-                if not taken:
-                    held.spent_until = self._clock() + _SPENT_FOR_S
+            what(token, key)
         finally:
             with self._lock:
-                self._leasing.pop(key, None)
+                self._asking.pop((what, key), None)
 
-    def _left(self, token: Token) -> int:
-        held = self._held.get((token.id, month_of(self._now())))
-        return max(0, held.left + held.calls) if held else (token.per_month or 0)
+    def _lease(self, token: Token, key: _Key) -> None:
+        taken, unleased = lease_calls(token, key[1], self._store)
+        with self._lock:
+            held = self._held.setdefault(key, _Held())
+            held.calls, held.unleased, held.asked_at = held.calls + taken, unleased, self._clock()
+            if not taken:
+                held.spent_until = self._clock() + _SPENT_FOR_S
+
+    def _read_quota(self, token: Token, key: _Key) -> None:
+        began = self._clock()
+        leased = leased_calls(token, key[1], self._store)
+        with self._lock:
+            held = self._held.setdefault(key, _Held())
+            if held.asked_at < began:  # no lease came in between
+                held.unleased, held.asked_at = max(0, (token.per_month or 0) - leased), self._clock()
 
     def _spent(self, token: Token) -> QuotaSpent:
         resets = next_month(self._now())
