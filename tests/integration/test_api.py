@@ -128,6 +128,22 @@ def test_odds_agree_with_the_intervals(served: Client) -> None:
     assert inside["touches"] < inside["closes"] < inside["ends"]
 
 
+def test_odds_say_what_makes_them_less_certain(app: App, workspace: Path) -> None:
+    app.provision()
+    (workspace / "MSFT.csv").write_text("date,session,known_at\n2012-08-21,after,2012-08-01\n")
+    app.fetch_events("MSFT", source=str(workspace / "MSFT.csv"))
+    app.forecast("MSFT", "2012-08-15")
+    with client(app) as found:
+        odds = found.get("/v1/odds/MSFT?above=31").json()
+        described = found.get("/openapi.json").json()
+    assert odds["remarks"] == [
+        "Results expected inside this horizon: MSFT 2012-08-21 (after the close).",
+        f"Drawn from {odds['past_sessions']} past sessions, and 1,250 were wanted: rare moves are less certain.",
+    ]
+    assert (odds["past_sessions"], odds["simulated"]) == (app.odds("MSFT").outlook.sessions, False)
+    jsonschema.validate(odds, {"$ref": "#/components/schemas/Odds", "components": described["components"]})
+
+
 # ---------------------------------------------------------------- what is kept
 
 

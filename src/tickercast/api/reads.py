@@ -19,6 +19,7 @@ from tickercast.errors import ObjectNotFound, UsageError
 from tickercast.reading import overview as overviews
 from tickercast.reading import views
 from tickercast.reading.outlook import SymbolOdds
+from tickercast.show.answers import notes
 from tickercast.show.tables import forecast_values
 
 router = APIRouter(tags=["read"])
@@ -179,6 +180,9 @@ def _chances(ask: Any, symbol: str, above: float | None, below: float | None) ->
         "model_version": made.model_version,
         "above": above,
         "below": below,
+        "simulated": made.simulated,
+        "past_sessions": found.outlook.sessions,
+        "remarks": [str(each) for each in notes(found.outlook)],
         "chances": [
             {"step": step, "target_date": day.isoformat(), **_rounded(ends=ends, closes=closes, touches=touches)}
             for step, (day, ends, closes, touches) in enumerate(steps, start=1)

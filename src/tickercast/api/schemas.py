@@ -267,6 +267,11 @@ class Odds(BaseModel):
     model_version: str
     above: float | None
     below: float | None
+    simulated: bool
+    past_sessions: int = Field(description="The past sessions from which the chances were drawn.")
+    remarks: list[str] = Field(
+        description="What makes the chances less certain, such as a short past or odd bars, and a results day ahead."
+    )
     chances: list[Chances]
 
 
