@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from tickercast.config import Settings
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Role, Served
 from tickercast.domain.tokens import Scope
-from tickercast.errors import EngineUnusable, SourceUnavailable, StoreUnavailable
+from tickercast.errors import EngineUnusable, Outdated, SourceUnavailable, StoreUnavailable
 from tickercast.models import catalogue
+from tickercast.ports import Reading
 from tickercast.show.tables import forecasts_json
 
 MakeBars = Callable[..., Bars]
@@ -459,6 +461,80 @@ def test_a_source_that_does_not_answer_is_told_without_the_options_of_commands(
             503,
             "The server's source of prices does not answer: bars were needed. Try again later, or send bars along.",
         )
+
+
+def test_a_caller_is_told_neither_the_name_of_the_source_nor_options_of_commands(
+    make_bars: MakeBars, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace)
+    (workspace / "prices").mkdir()
+    frame = make_bars("META", last=date(2012, 8, 15)).frame.rename(columns={"session_date": "date"})
+    frame.to_csv("prices/META.csv", index=False)
+    app = App(application(workspace).settings.model_copy(update={"source": "prices"}), now=lambda: AT)
+    old, now = ({"symbol": "META", "as_of": f"{day}"} for day in (date(1990, 12, 28), AT.date()))
+    with client(app) as found:
+        answers = [found.post(f"/v1/forecasts?store={store}", json=old) for store in ("true", "false")]
+        (workspace / "prices" / "META.csv").write_text("<html>")
+        broken = [found.post(f"/v1/forecasts?store={store}", json=now) for store in ("true", "false")]
+        (workspace / "prices" / "META.csv").unlink()
+        broken += [found.post(f"/v1/forecasts?store={store}", json=now) for store in ("true", "false")]
+    first = frame["date"].min().date()
+    assert [(each.status_code, each.json()["detail"]) for each in answers] == 2 * [
+        (
+            422,
+            f"The server's source of prices has META from {first} to 2012-08-15, and a bar on or before 1990-12-28 was "
+            "needed. Name a date that it has.",
+        )
+    ]
+    assert [(each.status_code, each.json()["detail"]) for each in broken] == 4 * [
+        (
+            503,
+            "The server cannot fetch bars of META, which were needed; its log says why. Send bars along, or tell "
+            "whoever runs the server.",
+        )
+    ]
+
+
+def test_a_source_without_an_answer_for_a_date_is_no_fault_of_the_server(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.market_data(), "fetch", lambda *_, **__: Reading({}, {}))
+    with client(app) as found:
+        answered = found.post("/v1/forecasts?store=false", json={"symbol": "MSFT", "as_of": "2012-08-15"})
+    assert (answered.status_code, answered.json()["detail"]) == (
+        422,
+        "The source has no bars of MSFT up to 2012-08-15. Name another symbol or date.",
+    )
+
+
+def test_a_callers_remedies_are_no_commands_of_the_servers_terminal(
+    app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    app.forecast("MSFT", "2012-08-15")
+    [rejected] = app.entries_of(app.stored_forecast("MSFT").made.object, app.stored_forecast("MSFT").made.generation)
+    reason = f"{app.settings.warehouse} was full. When that is fixed: tickercast replay ohlc/2012-08-15/MSFT.csv."
+    late = "companion: ewma-t made no forecast: it was late. Name fewer in TICKERCAST_MODELS; gap: none of 2012-08-14"
+    rejected = replace(rejected, status="rejected", reason=reason, findings=late)
+    stored, [row] = app.stored_forecast("MSFT"), app.overview()
+
+    def unprovisioned() -> None:
+        raise Outdated(f"{app.settings.warehouse} lacks views. Run `tickercast provision`, which keeps every row.")
+
+    monkeypatch.setattr(app, "entries_of", lambda *_: [rejected])
+    monkeypatch.setattr(
+        app, "stored_forecast", lambda *_, **__: replace(stored, made=replace(stored.made, findings=late))
+    )
+    monkeypatch.setattr(app, "overview", lambda: [replace(row, findings=late)])
+    with client(app) as found:
+        state = found.get("/v1/tickets/b2hsYy8yMDEyLTA4LTE1L01TRlQuY3N2IzE").json()
+        said = [state, found.get("/v1/forecasts/MSFT").json(), *found.get("/v1/overview").json()]
+        monkeypatch.setattr(app, "tokens", unprovisioned)
+        down = found.get("/readyz").json()
+    assert state["reason"] == "The warehouse was full. Whoever runs the server has to act."
+    kept = "companion: ewma-t made no forecast: it was late; gap: none of 2012-08-14"
+    assert [each["findings"] for each in said] == [kept] * 3
+    assert down["detail"] == "The warehouse lacks views. Whoever runs the server has to act."
+    assert "Run `tickercast provision`" in caplog.text
 
 
 def test_json_without_its_content_type_is_refused_with_what_was_needed(served: Client) -> None:

@@ -95,6 +95,17 @@ def test_no_route_opens_to_what_is_no_valid_token(door: Client, tokens: dict[str
         assert "343" not in answered.text
 
 
+def test_no_refusal_and_no_description_names_a_command_of_the_servers_terminal(
+    door: Client, tokens: dict[str, str], open_app: App
+) -> None:
+    said = [door.using(tokens[kind]).get("/v1/symbols").text for kind in ("none", "wrong", "expired", "revoked")]
+    said += [door.using(tokens["reads"]).post("/v1/forecasts", json={}).text]
+    said += [json.dumps(door.door.inside.openapi())]
+    with client(open_app) as found:
+        said += [found.get("/v1/symbols", headers={"Host": "192.0.2.1"}).text]
+    assert not [each for each in said if re.search(r"tickercast [a-z]|--[a-z]|TICKERCAST_", each)]
+
+
 def test_no_route_opens_to_a_token_for_other_things(door: Client, tokens: dict[str, str]) -> None:
     for method, path in routes(door):
         if path in PUBLIC or path == "/metrics":

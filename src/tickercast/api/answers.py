@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
@@ -9,6 +10,9 @@ import pandas as pd
 from starlette.responses import Response
 
 from tickercast import plain
+from tickercast.api.wording import findings_for_callers
+from tickercast.domain.forecast import Forecast
+from tickercast.show.tables import forecast_values
 
 CSV, JSON = "text/csv", "application/json"
 
@@ -46,6 +50,18 @@ def answer(found: Any, *, csv: bool, status: int = 200, headers: Mapping[str, st
     body = records(found) if isinstance(found, pd.DataFrame) else found
     text = json.dumps(body, allow_nan=False, separators=(",", ":"), default=_default)
     return Response(text, status, headers, JSON)
+
+
+def forecast_answer(made: Forecast, as_of: date, addresses: Mapping[str, str]) -> Response:
+    """Answer with a forecast as JSON, its findings in words for callers.
+
+    Args:
+        made: the forecast.
+        as_of: the date for which it was requested.
+        addresses: the words that stand in place of the server's own addresses.
+    """
+    findings = findings_for_callers(made.findings, addresses)
+    return answer(forecast_values(replace(made, findings=findings), as_of), csv=False)
 
 
 def wants_csv(accept: str, query: Mapping[str, str]) -> bool:

@@ -251,7 +251,7 @@ def _check_caller(call: _Call, *, is_local: bool) -> None:
         raise Problem(
             421,
             f"The request is for the host {shown(host, 80)!r}: without tokens only this machine's own name is "
-            "answered. Call 127.0.0.1, or make a token: tickercast tokens create.",
+            "answered. Call 127.0.0.1, or ask whoever runs the server for a token.",
         )
     origin, site = call.header(b"origin"), call.header(b"sec-fetch-site")
     if origin or site not in ("", "none"):

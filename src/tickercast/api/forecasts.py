@@ -4,23 +4,39 @@ import base64
 import binascii
 import csv
 import io
+import logging
 from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
 from tickercast.api import schemas
-from tickercast.api.answers import answer
+from tickercast.api.answers import answer, forecast_answer
 from tickercast.api.problems import Problem
 from tickercast.api.schemas import Bar, ForecastRequest
-from tickercast.api.service import Service, service_of
+from tickercast.api.service import service_of
+from tickercast.api.wording import findings_for_callers, for_callers
 from tickercast.app import App
 from tickercast.domain import objects
+from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast
-from tickercast.errors import SourceUnavailable, StoreUnavailable, UnknownSymbol, UsageError
-from tickercast.show.tables import forecast_values
+from tickercast.errors import (
+    EngineUnusable,
+    InvalidBars,
+    NoRecentBars,
+    SourceUnavailable,
+    StoreUnavailable,
+    TickercastError,
+    UnknownSymbol,
+    UsageError,
+)
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["forecast"])
+
+_OF_SOURCE = (UnknownSymbol, NoRecentBars, InvalidBars, UsageError, SourceUnavailable)
+"""The errors where the server fetches bars, and cannot."""
 
 _COLUMNS = ("Date", "Open", "High", "Low", "Close", "Adj Close", "Volume")
 
@@ -39,11 +55,11 @@ async def request_forecast(
     """Request a forecast. The bars become a file, whose event forecasts them; the ticket says what became of it."""
     service = service_of(request)
     data = _csv(asked.bars) if asked.bars else b""
+    as_of = parse_day(asked.as_of or service.app.now().date())
     if not store:
-        as_of = asked.as_of or service.app.now().date()
-        made = await service.work(_at_once, service.app, asked, data, as_of)
-        return answer(forecast_values(made, as_of), csv=False)
-    name, generation = await service.work(_send, service, asked, data)
+        made = await service.work(_at_once, service.app, asked.symbol, data, as_of)
+        return forecast_answer(made, as_of, service.addresses)
+    name, generation = await service.work(_send, service.app, asked.symbol, data, as_of)
     service.look_again()
     ticket = _ticket(name, generation)
     url = f"/v1/tickets/{ticket}"
@@ -66,48 +82,58 @@ async def ticket(request: Request, ticket: str) -> Response:
         "status": one.status,
         "symbol": one.symbol,
         "cutoff": one.cutoff,
-        "reason": one.reason,
-        "findings": one.findings,
+        "reason": for_callers(one.reason, service.addresses),
+        "findings": findings_for_callers(one.findings, service.addresses),
         "url": f"/v1/forecasts/{one.symbol}?cutoff={one.cutoff}" if one.status == "forecast" else None,
     }
     return answer(values, csv=False)
 
 
-def _at_once(app: App, asked: ForecastRequest, data: bytes, as_of: date) -> Forecast:
+def _at_once(app: App, symbol: str, data: bytes, as_of: date) -> Forecast:
     try:
-        return app.forecast_unstored(data, asked.symbol, as_of)
-    except (UnknownSymbol, SourceUnavailable) as error:
-        raise _known_to_a_caller(error, asked) from error
+        return app.forecast_unstored(data, symbol, as_of)
+    except _OF_SOURCE as error:
+        if data:
+            raise
+        raise _of_source(error, symbol) from error
 
 
-def _known_to_a_caller(reason: Exception, asked: ForecastRequest) -> Exception:
-    """The same reason, unless it tells an operator how the source is, and by which option to choose another."""
-    if isinstance(reason, SourceUnavailable):
-        return type(reason)(
-            "The server's source of prices does not answer: bars were needed. Try again later, or send bars along."
-        )
-    if not isinstance(reason, UnknownSymbol):
-        return reason
-    return UnknownSymbol(
-        f"The server's source of prices does not know {asked.symbol}: bars, or a symbol that it knows, were needed. "
-        "Send bars along, or correct the symbol."
-    )
-
-
-def _send(service: Service, asked: ForecastRequest, data: bytes) -> tuple[str, Any]:
-    app = service.app
+def _send(app: App, symbol: str, data: bytes, as_of: date) -> tuple[str, Any]:
     if data:
-        sent = app.send(data, asked.symbol, asked.as_of)
+        sent = app.send(data, symbol, as_of)
         return sent.object, sent.generation
     try:
-        made = app.forecast([asked.symbol], asked.as_of or app.now().date(), wait=None)
-    except SourceUnavailable as error:
-        raise _known_to_a_caller(error, asked) from error
+        made = app.forecast([symbol], as_of, wait=None)
+    except _OF_SOURCE as error:
+        raise _of_source(error, symbol) from error
     for reason in made.failures.values():
-        raise _known_to_a_caller(reason, asked)
+        raise _of_source(reason, symbol) from reason
     if not made.uploads:
-        raise StoreUnavailable(f"No file of {asked.symbol} was written. Try again.")
+        raise StoreUnavailable(f"No file of {symbol} was written. Try again.")
     return made.uploads[0].object, made.uploads[0].generation
+
+
+def _of_source(error: TickercastError, symbol: str) -> TickercastError:
+    """The same error for a caller, who has not chosen the source and cannot mend it; symbol and date are valid."""
+    source = "The server's source of prices"
+    if isinstance(error, UnknownSymbol):
+        return UnknownSymbol(
+            f"{source} does not know {symbol}: bars, or a symbol that it knows, were needed. Send bars along, or "
+            "correct the symbol."
+        )
+    if isinstance(error, NoRecentBars):
+        _, has, days = str(error).rpartition(f" has {symbol} from ")
+        return NoRecentBars(f"{source}{has}{days}" if has else str(error))
+    if isinstance(error, SourceUnavailable):
+        log.warning("%s", error)
+        return type(error)(f"{source} does not answer: bars were needed. Try again later, or send bars along.")
+    if isinstance(error, UsageError | InvalidBars):
+        log.warning("%s", error)
+        return EngineUnusable(
+            f"The server cannot fetch bars of {symbol}, which were needed; its log says why. Send bars along, or tell "
+            "whoever runs the server."
+        )
+    return error
 
 
 def _csv(bars: list[Bar]) -> bytes:

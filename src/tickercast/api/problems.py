@@ -1,11 +1,13 @@
 """Errors as RFC 9457 has them: `application/problem+json`, whose detail is our own sentence."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from tickercast.api.wording import for_callers
 from tickercast.domain.text import shown
 from tickercast.errors import (
     CalendarError,
@@ -23,6 +25,8 @@ from tickercast.errors import (
     UnknownSymbol,
     UsageError,
 )
+
+log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 """The content type of an error."""
@@ -92,11 +96,9 @@ def of_error(error: TickercastError, addresses: Mapping[str, str]) -> Problem:
         headers["WWW-Authenticate"] = 'Bearer realm="tickercast"'
     if isinstance(error, Transient):
         headers["Retry-After"] = str(_RETRY_LIMITED_S if isinstance(error, RateLimited) else _RETRY_AFTER_S)
-    detail = str(error)
-    for address, name in addresses.items():
-        detail = detail.replace(address, name)
-    if detail.startswith(tuple(addresses.values())):
-        detail = detail[:1].upper() + detail[1:]
+    detail = for_callers(str(error), addresses)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and detail != str(error):
+        log.warning("%s", error)  # for whoever runs the server
     return Problem(status, detail, headers)
 
 

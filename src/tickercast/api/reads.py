@@ -8,10 +8,11 @@ import pandas as pd
 from fastapi import APIRouter, Query, Request, Response
 
 from tickercast.api import schemas
-from tickercast.api.answers import answer, wants_csv
+from tickercast.api.answers import answer, forecast_answer, wants_csv
 from tickercast.api.problems import Problem
 from tickercast.api.schemas import FREQUENCIES, HIGHEST, LOWEST, Cutoff, Day, Symbol
 from tickercast.api.service import service_of
+from tickercast.api.wording import findings_for_callers
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import frequency_of
 from tickercast.domain.text import rounded
@@ -20,7 +21,6 @@ from tickercast.reading import overview as overviews
 from tickercast.reading import views
 from tickercast.reading.outlook import SymbolOdds
 from tickercast.show.answers import notes
-from tickercast.show.tables import forecast_values
 
 router = APIRouter(tags=["read"])
 
@@ -63,7 +63,7 @@ async def forecast(
     found = await service.work(service.app.stored_forecast, symbol, model=model, cutoff=cutoff, frequency=frequency)
     if wants_csv(request.headers.get("accept", ""), request.query_params):
         return answer(_frame(found.made), csv=True)
-    return answer(forecast_values(found.made, found.as_of), csv=False)
+    return forecast_answer(found.made, found.as_of, service.addresses)
 
 
 @router.get("/v1/skill/{symbol}", response_model=schemas.SKILL, responses=CSV)
@@ -138,7 +138,9 @@ async def overview(request: Request, kind: Format = None) -> Response:
     A symbol without a forecast of the 100 days up to the newest of all is left out; `/v1/symbols` has it.
     """
     service = service_of(request)
-    return rows(request, overviews.frame(await service.work(service.app.overview)))
+    found = overviews.frame(await service.work(service.app.overview))
+    said = [findings_for_callers(one, service.addresses) for one in found["findings"]]
+    return rows(request, found.assign(findings=said))
 
 
 @router.get("/v1/models", response_model=schemas.MODELS, responses=CSV)

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 _DESCRIPTION = """Calibrated forecasts of the next ten trading sessions, their record, and the odds that follow.
 
-A token goes into the header `Authorization: Bearer TOKEN`; `tickercast tokens create` makes one. Answers are CSV
+A token goes into the header `Authorization: Bearer TOKEN`; whoever runs the server makes one. Answers are CSV
 with `Accept: text/csv` or `format=csv`. Errors are `application/problem+json`."""
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {

@@ -4,8 +4,8 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import ParamSpec, TypeVar
-from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
@@ -24,6 +24,7 @@ Result = TypeVar("Result")
 LIMIT_S = 30.0
 """Seconds that the work for one request may take."""
 
+_LOCAL = ("file", "duckdb", "sqlite")  # the schemes of paths
 _REVISION_FOR_S = 0.5  # as long an answer may miss a file that was just handled
 
 
@@ -110,6 +111,9 @@ def addresses_of(settings: Settings) -> dict[str, str]:
     >>> found = addresses_of(Settings(home="/srv/home", warehouse="bigquery://project/forecasts"))
     >>> found["bigquery://project/forecasts"], "/forecasts" in found
     ('the warehouse', False)
+    >>> found = addresses_of(Settings(bucket="file://files", source="~/prices"))
+    >>> found[str(Path("files").absolute())], found[str(Path.home() / "prices")]
+    ('the bucket', 'the source')
     """
     named = {
         settings.bucket: "the bucket",
@@ -119,10 +123,19 @@ def addresses_of(settings: Settings) -> dict[str, str]:
         settings.mlflow_tracking_uri: "the model registry",
         str(settings.home_folder): "the server's folder",
     }
-    whole = {address: name for address, name in named.items() if "/" in address}
-    local = {address: name for address, name in whole.items() if "://" in address and not urlsplit(address).netloc}
-    found = {urlsplit(address).path: name for address, name in local.items()} | whole
+    found = {form: name for address, name in named.items() for form in _forms(address) if "/" in form}
     return {address: found[address] for address in sorted(found, key=len, reverse=True) if len(address) > 1}
+
+
+def _forms(address: str) -> list[str]:
+    """An address as it is set, and as messages have the path in it."""
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        return [address, str(Path(address).expanduser())]
+    if scheme not in _LOCAL:
+        return [address]
+    path = Path(rest.removeprefix("/") if scheme == "sqlite" else rest).expanduser()
+    return [address, str(path), str(path.absolute())]
 
 
 def service_of(request: Request) -> Service:

@@ -16,7 +16,7 @@ from tickercast.domain.forecast import Forecast, Origin
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.symbols import parse_symbol, parse_symbols
 from tickercast.domain.tokens import Scope, Token, TokenList, month_of, new_token
-from tickercast.errors import ObjectNotFound, UsageError
+from tickercast.errors import NoRecentBars, ObjectNotFound
 from tickercast.jobs.access import quota
 from tickercast.jobs.access.gate import Gate
 from tickercast.jobs.access.tokens import add_token, read_tokens, revoke_token
@@ -286,7 +286,7 @@ class Access(Requests):
             )
         reading = self.market_data().fetch([name], day - LOOKBACK, day, advance=lambda _: None)
         if name not in reading.bars and name not in reading.failures:
-            raise UsageError(f"The source has no bars of {name} up to {day}. Name another symbol or date.")
+            raise NoRecentBars(f"The source has no bars of {name} up to {day}. Name another symbol or date.")
         return forecast_bars(
             reading[name],
             day,

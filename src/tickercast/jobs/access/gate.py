@@ -190,12 +190,14 @@ class Gate:
     def _valid(self, text: str, known: TokenList) -> Token:
         if not text:
             raise Unauthenticated(
-                "The call has no token: a header Authorization: Bearer TOKEN was needed. "
-                "tickercast tokens create makes one."
+                "The call has no token: a header Authorization: Bearer TOKEN was needed. Ask whoever runs the server "
+                "for one."
             )
         token = known.find(text)
         if token is None:
-            raise Unauthenticated("The token is not known: one that tickercast tokens create printed was needed.")
+            raise Unauthenticated(
+                "The token is not known: one of this server was needed. Correct it, or ask whoever runs the server."
+            )
         state = token.state(self._now())
         if state != "valid":
             when = token.revoked_at if state == "revoked" else token.expires_at
