@@ -95,6 +95,17 @@ def test_a_body_that_says_zstd_and_is_none_is_refused(served: Client) -> None:
     assert served.post("/v2/forecast", content=b"{").status_code == 400
 
 
+def test_a_word_that_is_given_twice_is_refused(served: Client) -> None:
+    body = orjson.dumps(asked())
+    for twice in (body[:-1] + b',"h":5}', body.replace(b'"sizes":', b'"sizes":[350],"sizes":')):
+        for content, headers in (
+            (twice, {}),
+            (pa.Codec("zstd").compress(twice, asbytes=True), {"Content-Encoding": "zstd"}),
+        ):
+            answered = served.post("/v2/forecast", content=content, headers=headers)
+            assert (answered.status_code, "is given 2 times" in answered.json()["detail"]) == (422, True), answered.text
+
+
 def test_a_bomb_is_refused(served: Client) -> None:
     sink = pa.BufferOutputStream()
     with pa.output_stream(sink, compression="zstd") as stream:

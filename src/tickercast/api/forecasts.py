@@ -8,11 +8,11 @@ import logging
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from tickercast.api import schemas
 from tickercast.api.answers import answer, forecast_answer
-from tickercast.api.problems import Problem
+from tickercast.api.problems import Problem, refuse_repeated
 from tickercast.api.schemas import Bar, ForecastRequest
 from tickercast.api.service import service_of
 from tickercast.api.wording import findings_for_callers, for_callers
@@ -41,9 +41,14 @@ _OF_SOURCE = (UnknownSymbol, NoRecentBars, InvalidBars, UsageError, SourceUnavai
 _COLUMNS = ("Date", "Open", "High", "Low", "Close", "Adj Close", "Volume")
 
 
+async def _nothing_repeated(request: Request) -> None:
+    await service_of(request).work(refuse_repeated, await request.body())
+
+
 @router.post(
     "/v1/forecasts",
     status_code=202,
+    dependencies=[Depends(_nothing_repeated)],
     response_model=schemas.Ticket,
     responses={200: {"model": schemas.Forecast, "description": "With `store=false`: the forecast, stored nowhere."}},
 )

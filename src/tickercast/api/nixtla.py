@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tickercast.api.answers import answer
-from tickercast.api.problems import Problem, of_validation
+from tickercast.api.problems import Problem, of_validation, refuse_repeated
 from tickercast.api.service import Service, service_of
 from tickercast.domain.distribution import quantile
 from tickercast.domain.frequency import DAILY
@@ -135,6 +135,8 @@ def _unpacked(body: bytes) -> bytes:
 
 def _read(body: bytes) -> NixtlaRequest:
     try:
-        return NixtlaRequest.model_validate_json(body, strict=True)
+        found = NixtlaRequest.model_validate_json(body, strict=True)
     except ValidationError as error:
         raise of_validation([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from error
+    refuse_repeated(body)
+    return found

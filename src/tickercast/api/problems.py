@@ -2,7 +2,9 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -102,15 +104,44 @@ def of_error(error: TickercastError, addresses: Mapping[str, str]) -> Problem:
     return Problem(status, detail, headers)
 
 
+def no_json() -> Problem:
+    """The problem of a body that does not parse."""
+    return Problem(400, "The body is no JSON: one object was needed. Correct it; /openapi.json describes it.")
+
+
 def of_validation(errors: list[Any]) -> Problem:
     """The problem of a request that does not fit its description."""
     first = errors[0]
     where = ".".join(str(part) for part in first["loc"]) or "request"
     if first["type"] == "json_invalid":
-        return Problem(400, "The body is no JSON: one object was needed. Correct it; /openapi.json describes it.")
+        return no_json()
     if first["loc"] == ("body",) and isinstance(first.get("input"), bytes):  # which FastAPI has not parsed
         return Problem(
             422, "The body was not read as JSON: the header Content-Type: application/json was needed. Send it along."
         )
     seen = "missing" if first["type"] == "missing" else repr(shown(first.get("input"), 60))
     return Problem(422, f"{where} is {seen}: {first['msg']}. Correct it; /openapi.json describes it.")
+
+
+def refuse_repeated(body: bytes) -> None:
+    """Refuse JSON in which an object has a word twice, of which parsers take the last; what is no JSON is let through.
+
+    >>> refuse_repeated(b'{"bars": [{"open": 1}, {"open": 2}]}')
+    >>> refuse_repeated(b'{"bars": [{"open": 1, "open": 2}]}')
+    Traceback (most recent call last):
+    tickercast.api.problems.Problem: (422, "body: 'open' is given 2 times in one object, and once was needed. ...")
+
+    Raises:
+        Problem: a word is there twice.
+    """
+    with suppress(ValueError, RecursionError):
+        json.loads(body, object_pairs_hook=_refuse_repeated)
+
+
+def _refuse_repeated(pairs: Sequence[tuple[str, object]]) -> None:
+    if len({word for word, _ in pairs}) < len(pairs):
+        [(word, count)] = Counter(word for word, _ in pairs).most_common(1)
+        seen = repr(shown(word, 40))
+        raise Problem(
+            422, f"body: {seen} is given {count} times in one object, and once was needed. Leave out all but one."
+        )

@@ -154,6 +154,8 @@ def _answered(problem_of: Callable[[Any], Problem]) -> Callable[[Request, Except
 
 
 def _of_http(error: HTTPException) -> Problem:
+    if error.status_code == 400:  # FastAPI's, of bytes that are no text, and of brackets in thousands of others
+        return problems.no_json()
     if error.status_code == 404:
         return Problem(404, "There is no such address: one that /openapi.json lists was needed. Correct it.")
     if error.status_code == 405:
