@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,14 +14,16 @@ import pytest
 from tests.support.api_client import Client, client
 from tests.support.hourly import make_hours, table
 
+from tickercast.api import door
+from tickercast.api.answers import answer
 from tickercast.app import App
 from tickercast.config import Settings
-from tickercast.domain.bars import Bars
+from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.forecast import Role, Served
 from tickercast.domain.tokens import Scope
 from tickercast.errors import EngineUnusable, Outdated, SourceUnavailable, StoreUnavailable
 from tickercast.models import catalogue
-from tickercast.ports import Reading
+from tickercast.reading.ledger import Entry
 from tickercast.show.tables import forecasts_json
 
 MakeBars = Callable[..., Bars]
@@ -98,6 +100,24 @@ def test_rows_are_json_or_csv(served: Client, path: str, rows: int) -> None:
         assert written.text.splitlines()[0].split(",") == list(found.json()[0])
 
 
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("text/csv, application/json", "application/json"),
+        ("text/csv, */*", "application/json"),
+        ("text/csv, application/json;q=0.9", "text/csv; charset=utf-8"),
+        ("text/csv;q=0.5, application/json", "application/json"),
+    ],
+)
+def test_csv_is_for_those_who_like_it_better_than_json(served: Client, accept: str, kind: str) -> None:
+    assert served.get("/v1/symbols", headers={"Accept": accept}).headers["content-type"] == kind
+
+
+def test_what_is_no_number_is_never_written_as_json() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        answer({"change": float("nan")}, csv=False)
+
+
 @pytest.mark.parametrize("path", ["/v1/forecasts/MSFT", "/v1/overview", "/v1/indicators/MSFT", "/v1/models"])
 def test_answers_fit_their_own_description(served: Client, path: str) -> None:
     described = served.get("/openapi.json").json()
@@ -162,6 +182,63 @@ def test_a_copy_is_right_until_another_file_is_handled(app: App) -> None:
         assert (later.status_code, len(later.json())) == (200, 2)
 
 
+@pytest.mark.parametrize(
+    ("known", "status"),
+    [("{}", 304), ("W/{}", 304), ('"other", W/{}', 304), ("*", 304), ('"other"', 200), ("", 200)],
+)
+def test_a_copy_is_known_by_its_tag_in_every_form(served: Client, known: str, status: int) -> None:
+    first = served.get("/v1/symbols")
+    again = served.get("/v1/symbols", headers={"If-None-Match": known.format(first.headers["etag"])})
+    assert (again.status_code, again.content) == (status, b"" if status == 304 else first.content)
+
+
+def test_every_answer_says_that_it_depends_on_form_and_token(served: Client) -> None:
+    tag = served.get("/v1/symbols").headers["etag"]
+    answers = [
+        served.get("/v1/symbols"),
+        served.get("/v1/symbols", headers={"If-None-Match": tag}),
+        served.get("/v1/usage"),
+        served.get("/v1/tickets/xyz"),
+        served.get("/v1/symbols", headers={"Host": "192.0.2.1"}),
+    ]
+    assert [each.status_code for each in answers] == [200, 304, 404, 404, 421]
+    assert {each.headers["vary"] for each in answers} == {"accept, authorization"}
+
+
+def test_the_answers_that_are_kept_are_few_and_small(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    app.forecast("MSFT", "2012-08-15")
+    monkeypatch.setattr(door, "_MOST_KEPT", 3)
+    with client(app) as found:
+        kept = found.door._kept
+        for sessions in range(1, 6):
+            assert found.get(f"/v1/indicators/MSFT?sessions={sessions}").status_code == 200
+        assert [query for _, query, _ in kept] == [b"sessions=3", b"sessions=4", b"sessions=5"]
+        last = found.get("/v1/indicators/MSFT?sessions=5")
+        kept.clear()
+        monkeypatch.setattr(door, "_LARGEST_KEPT", len(last.content) - 1)
+        again = found.get("/v1/indicators/MSFT?sessions=5", headers={"If-None-Match": last.headers["etag"]})
+        assert (again.status_code, list(kept)) == (304, [])
+        assert found.get("/v1/indicators/MSFT?sessions=1").status_code == 200
+        assert len(kept) == 1
+
+
+def test_a_request_and_its_ticket_are_seen_at_once(app: App) -> None:
+    app.forecast("MSFT", "2012-08-14")
+    with client(app) as found:
+        found.door.inside.state.service._clock = lambda: 0.0  # at which nothing gets old by itself
+
+        def symbols() -> int:
+            return len(found.get("/v1/symbols").json())
+
+        assert symbols() == 1
+        ticket = found.post("/v1/forecasts", json={"symbol": "AAPL", "as_of": "2012-08-14"}).json()["url"]
+        assert symbols() == 2
+        app.forecast("IBM", "2012-08-14")
+        assert symbols() == 2
+        assert found.get(ticket).json()["status"] == "forecast"
+        assert symbols() == 3
+
+
 def test_an_overview_is_as_current_as_the_clock(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     app.forecast("MSFT", "2012-08-15")
     with client(app) as found:
@@ -222,6 +299,23 @@ def test_a_request_is_accepted_and_its_ticket_says_what_became_of_it(app: App) -
         assert (made["symbol"], made["object"]) == ("MSFT", accepted.json()["object"])
 
 
+def test_a_ticket_is_read_anew_and_a_forecast_is_what_became_of_it(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    app.forecast("MSFT", "2012-08-15")
+    made = app.stored_forecast("MSFT").made
+    [entry] = app.entries_of(made.object, made.generation)
+    entries: list[Entry] = []
+    monkeypatch.setattr(app, "entries_of", lambda *_: entries)
+    with client(app) as found:
+        found.door.inside.state.service._clock = lambda: 0.0
+        path = "/v1/tickets/b2hsYy8yMDEyLTA4LTE1L01TRlQuY3N2IzE"
+        pending = found.get(path)
+        assert (pending.json()["status"], pending.headers["retry-after"]) == ("pending", "1")
+        entries += [replace(entry, status="superseded"), entry]
+        state = found.get(path)
+    assert (state.json()["status"], state.json()["url"]) == ("forecast", "/v1/forecasts/MSFT?cutoff=2012-08-15")
+    assert "etag" not in state.headers
+
+
 def bars_of(bars: Bars) -> list[dict[str, object]]:
     frame = bars.frame.assign(date=bars.frame["session_date"].dt.strftime("%Y-%m-%d")).drop(columns="session_date")
     return frame.to_dict("records")  # type: ignore[return-value]
@@ -248,6 +342,15 @@ def test_what_is_not_stored_is_the_same_forecast_and_leaves_no_trace(app: App, m
     for one, other in zip(at_once["forecast"], stored["forecast"], strict=True):
         assert one == pytest.approx(other, rel=1e-6) if isinstance(one, float) else one.keys() == other.keys()
         assert one["close_lo_95"] == pytest.approx(other["close_lo_95"], rel=1e-6)
+
+
+def test_what_is_not_stored_is_of_the_date_that_was_asked_for_and_else_of_today(served: Client) -> None:
+    days = [{"as_of": "2012-08-13"}, {}]
+    made = [served.post("/v1/forecasts?store=false", json={"symbol": "MSFT", **day}).json() for day in days]
+    assert [(each["as_of"], each["cutoff"]) for each in made] == [
+        ("2012-08-13", "2012-08-13"),
+        ("2012-08-16", "2012-08-16"),
+    ]
 
 
 def test_what_is_not_stored_knows_the_results_days_that_are_stored(
@@ -375,6 +478,8 @@ def test_a_rejected_file_gives_its_reason(app: App, make_bars: MakeBars) -> None
         ("/v1/odds/MSFT?above=31&below=29", 422, "Swap them"),
         ("/v1/odds/MSFT?above=nan", 422, "query.above is 'nan': Input should be a finite number"),
         ("/v1/tickets/xyz", 404, "ticket is not known"),
+        ("/v1/tickets/b2hsYy8yMDEyLTA4LTE1L0lCTS5jc3YjNx", 404, "ticket is not known"),  # decodes to the next one's
+        ("/v1/tickets/b2hsYy8yMDEyLTA4LTE1L0lCTS5jc3YjNw==", 404, "ticket is not known"),
         ("/v1/tickets/b2hsYy8yMDEyLTA4LTE1L0lCTS5jc3YjNw", 404, "holds no ohlc/2012-08-15/IBM.csv at generation 7"),
         ("/v1/nothing", 404, "no such address"),
         ("/v1/overview/", 404, "no such address"),
@@ -558,9 +663,31 @@ def test_other_methods_are_named(served: Client) -> None:
     assert (answered.status_code, answered.headers["allow"]) == (405, "GET")
 
 
+def in_pieces(count: int, taken: list[int]) -> AsyncIterator[bytes]:
+    """A body of pieces of 1 MB, which notes each that is asked for."""
+
+    async def made() -> AsyncIterator[bytes]:
+        for number in range(count):
+            taken.append(number)
+            yield b" " * 1_000_000
+
+    return made()
+
+
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(served: Client) -> None:
-    answered = served.post("/v1/forecasts", content=b" " * 8_000_001)
-    assert (answered.status_code, answered.headers["content-type"]) == (413, "application/problem+json")
+    taken: list[int] = []
+    answered = served.post("/v1/forecasts", content=in_pieces(9, taken), headers={"Content-Length": "9000000"})
+    assert (answered.status_code, answered.headers["content-type"], taken) == (413, "application/problem+json", [])
+
+
+@pytest.mark.parametrize(("pieces", "status", "read"), [(8, 400, 8), (20, 413, 9)])
+def test_a_body_that_does_not_say_its_size_is_read_up_to_the_limit(
+    served: Client, pieces: int, status: int, read: int
+) -> None:
+    taken: list[int] = []
+    kind = {"Content-Type": "application/json"}
+    answered = served.post("/v1/forecasts", content=in_pieces(pieces, taken), headers=kind)
+    assert (answered.status_code, len(taken)) == (status, read)
 
 
 def test_work_that_takes_too_long_is_given_up(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
