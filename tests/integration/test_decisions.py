@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from tests.support.trading import SYMBOLS, Evening, Fitted
 
+from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.cards.model_card import MODEL, Pointer
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.learning.market import FetchedBars, Market
@@ -125,6 +126,20 @@ def test_the_later_of_two_rollbacks_counts_and_none_of_a_later_day(evening: Even
     assert since(date(2024, 6, 12), pointer) is None
     assert since(date(2024, 6, 17), pointer) == 2
     assert since(date(2024, 6, 17), by_hand) == 1
+
+
+@pytest.mark.parametrize("watched", [("AAA", "ETH-USD"), ("ETH-USD", "AAA")])
+def test_sessions_are_those_of_the_exchange_with_the_fewest_however_symbols_are_ordered(
+    evening: Evening, watched: tuple[str, ...]
+) -> None:
+    """From Monday, 10 June to Monday, 24 June: 14 days, and 9 sessions in New York, closed on the 19th."""
+    known = market(evening, date(2024, 6, 24)).source.reading.bars["AAA"]
+    bars = {symbol: Bars(symbol, known.frame) for symbol in watched}
+    mixed = Market(FetchedBars("exchange", False, Reading(bars, {})), date(2024, 6, 24))
+    by_hand = Pointer(name=MODEL, version="1").model_copy(
+        update={"rolled_back_at": datetime(2024, 6, 10, 12, tzinfo=UTC)}
+    )
+    assert sessions_since_rollback(mixed, evening.warehouse, by_hand) == 9
 
 
 def test_a_rollback_goes_to_what_was_served_and_not_to_what_was_rolled_back(evening: Evening) -> None:

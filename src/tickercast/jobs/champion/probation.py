@@ -1,10 +1,10 @@
 """Review a champion on probation: compare it with the version that it replaced, by the closes that came true."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import pandas as pd
 
-from tickercast.domain.calendar import sessions_between
+from tickercast.domain.calendar import calendar_name, sessions_between
 from tickercast.domain.cards.model_card import Pointer
 from tickercast.domain.learning.market import Market
 from tickercast.domain.measures.promotion import review
@@ -88,5 +88,7 @@ def _last_day(earlier: pd.DataFrame, decision: str, through: date) -> date | Non
 
 
 def _sessions(market: Market, since: date) -> int:
-    """The sessions after a day up to the market's."""
-    return len([day for day in sessions_between(market.symbols[0], since, market.day) if day > since])
+    """The sessions after a day up to the market's, at the exchange of the watchlist that has had the fewest."""
+    exchanges = {calendar_name(symbol): symbol for symbol in market.symbols}
+    after = since + timedelta(days=1)
+    return min(len(sessions_between(symbol, after, market.day)) for symbol in exchanges.values())
