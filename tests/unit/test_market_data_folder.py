@@ -279,7 +279,9 @@ def test_bars_of_days_that_have_not_been_are_refused(tmp_path: Path, make_bars: 
     (tmp_path / "MSFT.csv").write_bytes(to_csv([make_bars("MSFT")]))
     early = Folder(tmp_path, now=lambda: datetime(2023, 7, 6, tzinfo=UTC))
     reading = early.fetch(["MSFT"], FIRST, LAST, advance=lambda _: None)
-    assert "have not been" in str(reading.failures["MSFT"])
+    assert "MSFT has 11 bar(s) of days that have not been, the first of 2023-07-07: bars up to 2023-07-06 were" in str(
+        reading.failures["MSFT"]
+    )
 
 
 def test_parquet_may_spell_symbols_as_numbers(tmp_path: Path) -> None:

@@ -357,7 +357,7 @@ def check_clock(symbol: str, days: Days, now: datetime) -> tuple[Mask, InvalidBa
     today = np.datetime64(now.astimezone(UTC).date(), "D")
     ahead = days > today + _SOON.days
     if ahead.any():
-        return ahead, refusals.FUTURE(symbol=symbol, count=int((days > today).sum()), day=days[ahead][0], today=today)
+        return ahead, _future(symbol, days, today)
     different, places = np.unique(days, return_inverse=True)
     try:
         late = [bool(day > today) or not is_over(symbol, day.item(), now) for day in different]
@@ -382,8 +382,13 @@ def check_clock_of_hours(symbol: str, ends: NDArray[np.datetime64], now: datetim
     ahead = ends > moment + np.timedelta64(_SOON)
     if not ahead.any():
         return late, None
-    days, today = (ends[ahead] - np.timedelta64(1, "h")).astype("datetime64[D]"), moment.astype("datetime64[D]")
-    return late, refusals.FUTURE(symbol=symbol, count=int(late.sum()), day=days[0], today=today)
+    days, today = (ends - np.timedelta64(1, "h")).astype("datetime64[D]"), moment.astype("datetime64[D]")
+    return late, _future(symbol, days, today)
+
+
+def _future(symbol: str, days: Days, today: np.datetime64) -> InvalidBars:
+    coming = days[days > today]
+    return refusals.FUTURE(symbol=symbol, count=len(coming), day=coming.min(), today=today)
 
 
 def spikes(numbers: Ints, adjusted: NDArray[np.float64], good: Mask) -> dict[int, float]:
