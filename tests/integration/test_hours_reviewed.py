@@ -54,17 +54,20 @@ class Place:
         self.factors: dict[str, float] = {}
 
     def review(self, now: datetime = NOW, **factors: float) -> Decided:
+        decided = self.reviewed(now, **factors)
+        assert isinstance(decided, Decided)
+        return decided
+
+    def reviewed(self, now: datetime = NOW, **factors: float) -> Decided | str:
         wide = {name.replace("_", "-"): factor for name, factor in factors.items()}
 
         def evaluated(bundles: Sequence[Bundle], series: Sequence[Bars]) -> list[Predictor]:
             made = [Scaled(bundle.card.name, factor=wide.get(bundle.card.name, 2.0)) for bundle in bundles]
             return [*made, *(Scaled(name, factor=wide.get(name, 2.5)) for name in BASELINES)]
 
-        decided = review_champion(
+        return review_champion(
             ["BTCUSDT"], source=self.source, models=self.models, warehouse=self.warehouse, evaluated=evaluated, now=now
         )
-        assert isinstance(decided, Decided)
-        return decided
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +99,7 @@ def test_a_champion_that_is_shown_to_be_worse_makes_place_for_the_best_baseline_
     assert catalogue.named("champion", place.models).name == "ewma-season"
     [row] = place.warehouse.read("retrains").to_dict("records")
     assert (row["decision"], row["frequency"]) == ("demoted", "1h")
-    assert place.review(har_season=1.0) == decided, "a month is decided once"
+    assert place.reviewed(har_season=1.0) == "the half-year to 2022-11-30 has been reviewed: demoted"
 
     later = NOW + timedelta(days=31)
     kept = place.review(later, har_season=3.0, ewma_season=1.0)
@@ -104,6 +107,21 @@ def test_a_champion_that_is_shown_to_be_worse_makes_place_for_the_best_baseline_
     back = place.review(later + timedelta(days=31), har_season=1.0, ewma_season=3.0)
     assert (back.decision, back.candidate_version) == ("promoted", "har-season")
     assert place.models.pointer().same_as(before)
+
+
+def test_a_decision_that_was_interrupted_is_carried_out_by_the_next_review(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place.warehouse, "append", killed)
+        with pytest.raises(KeyboardInterrupt):
+            place.review(har_season=3.0, ewma_season=1.0)
+    decided = place.review(har_season=1.0)
+    assert (decided.decision, place.models.pointer().baseline) == ("demoted", "ewma-season")
+    assert list(place.warehouse.read("retrains")["decision"]) == ["demoted"]
 
 
 def test_a_refresh_keeps_the_baseline_in_the_champions_place(place: Place, coins: list[Bars]) -> None:

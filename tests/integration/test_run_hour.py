@@ -183,6 +183,10 @@ def test_a_month_of_hours_is_decided_once_and_said(looked_after: tuple[Site, Hou
     assert hour.upkeep.trained == "the networks learned up to 2022-06-30: nothing was due"
     lines = list(upkeep_lines(hour.upkeep))
     assert [line.split()[0] for line in lines] == ["drift", "training", "decision", "alerts"]
+    app.moment += timedelta(days=1)
+    again = list(upkeep_lines(app.run_hour(["BTCUSDT", "ETHUSDT"]).upkeep))
+    app.moment = NOW
+    assert "decision    the half-year to 2023-01-31 has been reviewed: kept" in again
 
 
 def test_the_first_hour_of_a_month_serves_tables_of_the_year_before_it(app: Site) -> None:

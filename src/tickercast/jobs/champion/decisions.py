@@ -100,6 +100,10 @@ class Decided(BaseModel):
             return self
         return self.model_copy(update={"decision": "kept", "reason": DECIDED_LATER.format(_newest(later))})
 
+    def among(self, rows: pd.DataFrame) -> bool:
+        """Whether it has been carried out: rows of `retrains` of its model have one of its day and kind."""
+        return bool(((rows["day"] == pd.Timestamp(self.day)) & (rows["kind"] == self.kind)).any())
+
     @property
     def _serves(self) -> str | None:
         """The version that is served once the decision is carried out."""
@@ -153,8 +157,7 @@ def carry_out(
     except PreconditionFailed:
         recorded = recorded_decision(models, decided.record, decided.day, decided.kind) or decided
         decided = recorded.overtaken(later)
-    done = (earlier["day"] == pd.Timestamp(decided.day)) & (earlier["kind"] == decided.kind)
-    if done.any():
+    if decided.among(earlier):
         return decided
     if decided.decision != "kept" and later.empty:
         _move_pointer(decided, models, registry)

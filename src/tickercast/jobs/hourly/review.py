@@ -27,7 +27,14 @@ from tickercast.domain.measures.promotion import (
     in_words,
 )
 from tickercast.errors import TooFewSessions
-from tickercast.jobs.champion.decisions import HOURLY_RECORD, Decided, carry_out, ratio_figures, recorded_decision
+from tickercast.jobs.champion.decisions import (
+    HOURLY_RECORD,
+    Decided,
+    carry_out,
+    decisions,
+    ratio_figures,
+    recorded_decision,
+)
 from tickercast.jobs.training.train import training_bars
 from tickercast.jobs.training.train_hourly import HALF_YEAR
 from tickercast.model_store import ModelStore
@@ -86,7 +93,7 @@ def review_champion(
         now: the time.
 
     Returns:
-        The decision, or why there was none.
+        The decision, or why there was none: that of a month is returned by the run that carries it out.
 
     Raises:
         PreconditionFailed: another model has come to be served meanwhile.
@@ -94,6 +101,8 @@ def review_champion(
     """
     through, pointer = month_before(now), models.pointer()
     decided = recorded_decision(models, HOURLY_RECORD, through, "promotion")
+    if decided and decided.among(decisions(warehouse, decided.model_name)):
+        return f"the half-year to {through} has been reviewed: {decided.decision}"
     if decided is None:
         if source.simulated:
             return "nothing is decided on simulated bars"
