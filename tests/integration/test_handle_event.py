@@ -303,11 +303,27 @@ def test_a_doubtful_forecast_counts_in_no_skill(place: Place, make_bars: MakeBar
     assert set(place.warehouse.read("skill_blocks")["symbol"]) == {"META"}
 
 
-@pytest.mark.parametrize("name", ["ohlc/MSFT.csv", "ohlc/2023-13-45/MSFT.csv", "ohlc/notes.txt"])
-def test_a_malformed_name_is_rejected_with_a_reason(place: Place, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ohlc/MSFT.csv",
+        "ohlc/2023-13-45/MSFT.csv",
+        "ohlc/1D/2023-07-22/MSFT.csv",
+        "ohlc/1d/2023-07-22/sub/MSFT.csv",
+        "ohlc/notes.txt",
+    ],
+)
+def test_a_malformed_name_is_rejected_with_the_forms_that_were_needed(place: Place, name: str) -> None:
     place.handle(place.upload(name, b"anything"))
     [row] = place.warehouse.read("ingestions").to_dict("records")
     assert row["status"] == "rejected"
+    assert "ohlc/YYYY-MM-DD/SYMBOL.csv or ohlc/1d/YYYY-MM-DD/SYMBOL.csv was needed" in row["reason"]
+
+
+def test_a_daily_name_may_state_its_frequency(place: Place, make_bars: MakeBars) -> None:
+    place.handle(place.upload("ohlc/1d/2023-07-22/MSFT.csv", to_csv([make_bars()])))
+    [row] = place.warehouse.read("ingestions").to_dict("records")
+    assert (row["status"], row["frequency"], row["symbol"]) == ("forecast", "1d", "MSFT")
 
 
 def test_a_generation_that_is_gone_is_neither_accounted_for_nor_quarantined(place: Place) -> None:

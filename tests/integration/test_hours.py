@@ -257,12 +257,21 @@ def test_a_bad_file_is_rejected_with_a_reason_and_kept(place: Place, data: bytes
     assert place.store.names("quarantine/ohlc/1h/")
 
 
-@pytest.mark.parametrize("name", ["ohlc/1h/2022-02-05/BTCUSDT.csv", "ohlc/1h/BTCUSDT.csv", "ohlc/5m/2022-02-05/B.csv"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ohlc/1h/2022-02-05/BTCUSDT.csv",
+        "ohlc/1h/BTCUSDT.csv",
+        "ohlc/1H/2022-02-05T08/BTCUSDT.csv",
+        "ohlc/5m/2022-02-05/B.csv",
+        "ohlc/5m/2022-02-05T08/B.csv",
+    ],
+)
 def test_a_name_without_an_hour_is_rejected_with_the_form_that_was_needed(place: Place, name: str) -> None:
     outcome = place.handle(place.upload(name, b""))
     [error] = outcome.failures.values()
     assert isinstance(error, UsageError)
-    assert "or ohlc/1h/YYYY-MM-DDTHH/SYMBOL.csv for hourly bars" in str(error)
+    assert ", for hourly bars ohlc/1h/YYYY-MM-DDTHH/SYMBOL.csv, " in str(error)
 
 
 def test_compaction_keeps_every_hour_and_changes_no_view(place: Place) -> None:

@@ -1,6 +1,7 @@
 """The names of the objects in the bucket.
 
-Prices lie in `ohlc/YYYY-MM-DD/`, hourly ones in `ohlc/1h/YYYY-MM-DDTHH/`: the last bar that may be used, UTC.
+Prices lie in `ohlc/YYYY-MM-DD/` or `ohlc/1d/YYYY-MM-DD/`, hourly ones in `ohlc/1h/YYYY-MM-DDTHH/`: the last bar that
+may be used, UTC.
 
 >>> found = parse("ohlc/2023-07-22/MSFT.csv")
 >>> str(found.as_of), found.name, str(found.origin), str(found.frequency)
@@ -108,15 +109,15 @@ def parse(name: str) -> PriceObject:
     if found and name.startswith(PRICES):
         *folders, stem = name[: found.start()].removeprefix(PRICES).split("/")
         frequency = frequency_of(name)
-        as_of = _as_of(folders, frequency)
+        as_of = _as_of(folders)
         if as_of and _BACKFILL.fullmatch(stem):
             return PriceObject(as_of, "", Origin.BACKFILL, frequency)
         if as_of and stem:
             return PriceObject(as_of, "" if _BATCH.fullmatch(stem) else stem, frequency=frequency)
     raise UsageError(
-        f"{shown(name, 80)!r} was seen, and ohlc/YYYY-MM-DD/SYMBOL.csv, .csv.gz, .zip or .parquet was needed, or "
-        "ohlc/1h/YYYY-MM-DDTHH/SYMBOL.csv for hourly bars. "
-        "Rename the file and send it again, or: tickercast upload FILE."
+        f"{shown(name, 80)!r} was seen, and ohlc/YYYY-MM-DD/SYMBOL.csv or ohlc/1d/YYYY-MM-DD/SYMBOL.csv was needed, "
+        "for hourly bars ohlc/1h/YYYY-MM-DDTHH/SYMBOL.csv, or one of these with .csv.gz, .zip or .parquet. Rename the "
+        "file and send it again, or: tickercast upload FILE."
     )
 
 
@@ -238,13 +239,13 @@ def unquarantined(name: str) -> tuple[str, str] | None:
     return (f"{found[1]}{found[3] or ''}", unquote(found[2].removeprefix("v-"))) if found else None
 
 
-def _as_of(folders: Sequence[str], frequency: Frequency) -> date | None:
+def _as_of(folders: Sequence[str]) -> date | None:
     """The date in the folders between `ohlc/` and the file's own name; None if they are malformed."""
     match folders:
-        case [day] | ["1d", day] if frequency.is_daily:
+        case [day] | [DAILY.name, day]:
             return _parsed(day, date.fromisoformat, DAILY)
-        case [_, moment]:
-            return _parsed(f"1h/{moment}", lambda text: datetime.fromisoformat(text[3:]), HOURLY)
+        case [HOURLY.name, moment]:
+            return _parsed(f"{HOURLY}/{moment}", lambda text: datetime.fromisoformat(text[3:]), HOURLY)
     return None
 
 
