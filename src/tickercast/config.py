@@ -4,6 +4,7 @@ A URL chooses the engine, nothing else does. The prefix is `TICKERCAST_`; MLflow
 """
 
 import difflib
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -334,11 +335,14 @@ def private_folder(path: Path) -> None:
     """Create a folder, and those above it that are missing, for this user alone.
 
     Raises:
-        OSError: the folder cannot be created.
+        OSError: the folder cannot be created; `NotADirectoryError` where a file lies in its place.
     """
     if not path.is_dir():
         private_folder(path.parent)
-        path.mkdir(mode=0o700, exist_ok=True)
+        try:
+            path.mkdir(mode=0o700, exist_ok=True)
+        except FileExistsError as error:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from error
 
 
 def resource(name: str) -> Path:

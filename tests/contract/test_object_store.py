@@ -6,8 +6,10 @@ tests run on Google Cloud, in a bucket that is created and deleted for each. bot
 `tests/support/s3_server.py`, to s3rver, and to the bucket that TICKERCAST_TEST_S3 names, which is emptied.
 """
 
+import errno
 import re
 import socket
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -368,3 +370,59 @@ def test_a_file_in_the_place_of_a_folder_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "bucket").write_text("a file is in the way")
     with pytest.raises(EngineUnusable, match="is a file: a folder was needed"):
         LocalObjectStore(tmp_path / "bucket").write(NAME, b"bars")
+
+
+@pytest.mark.parametrize(
+    ("in_the_way", "name", "sentence"),
+    [
+        (f"{NAME}/a.csv", NAME, f"{NAME} is a folder: a file was needed. Move it away"),
+        ("a.csv", "a.csv/b.csv", "a.csv is a file: a folder was needed for a.csv/b.csv. Move it away"),
+    ],
+)
+def test_a_write_to_a_place_that_is_taken_says_what_is_in_the_way_and_leaves_nothing(
+    tmp_path: Path, in_the_way: str, name: str, sentence: str
+) -> None:
+    other = tmp_path / in_the_way
+    other.parent.mkdir(parents=True, exist_ok=True)
+    other.touch()
+    store = LocalObjectStore(tmp_path, announce=lambda _: pytest.fail("announced"))
+    with pytest.raises(EngineUnusable, match=f"{tmp_path}/{sentence}"):
+        store.write(name, b"bars")
+    assert (store.names(""), store.generation(name)) == ([], "")
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3])
+def test_a_write_that_fails_at_any_of_its_files_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    announced: list[Mapping[str, Any]] = []
+    store = LocalObjectStore(tmp_path, announced.append)
+    first = store.write(NAME, b"old")
+    replaced: list[Path] = []
+    replace = Path.replace
+
+    def full(path: Path, target: Path) -> Path:
+        replaced.append(target)
+        if len(replaced) == failing:
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        return replace(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        with pytest.raises(EngineUnusable, match="the disk is full"):
+            store.write(NAME, b"new")
+    assert (store.generation(NAME), store.read(NAME)) == (first, b"old")
+    assert (tmp_path / NAME).read_bytes() == b"old"
+    files = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == {"MSFT.csv", first, f"{first}.json"} | ({".lock"} & files)
+    store.write(NAME, b"new", if_generation=first)
+    assert [each["size"] for each in announced] == ["3", "3"]
+
+
+def test_a_folder_that_is_closed_is_named_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(**given: object) -> tuple[int, str]:
+        raise PermissionError(errno.EACCES, "Permission denied", f"{given['dir']}/.g7y_8ayl")
+
+    monkeypatch.setattr(tempfile, "mkstemp", closed)
+    with pytest.raises(EngineUnusable, match=rf"\({tmp_path}/ohlc/2023-07-22\) is closed to this user"):
+        LocalObjectStore(tmp_path).write(NAME, b"bars")

@@ -31,6 +31,13 @@ def test_a_file_of_another_kind_is_a_sentence(tmp_path: Path) -> None:
         DuckDBWarehouse(tmp_path / "notes.txt", resource("sql")).provision()
 
 
+def test_a_file_in_the_place_of_its_folder_does_not_pass_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    warehouse = DuckDBWarehouse(tmp_path / "taken" / "w.duckdb", sql=resource("sql"))
+    with pytest.raises(EngineUnusable, match=r"cannot be used: Not a directory\. Name another place\."):
+        warehouse.provision()
+
+
 WRITER = """
 import sys, pandas as pd
 from pathlib import Path

@@ -72,7 +72,7 @@ class LocalObjectStore:
     def write(
         self, name: str, data: bytes, *, if_generation: str | None = None, metadata: Mapping[str, str] | None = None
     ) -> str:
-        """Write a whole object, announce it, and return its generation."""
+        """Write a whole object, announce it, and return its generation; a write that fails leaves nothing of it."""
         live = self._live(name)
         with self._locked():
             current = self.generation(name)
@@ -82,8 +82,9 @@ class LocalObjectStore:
                 )
             generation = str(max(time.time_ns() // 1000, _highest(self._listed(name)) + 1))
             resource = self._resource(name, data, generation, metadata or {})
-            self._commit(name, data, generation, resource)
-            _replace(live, data)
+            self._check_free(live)
+            with _beside(live, data) as copy, self._committed(name, data, generation, resource):
+                copy.replace(live)
         if self._announce:
             self._announce(resource)
         return generation
@@ -169,10 +170,32 @@ class LocalObjectStore:
             # A folder may be named like a number too: models/tickercast-lstm/1.
             return {path.name for path in folder.iterdir() if _is_own_file(path)} if folder.is_dir() else set()
 
-    def _commit(self, name: str, data: bytes, generation: str, resource: Mapping[str, Any]) -> None:
-        folder = self._folder(name)
-        _replace(folder / f"{generation}.json", json.dumps(resource).encode())
-        _replace(folder / generation, data)
+    @contextlib.contextmanager
+    def _committed(self, name: str, data: bytes, generation: str, resource: Mapping[str, Any]) -> Iterator[None]:
+        """Store a generation, and take it back if the rest of its write fails."""
+        content, described = self._numbered(name, generation), self._numbered(name, generation, ".json")
+        try:
+            _replace(described, json.dumps(resource).encode())
+            _replace(content, data)
+            yield
+        except BaseException:
+            content.unlink(missing_ok=True)
+            described.unlink(missing_ok=True)
+            raise
+
+    def _check_free(self, live: Path) -> None:
+        """Check that nothing lies where the live content and the folders above it belong.
+
+        Raises:
+            EngineUnusable: a folder is in its place, or a file in that of a folder.
+        """
+        advice = "Move it away, then run the same command again."
+        if live.is_dir():
+            raise EngineUnusable(f"{live} is a folder: a file was needed. {advice}")
+        name = live.relative_to(self._root)
+        for folder in (self._root / above for above in name.parents):
+            if folder.is_file():
+                raise EngineUnusable(f"{folder} is a file: a folder was needed for {name}. {advice}")
 
     def _resource(self, name: str, data: bytes, generation: str, metadata: Mapping[str, str]) -> dict[str, Any]:
         bucket, written = self.bucket, (_EPOCH + timedelta(microseconds=int(generation))).isoformat()
@@ -275,12 +298,22 @@ def _highest(listed: Iterable[str]) -> int:
 
 def _replace(path: Path, data: bytes) -> None:
     """Write a file atomically: it holds the old content or the new, never a part."""
+    with _beside(path, data) as written:
+        written.replace(path)
+
+
+@contextlib.contextmanager
+def _beside(path: Path, data: bytes) -> Iterator[Path]:
+    """A temporary file with some content in the folder of a path, which it is to replace; at the end it is gone."""
     private_folder(path.parent)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
+    except OSError as error:
+        error.filename = str(path.parent)  # it names a file that never was
+        raise
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        Path(temporary).replace(path)
-    except BaseException:
+        yield Path(temporary)
+    finally:
         Path(temporary).unlink(missing_ok=True)
-        raise
