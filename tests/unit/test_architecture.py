@@ -13,11 +13,12 @@ from tickercast.domain.trading import strategy
 
 PROJECT = Path(__file__).parents[2]
 FLOWS = sorted((PROJECT / "flows").glob("*.py"))
-DOORS = [PROJECT / "src" / "main.py", PROJECT / "cloud_function" / "main.py", *FLOWS]
+FUNCTIONS = [PROJECT / folder / "main.py" for folder in ("cloud_function", "aws_function")]
+DOORS = [PROJECT / "src" / "main.py", *FUNCTIONS, *FLOWS]
 OURS = {"app", "cli", "config", "domain", "engines", "errors", "jobs", "logs", "memory", "show", "start"}
 VENDORS = {
     *("apprise", "bokeh_sampledata", "duckdb", "evidently", "google", "keras", "mlflow", "onnxruntime", "optuna"),
-    *("onnxmltools", "quantstats", "sqlglot", "tensorflow", "tf2onnx", "xgboost", "yfinance"),
+    *("botocore", "onnxmltools", "quantstats", "sqlglot", "tensorflow", "tf2onnx", "xgboost", "yfinance"),
 }
 LONGEST_FLOW = 80
 
@@ -55,7 +56,7 @@ def test_only_config_reads_the_environment() -> None:
 
 
 def test_nothing_is_unpickled() -> None:
-    for folder in ("src", "cloud_function", "flows"):
+    for folder in ("src", "cloud_function", "aws_function", "flows"):
         for path in (PROJECT / folder).rglob("*.py"):
             packages = {found.split(".")[0] for found in imports(path)}
             assert not {"pickle", "joblib", "dill", "cloudpickle"} & packages, path
