@@ -3,6 +3,7 @@
 import time
 import tomllib
 import warnings
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from http.client import HTTPMessage
 from pathlib import Path
@@ -40,8 +41,10 @@ class Provider(StandIn):
 
     says: Any = None
     status = 200
+    asked = 0
 
     def answer(self, verb: str, url: str, headers: HTTPMessage, content: bytes) -> Answer | None:
+        self.asked += 1
         return as_json(self.says, self.status)
 
 
@@ -330,12 +333,13 @@ def test_signing_out_works_while_the_provider_is_away(browser: Browser) -> None:
 
 
 class Google:
-    """Signs as IAP does."""
+    """Signs as IAP does, and publishes its key."""
 
-    def __init__(self, stand_in: Provider) -> None:
+    def __init__(self, stand_in: Provider, kid: str = "one") -> None:
         from joserfc.jwk import ECKey
 
-        self.key = ECKey.generate_key("P-256", {"kid": "one", "alg": "ES256", "use": "sig"})
+        self.kid = kid
+        self.key = ECKey.generate_key("P-256", {"kid": kid, "alg": "ES256", "use": "sig"})
         stand_in.says = {"keys": [self.key.as_dict(private=False)]}
 
     def sign(self, **changes: Any) -> str:
@@ -344,16 +348,30 @@ class Google:
         now = int(time.time())
         claims = {"iss": "https://cloud.google.com/iap", "aud": AUDIENCE, "iat": now, "exp": now + 600, "sub": "1"}
         claims |= {"email": "Bob@example.org", **changes}
-        return jwt.encode({"alg": "ES256", "kid": "one"}, claims, self.key)
+        return jwt.encode({"alg": "ES256", "kid": self.kid}, claims, self.key)
+
+
+class Watch:
+    """The seconds that have passed for the keys that are held."""
+
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
 
 
 @pytest.fixture
-def google(stand_in: Provider, monkeypatch: pytest.MonkeyPatch) -> Google:
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def google(stand_in: Provider, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> Google:
     pytest.importorskip("joserfc")
     from tickercast.dashboard import iap
 
     monkeypatch.setattr(iap, "KEYS_URL", stand_in.url)
-    iap._keys.cache_clear()
+    monkeypatch.setattr(iap, "_keys", iap.Keys(watch))
     return Google(stand_in)
 
 
@@ -398,26 +416,78 @@ def test_no_signature_and_a_forged_one_open_nothing(google: Google, stand_in: Pr
     shared = jwt.encode({"alg": "HS256", "kid": "one"}, claims, OctKey.import_key("x" * 32), algorithms=["HS256"])
     published, stranger = stand_in.says, Google(stand_in)
     stand_in.says = published
-    unsigned = "eyJhbGciOiJub25lIiwia2lkIjoib25lIn0.e30."
-    for text in ("x", shared, unsigned, google.sign()[:-4] + "AAAA", stranger.sign()):
+    headers = ('{"alg":"none","kid":"one"}', '["alg"]', '"alg"', '{"alg":"ES256","crit":1}')
+    damaged = [f"{urlsafe_b64encode(header.encode()).decode().rstrip('=')}.e30." for header in headers]
+    for text in ("x", shared, *damaged, google.sign()[:-4] + "AAAA", stranger.sign()):
         with pytest.raises(AccessDenied, match="is not valid"):
             iap.claims(text, AUDIENCE)
     with pytest.raises(AccessDenied, match="has not passed Google's IAP"):
         iap.claims("", AUDIENCE)
 
 
-def test_new_keys_of_google_are_fetched_and_none_is_to_be_tried_again(google: Google, stand_in: Provider) -> None:
+def test_a_new_key_of_google_is_read_and_a_withdrawn_one_opens_nothing(
+    google: Google, stand_in: Provider, watch: Watch
+) -> None:
     from tickercast.dashboard import iap
 
     iap.claims(google.sign(), AUDIENCE)
-    google.key = type(google.key).generate_key("P-256", {"kid": "two", "alg": "ES256"})
-    stand_in.says = {"keys": [google.key.as_dict(private=False)]}
-    from joserfc import jwt
+    watch.now_s += 60
+    new = Google(stand_in, "two")
+    assert iap.claims(new.sign(), AUDIENCE)["aud"] == AUDIENCE
+    newest = Google(stand_in, "three")
+    watch.now_s += 3599
+    iap.claims(new.sign(), AUDIENCE)
+    watch.now_s += 1
+    with pytest.raises(AccessDenied, match="is not valid"):  # nothing but the age of the keys has renewed them
+        iap.claims(new.sign(), AUDIENCE)
+    iap.claims(newest.sign(), AUDIENCE)
 
-    now = int(time.time())
-    claims = {"iss": "https://cloud.google.com/iap", "aud": AUDIENCE, "iat": now, "exp": now + 600}
-    assert iap.claims(jwt.encode({"alg": "ES256", "kid": "two"}, claims, google.key), AUDIENCE)["aud"] == AUDIENCE
-    iap._keys.cache_clear()
+
+def test_held_keys_stay_good_for_a_day_while_google_is_away(
+    google: Google, stand_in: Provider, watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tickercast.dashboard import iap
+
     stand_in.status = 503
     with pytest.raises(Transient, match="nobody can be let in"):
+        iap.claims(google.sign(), AUDIENCE)
+    stand_in.status = 200
+    iap.claims(google.sign(), AUDIENCE)
+    stand_in.status, published = 503, stand_in.says
+    unknown = Google(stand_in, "two")
+    for watch.now_s in (60, 24 * 3600 - 1):
+        with pytest.raises(AccessDenied, match="is not valid"):
+            iap.claims(unknown.sign(), AUDIENCE)
+        iap.claims(google.sign(), AUDIENCE)
+    assert "Keys that were read 86399 s ago go on being used" in caplog.text
+    watch.now_s += 1
+    with pytest.raises(Transient, match="nobody can be let in"):
+        iap.claims(google.sign(), AUDIENCE)
+    stand_in.status, stand_in.says = 200, published
+    iap.claims(google.sign(), AUDIENCE)
+
+
+def test_headers_that_name_unknown_keys_make_no_more_than_one_read_a_minute(
+    google: Google, stand_in: Provider, watch: Watch
+) -> None:
+    from tickercast.dashboard import iap
+
+    published, unknown = stand_in.says, Google(stand_in, "two")
+    stand_in.says = published
+    for watch.now_s in (0, 59, 60, 61, 119, 120):
+        for _ in range(3):
+            with pytest.raises(AccessDenied, match="is not valid"):
+                iap.claims(unknown.sign(), AUDIENCE)
+    assert stand_in.asked == 3
+    iap.claims(google.sign(), AUDIENCE)
+
+
+@pytest.mark.parametrize(
+    "says", [{}, [], None, {"keys": 1}, {"keys": []}, {"keys": [{"kty": "EC"}]}, {"keys": [{"kty": ["EC"]}]}]
+)
+def test_an_answer_without_keys_lets_nobody_in_and_is_said(google: Google, stand_in: Provider, says: Any) -> None:
+    from tickercast.dashboard import iap
+
+    stand_in.says = says
+    with pytest.raises(Transient, match="answers without keys that can be read"):
         iap.claims(google.sign(), AUDIENCE)
