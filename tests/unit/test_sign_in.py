@@ -186,6 +186,7 @@ class Login(Provider):
         super().__init__()
         self.key = self.published = RSAKey.generate_key(2048, {"kid": "one"})
         self.changes: dict[str, Any] = {}
+        self.algorithm, self.algorithms = "RS256", ["RS256"]
         self.nonce = ""
 
     def answer(self, verb: str, url: str, headers: HTTPMessage, content: bytes) -> Answer | None:
@@ -196,7 +197,8 @@ class Login(Provider):
             claims = {name: value for name, value in claims.items() if value is not None}
             from joserfc import jwt
 
-            text = jwt.encode({"alg": "RS256", "kid": "one"}, claims, self.key)
+            signed = {"alg": self.algorithm, "kid": "one"}
+            text = jwt.encode(signed, claims, self.key, algorithms=[self.algorithm])
             said: Any = {"access_token": "x" * 2000, "token_type": "Bearer", "id_token": text}
         elif url == "/keys":
             said = {"keys": [self.published.as_dict(private=False)]}
@@ -205,6 +207,7 @@ class Login(Provider):
                 f"{name}": f"{self.url}/{name[:5]}" for name in ("authorization_endpoint", "end_session_endpoint")
             }
             said |= {"token_endpoint": f"{self.url}/token", "jwks_uri": f"{self.url}/keys"}
+            said |= {"id_token_signing_alg_values_supported": self.algorithms}
         return as_json(said, self.status)
 
 
@@ -294,6 +297,19 @@ def test_a_token_for_something_else_signs_nobody_in(
 def test_a_token_of_another_key_signs_nobody_in(browser: Browser) -> None:
     browser.login.published = type(browser.login.key).generate_key(2048, {"kid": "one"})
     assert browser.signs_in().headers["location"] == "/?sign-in=invalid"
+
+
+def test_a_token_that_no_private_key_has_signed_signs_nobody_in_whatever_the_provider_lists(browser: Browser) -> None:
+    from joserfc.jwk import OctKey
+
+    login, private = browser.login, browser.login.key
+    for login.algorithm, login.key in (("none", private), ("HS256", OctKey.import_key("x" * 32, {"kid": "one"}))):
+        login.published, login.algorithms = login.key, ["RS256", login.algorithm]
+        assert browser.signs_in().headers["location"] == "/?sign-in=invalid"
+        assert not browser.claims
+    login.key = login.published = private
+    login.algorithm = "PS256"
+    assert browser.signs_in().headers["location"] == "/"
 
 
 def test_a_token_for_several_audiences_signs_in_where_it_was_made_for_this_one(browser: Browser) -> None:

@@ -38,6 +38,10 @@ _LONGEST_HINT = 3800
 """The limit of one cookie, in letters; without the token, the provider asks whether to sign out."""
 
 
+_SIGNATURES = [f"{kind}{bits}" for kind in ("RS", "PS", "ES") for bits in (256, 384, 512)] + ["EdDSA", "Ed25519"]
+"""The algorithms of an ID token's signature that count: those by a private key, whatever the provider names beside."""
+
+
 def routes(sign_in: SignIn, people: People) -> list[Route]:
     """Make the addresses.
 
@@ -128,9 +132,10 @@ class _Way:
     async def _checked(self, request: Request) -> tuple[Mapping[str, Any], str]:
         """The claims of an ID token that the provider made for this dashboard and this sign-in, and its text."""
         client = self._client()
-        issuer = (await client.load_server_metadata())["issuer"]
+        provider = await client.load_server_metadata()
+        provider["id_token_signing_alg_values_supported"] = _SIGNATURES  # where Authlib looks them up
         needed = {
-            "iss": {"essential": True, "value": issuer},
+            "iss": {"essential": True, "value": provider["issuer"]},
             "aud": {"essential": True, "value": self._sign_in.client_id},
         }
         token = await client.authorize_access_token(request, claims_options=needed)
