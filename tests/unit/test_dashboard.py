@@ -844,6 +844,36 @@ def test_the_portfolio_page_values_what_is_typed(testing: Any) -> None:
     assert "ORCL has no stored forecast of days" in error.value
 
 
+def test_the_portfolio_page_tells_the_age_of_the_forecasts_that_it_values(
+    testing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tickercast.dashboard import state
+
+    app = App(now=lambda: datetime(2012, 8, 18, tzinfo=UTC))
+    app.forecast(["MSFT", "IBM"], "2012-08-15", source="sample")
+    app.forecast(["MSFT"], "2012-08-17", source="sample")
+    monkeypatch.setattr(state, "_app", lambda: app)
+
+    def page() -> None:
+        from tickercast.dashboard import portfolio_page
+
+        portfolio_page.show()
+
+    def said(*symbols: str) -> str:
+        holdings = "\n".join(["symbol,shares", *(f"{symbol},100" for symbol in symbols)])
+        typed = testing.AppTest.from_function(page).run(timeout=60).text_area[0].set_value(holdings).run(timeout=60)
+        assert (not typed.exception, not typed.error) == (True, True)
+        return " ".join(element.value for element in [*typed.markdown, *typed.caption])
+
+    both, one = said("MSFT", "IBM"), said("MSFT")
+    assert "USD on 2012-08-15" in both
+    assert "0 of 2 forecasts current: 2 stale" in both
+    assert "This is the newest cutoff that all share. Newer ones are stored for MSFT." in both
+    assert "USD on 2012-08-17" in one
+    assert "The forecast is current" in one
+    assert "Newer ones" not in one
+
+
 def test_the_portfolio_page_begins_with_symbols_of_one_cutoff_or_says_what_it_needs(testing: Any) -> None:
     def page() -> None:
         from tickercast.dashboard import portfolio_page

@@ -5,7 +5,8 @@ import streamlit as st
 
 from tickercast.dashboard import banner, state
 from tickercast.dashboard.figures import gains_figure, record_figure
-from tickercast.plain import markdown
+from tickercast.domain.forecast import Forecast
+from tickercast.plain import first_of, markdown
 from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.overview import newest_session
 from tickercast.reading.portfolio_record import PortfolioRecord
@@ -55,8 +56,11 @@ def _portfolio(found: PortfolioOutlook) -> None:
     if any(made.simulated for made in found.outlook.forecasts):
         st.error(SIMULATED, icon=":material/science:")
     st.markdown(f"## {markdown(portfolio_title(found))}")
-    held = [state.current(made.symbol, made.frequency.name) for made in found.outlook.forecasts]
-    banner.currency([current["state"] for current in held if current])
+    banner.currency([state.freshness(made).state for made in found.outlook.forecasts])
+    if newer := [made.symbol for made in found.outlook.forecasts if _has_newer(made)]:
+        st.caption(
+            markdown(f"This is the newest cutoff that all share. Newer ones are stored for {first_of(newer, 12)}.")
+        )
     first, last, currency = rows.iloc[0], rows.iloc[-1], found.held.currency
     figures = {
         "Loss exceeded in 5% of sessions": first["var_95"],
@@ -73,6 +77,11 @@ def _portfolio(found: PortfolioOutlook) -> None:
     st.caption(f"Over {len(rows)} sessions, from {found.outlook.sessions:,} past sessions. {EXTRAPOLATED}")
     if found.outlook.apart:
         st.caption(APART)
+
+
+def _has_newer(made: Forecast) -> bool:
+    newest = state.current(made.symbol, made.frequency.name)
+    return newest is not None and bool(newest["cutoff"].date() > made.cutoff)
 
 
 def _record(made: PortfolioRecord) -> None:

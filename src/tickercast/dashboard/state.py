@@ -162,6 +162,11 @@ def _current(row: Mapping[Any, Any], now: datetime) -> Freshness:
     return domain.hourly_freshness(row["cutoff_at"].to_pydatetime().astimezone(UTC), now)
 
 
+def freshness(made: Forecast) -> Freshness:
+    """The age of a forecast, the newest of its symbol or an earlier one."""
+    return domain.freshness_of(made, _app().now())
+
+
 def current(symbol: str, every: str) -> Mapping[str, Any] | None:
     """The row of `currency` of a symbol; None where it is not known."""
     found = currency()
