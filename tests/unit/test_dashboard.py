@@ -14,6 +14,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from rich.text import Text
 from tests.support.place import Place
 from tests.support.warehouse_rows import ingestion
 from typer.testing import CliRunner
@@ -787,9 +788,10 @@ def test_the_chance_is_that_of_the_price_in_the_box(
 
     asked: list[float] = []
 
-    def odds(symbol: str, cutoff: date, level: float, last_close: float) -> pd.DataFrame:
+    def odds(symbol: str, cutoff: date, level: float, last_close: float) -> tuple[pd.DataFrame, list[Text]]:
         asked.append(level)
-        return pd.DataFrame({"target_date": [pd.Timestamp("2023-08-04")], "ends": 0.1, "closes": 0.2, "touches": 0.3})
+        chances = {"target_date": [pd.Timestamp("2023-08-04")], "ends": 0.1, "closes": 0.2, "touches": 0.3}
+        return pd.DataFrame(chances), []
 
     def page(symbol: str, start: float) -> None:
         import pandas as pd
@@ -842,6 +844,32 @@ def test_the_portfolio_page_values_what_is_typed(testing: Any) -> None:
     wrong = holdings.set_value("symbol,shares\nORCL,1").run(timeout=60)
     [error] = wrong.error
     assert "ORCL has no stored forecast of days" in error.value
+
+
+def test_what_makes_paths_uncertain_is_said_beside_odds_and_portfolios(
+    testing: Any, tmp_path: Path, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Place(tmp_path)
+    made.handle(made.upload("events/MSFT.csv", b"date,session,known_at\n2023-07-27,before,2023-07-06\n"))
+    made.handle(made.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()])))
+    monkeypatch.setenv("TICKERCAST_WAREHOUSE", made.warehouse.url)
+
+    def forecast() -> None:
+        from tickercast.dashboard import forecast_page
+
+        forecast_page.show()
+
+    def portfolio() -> None:
+        from tickercast.dashboard import portfolio_page
+
+        portfolio_page.show()
+
+    for page in (forecast, portfolio):
+        shown = testing.AppTest.from_function(page).run(timeout=60)
+        assert not shown.exception
+        said = " ".join(element.value for element in shown.caption)
+        assert "Results expected inside this horizon: MSFT 2023-07-27 (before the open)." in said
+        assert "past sessions, and 1,250 were wanted: rare moves are less certain." in said
 
 
 def test_the_portfolio_page_tells_the_age_of_the_forecasts_that_it_values(

@@ -36,7 +36,7 @@ def show(symbol: str, fan: pd.DataFrame) -> None:
     named = price(level, beside=last)
     asked = Question(level=level, below=level < last)
     with state.section():
-        found = state.odds(symbol, fan["cutoff"].iloc[0].date(), level, last)
+        found, remarks = state.odds(symbol, fan["cutoff"].iloc[0].date(), level, last)
         state.picture(_figure(found, asked), key="odds", alt=f"Chances by session that {symbol} reaches {named}")
         side, touched = ("below", "low") if asked.below else ("above", "high")
         end = found.iloc[-1]
@@ -45,6 +45,7 @@ def show(symbol: str, fan: pd.DataFrame) -> None:
             f"{percent(end['touches'])}, some close lies {side} it with {percent(end['closes'])}, and the last one "
             f"with {percent(end['ends'])}. {measured()}"
         )
+        state.notes(remarks)
 
 
 def _figure(found: pd.DataFrame, asked: Question) -> go.Figure:

@@ -11,10 +11,10 @@ from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.overview import newest_session
 from tickercast.reading.portfolio_record import PortfolioRecord
 from tickercast.show.answers import (
-    APART,
     COUNTED,
     EXTRAPOLATED,
     holdings_frame,
+    portfolio_notes,
     portfolio_title,
     record_frame,
     record_line,
@@ -75,8 +75,7 @@ def _portfolio(found: PortfolioOutlook) -> None:
     st.markdown("### What each holding adds to it")
     state.table(holdings_frame(found), "Holdings and their part of the expected shortfall")
     st.caption(f"Over {len(rows)} sessions, from {found.outlook.sessions:,} past sessions. {EXTRAPOLATED}")
-    if found.outlook.apart:
-        st.caption(APART)
+    state.notes(portfolio_notes(found))
 
 
 def _has_newer(made: Forecast) -> bool:

@@ -1,7 +1,7 @@
 """State shared by the pages: cached answers of the warehouse, the theme, and messages instead of charts."""
 
 import html
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -9,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from rich.text import Text
 
 from tickercast.app import App, variants_of
 from tickercast.dashboard import address
@@ -32,8 +33,7 @@ from tickercast.reading.portfolio_record import PortfolioRecord
 from tickercast.reading.queries import ask
 from tickercast.reading.track_record import demotion
 from tickercast.reading.trading import TradingStatus
-from tickercast.show import sentences
-from tickercast.show.answers import Question, odds_rows
+from tickercast.show import answers, sentences
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -114,8 +114,8 @@ def trained_through(name: str, version: str) -> date | None:
 
 
 @st.cache_data(ttl=_SHORT_S, show_spinner="Drawing paths …", max_entries=64)
-def odds(symbol: str, cutoff: date, level: float, last_close: float) -> pd.DataFrame:
-    """The chances that a symbol reaches a price: `target_date`, `ends`, `closes`, `touches`.
+def odds(symbol: str, cutoff: date, level: float, last_close: float) -> tuple[pd.DataFrame, list[Text]]:
+    """The chances that a symbol reaches a price, `target_date`, `ends`, `closes`, `touches`, and the remarks on them.
 
     Args:
         symbol: the series.
@@ -128,11 +128,11 @@ def odds(symbol: str, cutoff: date, level: float, last_close: float) -> pd.DataF
         Transient: an engine does not answer.
     """
     found = _app().odds(symbol, cutoff)
-    asked = Question(level=level / last_close * found.made.last_close, below=level < last_close)
-    rows = odds_rows(found, asked, len(found.outlook.dates))
+    asked = answers.Question(level=level / last_close * found.made.last_close, below=level < last_close)
+    rows = answers.odds_rows(found, asked, len(found.outlook.dates))
     names = ["ends", "closes", "touches"]
     chances = pd.DataFrame([(each.ends, each.closes, each.touches) for each in rows], columns=names)
-    return chances.assign(target_date=pd.to_datetime(found.outlook.dates))
+    return chances.assign(target_date=pd.to_datetime(found.outlook.dates)), list(answers.notes(found.outlook))
 
 
 @st.cache_data(ttl=_MEDIUM_S, show_spinner="Reading every symbol's forecast …")
@@ -299,6 +299,13 @@ def section() -> Iterator[None]:
         yield
     except TickercastError as error:
         st.error(markdown(str(error)), icon=":material/error:")
+
+
+def notes(remarks: Iterable[Text]) -> None:
+    """Show the remarks on an answer; that its bars were simulated, a page says at its top."""
+    for remark in remarks:
+        if str(remark) != sentences.SIMULATED:
+            st.caption(markdown(str(remark)))
 
 
 def stands_in(model: str) -> None:
