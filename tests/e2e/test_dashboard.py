@@ -266,6 +266,25 @@ def test_back_and_forward_go_through_symbols_ranges_and_pages(look: Callable[...
     seen.settle()
 
 
+def test_the_first_choice_after_a_restart_of_the_server_counts(look: Callable[..., Look], folder: Path) -> None:
+    state = "[data-testid=stApp][data-test-connection-state=CONNECTED]"
+    with serving(folder) as before:
+        seen = look(dashboard=before)
+        page = seen.open(symbol="GOOG", range="6M")
+    page.wait_for_function(f"!document.querySelector('{state}')")
+    with serving(folder, port=before.port):
+        page.locator(state).wait_for()
+        seen.settle()
+        page.get_by_role("radio", name="Overview").click()
+        page.get_by_role("heading", name="Overview", level=1).wait_for()
+        seen.settle()
+        page.go_back()
+        page.get_by_role("heading", name="GOOG", level=2).wait_for()
+        seen.settle()
+        assert page.get_by_role("radio", name="6M").is_checked()
+    seen.faults.clear()  # of the connection that was lost
+
+
 def test_the_chart_is_above_the_fold_and_says_in_words_where_the_close_may_lie(look: Callable[..., Look]) -> None:
     seen = look(height=900)
     page = seen.open(symbol="MSFT")

@@ -29,21 +29,30 @@ class Dashboard:
     url: str
     log: Path
 
+    @property
+    def port(self) -> int:
+        """The port of this machine at which it listens."""
+        return int(self.url.rpartition(":")[2])
+
 
 @contextmanager
-def serving(folder: Path, more: Mapping[str, str] | None = None, now: datetime | None = None) -> Iterator[Dashboard]:
+def serving(
+    folder: Path, more: Mapping[str, str] | None = None, now: datetime | None = None, port: int = 0
+) -> Iterator[Dashboard]:
     """Serve the dashboard over the bucket and the warehouse in a folder, until the block is left.
 
     Args:
         folder: of a demonstration.
         more: further settings, such as those of a login, which people use by the name `localhost`.
         now: the time at which its clock begins; this machine's by default.
+        port: the port, such as that of a server that has ended; a free one by default.
     """
     settings = demo.settings_of(folder)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TICKERCAST_")}
     environment |= {"TICKERCAST_BUCKET": settings.bucket, "TICKERCAST_WAREHOUSE": settings.warehouse}
     environment |= more or {}
-    port, log = free_port(), folder / "dashboard.log"
+    port = port or free_port()
+    log = folder / f"dashboard-{port}.log"
     program = [clock.__file__, f"{now:%Y-%m-%dT%H:%M}"] if now else ["-m", "tickercast"]
     command = [sys.executable, *program, "dashboard", "--port", str(port)]
     with log.open("wb") as printed:

@@ -1,6 +1,7 @@
 """The script that Streamlit runs for every view of a page; `tickercast dashboard` starts it."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -65,6 +66,15 @@ table.rows td:first-child {white-space: nowrap}
 }
 </style>"""
 
+
+@st.fragment(run_every=timedelta(days=7))
+def _rerun_on_reconnection() -> None:
+    """Draw nothing: a page with a part that runs by itself runs anew once its browser has reconnected.
+
+    A server that was restarted beneath a page knows none of its widgets, and would drop the first choice.
+    """
+
+
 st.set_page_config(page_title="tickercast", page_icon=str(Path(__file__).parent / "icon.svg"), layout="wide")
 st.html(_STYLE)
 try:
@@ -102,3 +112,4 @@ except TickercastError as error:
         state.first_steps()
 with notices:
     address.say_unknown()
+_rerun_on_reconnection()
