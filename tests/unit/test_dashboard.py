@@ -95,7 +95,9 @@ def newest(place: Place, **changes: Any) -> pd.DataFrame:
 
 
 def test_a_shadow_is_never_taken_for_the_champion(place: Place) -> None:
-    place.warehouse.append("forecasts", newest(place, model_version="6", role=Role.SHADOW), key="shadow")
+    champion = newest(place)
+    shadow = champion.assign(model_version="6", role=Role.SHADOW)
+    place.warehouse.append("forecasts", pd.concat([shadow, champion]), key="shadow")
     viewed = place.warehouse.read("predicted_prices", {"symbol": "MSFT"})
     assert set(viewed["model_version"]) == {"7"}
     made = views.champion_forecasts(place.warehouse, "MSFT")
