@@ -1,9 +1,19 @@
--- The scores of all forecasts that have come true.
-WITH moved AS (
+-- The scores of all forecasts that have come true: of several with the same cutoff, the newest before the close.
+WITH made AS (
+  SELECT *
+  FROM forecasts
+  QUALIFY ROW_NUMBER() OVER (
+    PARTITION BY symbol, frequency, role, model_name, cutoff, IF(frequency = '1d', NULL, cutoff_at), step, simulated
+    ORDER BY
+      origin = 'backfill', COALESCE(created_at > target_at, DATE(created_at) > target_date), written_at DESC,
+      generation DESC, created_at DESC, object
+  ) = 1
+),
+moved AS (
   SELECT
     forecast.*,
     LN(target.close / origin.close) AS move
-  FROM forecast_history AS forecast
+  FROM made AS forecast
   INNER JOIN latest_prices AS target
     ON forecast.symbol = target.symbol AND forecast.frequency = target.frequency
       AND forecast.target_date = target.session_date AND forecast.simulated = target.simulated
@@ -36,7 +46,7 @@ lost AS (
 )
 SELECT
   symbol, frequency, cutoff, CAST(NULL AS TIMESTAMP) AS cutoff_at, step,
-  target_date, CAST(NULL AS TIMESTAMP) AS target_at, model_name, model_version, role, last_close,
+  target_date, target_at, model_name, model_version, role, last_close,
   close_median, close_lo_80, close_hi_80, close_lo_95, close_hi_95, actual_close,
   IF(model_name != 'random-walk', MAX(IF(model_name = 'random-walk', loss, NULL)) OVER twins, NULL) AS walk_loss,
   IF(

@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS scores (
   cutoff_at TIMESTAMP OPTIONS (description = 'Of hourly bars, when the one at the cutoff ended; NULL of daily ones'),
   step INT64 NOT NULL OPTIONS (description = 'Sessions or hours after the cutoff'),
   target_date DATE NOT NULL OPTIONS (description = 'The session forecast, or the UTC day of the hour'),
-  target_at TIMESTAMP OPTIONS (description = 'Of hourly bars, when the one forecast ends; NULL of daily ones'),
+  target_at TIMESTAMP OPTIONS (description = 'From when the close forecast is known; NULL in rows of an earlier release'),
   model_name STRING NOT NULL OPTIONS (description = 'The name of the model'),
   model_version STRING NOT NULL OPTIONS (description = 'Its version'),
   role STRING NOT NULL OPTIONS (description = 'The role of the forecast'),

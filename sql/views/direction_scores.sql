@@ -1,13 +1,14 @@
 -- Each forecast of a direction beside the hour that came true, as soon as both closes are stored, whichever came first. Of
--- several for the same hour the newest file's counts, and a backfill only if there is no other. A correction of a close
--- changes the score with it.
+-- several for the same hour the newest file's counts that was made before the hour ended; one that was made later counts
+-- only if there is no other, and a backfill only if there is no live one. A correction of a close changes the score with
+-- it.
 CREATE OR REPLACE VIEW direction_scores AS
 WITH made AS (
   SELECT *
   FROM directions
   QUALIFY ROW_NUMBER() OVER (
     PARTITION BY symbol, frequency, cutoff, cutoff_at, step, model_name, role, simulated
-    ORDER BY origin = 'backfill', written_at DESC, generation DESC, created_at DESC, object
+    ORDER BY origin = 'backfill', created_at > target_at, written_at DESC, generation DESC, created_at DESC, object
   ) = 1
 ),
 moved AS (

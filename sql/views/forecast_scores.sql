@@ -1,4 +1,6 @@
--- Each stored forecast beside the close that came true, as soon as that has arrived.
+-- Each stored forecast beside the close that came true, as soon as that has arrived. Of several with the same cutoff the
+-- newest file's counts that was made before the close; one that was made later counts only if there is no other, and a
+-- backfill only if there is no live one.
 --
 -- The move from the cutoff to the target is the ratio of their closes on one basis, and is applied to the forecast's own
 -- last close, which may be on the basis of that day. A correction of a close scores its forecasts again.

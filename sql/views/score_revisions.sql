@@ -34,6 +34,6 @@ SELECT
   actual_close BETWEEN close_lo_80 AND close_hi_80 AS inside_80,
   actual_close BETWEEN close_lo_95 AND close_hi_95 AS inside_95,
   IF(close_median = last_close, NULL, SIGN(close_median - last_close) = SIGN(actual_close - last_close)) AS direction_right,
-  IF(frequency = '1d', DATE(created_at) > target_date, created_at > target_at) AS backfilled,
+  COALESCE(created_at > target_at, DATE(created_at) > target_date) AS backfilled,
   object, generation, written_at, created_at, origin, simulated, model_has_seen, doubtful, revision, basis, scored_at
 FROM averaged

@@ -103,6 +103,14 @@ def test_a_correction_of_a_close_changes_the_score_and_a_flat_hour_is_not_up() -
     assert (found["went_up"], found["is_right"], found["move"]) == (False, False, 0.0)
 
 
+def test_a_forecast_that_was_made_after_its_hour_replaces_none_of_the_time() -> None:
+    tables = one(created_at=AT[0])
+    late = direction_rows("BTCUSDT", AT[:1], [100.0], [0.3], "2", created_at=AT[1] + pd.Timedelta(1, "s"))
+    for rows, counts in ((pd.concat([tables["directions"], late]), 0.6), (late, 0.3)):
+        found = ask(tables | {"directions": rows}, "SELECT prob_up FROM direction_scores")
+        assert list(found["prob_up"]) == [counts]
+
+
 def test_of_several_forecasts_for_an_hour_the_newest_live_one_counts() -> None:
     tables = one()
     later = [

@@ -130,7 +130,9 @@ def worked_out(warehouse: Warehouse) -> pd.DataFrame:
     """The scores, from the definitions and from plain rows."""
     order = ["live", "written_at", "generation"]
     made = warehouse.read("forecasts")
-    made = made.assign(live=made["origin"] != "backfill").sort_values(order).drop_duplicates(PAIR, keep="last")
+    made = made.assign(live=made["origin"] != "backfill", backfilled=made["created_at"] > made["target_at"])
+    made = made.assign(in_time=~made["backfilled"]).sort_values(["live", "in_time", *order[1:]])
+    made = made.drop_duplicates(PAIR, keep="last")
     bars = warehouse.read("prices")
     bars = bars.assign(live=~bars["object"].str.contains("backfill")).sort_values(order)
     closes = bars.drop_duplicates(["symbol", "session_date"], keep="last").set_index(["symbol", "session_date"])[
@@ -155,7 +157,6 @@ def worked_out(warehouse: Warehouse) -> pd.DataFrame:
         direction_right=(np.sign(made["close_median"] - made["last_close"]) == np.sign(actual - made["last_close"]))
         .astype("boolean")
         .where(made["close_median"] != made["last_close"]),
-        backfilled=made["created_at"].dt.date > made["target_date"].dt.date,
     )
     twins = [name for name in PAIR if name not in ("role", "model_name")]
     walk = made[made["model_name"] == "random-walk"]
@@ -272,3 +273,52 @@ def test_earlier_scores_are_read_only_where_there_may_be_some(tmp_path: Path, mo
     again = scores[scores["revision"] == 2][["cutoff", "target_date"]].drop_duplicates().to_numpy()
     third, second, last = (pd.Timestamp(dates[place]) for place in (-3, -2, -1))
     assert {(cutoff, target) for cutoff, target in again} == {(third, second), (second, last)}
+
+
+class Evenings(Place):
+    """One symbol, whose bars of its last sessions arrive one by one, an hour and more after each close."""
+
+    def __init__(self, folder: Path, sessions: int) -> None:
+        super().__init__(folder)
+        self.bars = Market(np.random.default_rng(5)).known(SESSIONS)[0]
+        self.days: list[date] = self.bars.columns["session_date"][-sessions:].tolist()
+
+    def pass_by(self, evening: int, cutoff: int, version: str = "1", factor: float = 1.0) -> None:
+        """On one evening, let a version forecast from the bars of another; the last close but one may be corrected."""
+        model = Model("lstm", 0.0)
+        model.version = version
+        self.served = lambda: [Served(model, Role.CHAMPION)]
+        self.now = datetime.combine(self.days[evening], time(23, 15), UTC)
+        known = with_close(self.bars.through(self.days[cutoff]), factor)
+        assert not self.handle(self.upload(objects.single(self.days[cutoff], "MSFT"), to_parquet([known]))).failures
+
+    def scored(self, cutoff: int) -> list[tuple[int, str, bool]]:
+        """The steps from a cutoff that are scored, the version of each, and whether it was made when it was known."""
+        rows = self.warehouse.read("forecast_scores", {"cutoff": [self.days[cutoff]]}).sort_values("step")
+        return list(zip(rows["step"], rows["model_version"], rows["backfilled"], strict=True))
+
+
+def test_a_score_stays_that_of_the_newest_forecast_before_the_close(tmp_path: Path) -> None:
+    place = Evenings(tmp_path, 5)
+    place.pass_by(0, 0)
+    place.pass_by(1, 1)
+    place.pass_by(1, 0, version="2")  # after the first close, before the second
+    assert place.scored(0) == [(1, "1", False)]
+    place.pass_by(2, 2)
+    assert place.scored(0) == [(1, "1", False), (2, "2", False)]
+    assert place.warehouse.compact()["forecasts"] == 0
+    place.pass_by(3, 2, factor=1.01)  # the close of the first session after it is corrected
+    assert place.scored(0) == [(1, "1", False), (2, "2", False)]
+    assert place.warehouse.read("scores", {"cutoff": [place.days[0]], "step": 1})["revision"].max() == 2
+    place.pass_by(4, 0, version="3")
+    assert place.scored(0) == [(1, "1", False), (2, "2", False)]
+
+
+def test_what_is_forecast_on_the_evening_of_its_session_is_backfilled(tmp_path: Path) -> None:
+    place = Evenings(tmp_path, 3)
+    place.pass_by(1, 1)
+    place.pass_by(1, 0)
+    assert place.scored(0) == [(1, "1", True)]
+    place.pass_by(2, 2)
+    assert place.scored(0) == [(1, "1", True), (2, "1", False)]
+    assert place.warehouse.read("skill_blocks")["backfilled"].sum() == 1

@@ -1,7 +1,7 @@
 """Score the forecasts whose closes a file has brought, or corrected.
 
 A score is stored once. It is stored again, with a higher revision, where a correction has changed the close or where a
-newer file has replaced the forecast; the sums for the verdict then take the old one back.
+newer file has replaced the forecast before that close; the sums for the verdict then take the old one back.
 """
 
 import itertools
@@ -116,17 +116,20 @@ def _forecasts(numbers: Ints, first: int, last: int, stored: Stored) -> Rows:
 
 
 def _names(columns: tuple[str, ...], frequency: Frequency) -> tuple[str, ...]:
-    """The columns, and those that name bars where dates do not."""
-    return columns if frequency.is_daily else (*columns, "cutoff_at", "target_at")
+    """The columns, the time from which the close is known, and what names the bar at the cutoff where dates do not."""
+    return (*columns, "target_at") if frequency.is_daily else (*columns, "cutoff_at", "target_at")
 
 
 def _newest(forecasts: Rows, frequency: Frequency) -> Rows:
-    """One forecast a symbol, role, model, cutoff and step, as the view `forecast_history` chooses it."""
+    """One forecast a symbol, role, model, cutoff and step: the newest live one that was made before its close.
+
+    One that was made later counts only where there is no other, and a backfill only where there is no live one.
+    """
     keys, made = _keys(forecasts, frequency), forecasts["created_at"]
     at = pc.rank(forecasts.table["written_at"], tiebreaker="dense").to_numpy()
     live = forecasts["origin"] == "live"
     text = pc.rank(forecasts.table["generation"], tiebreaker="dense").to_numpy()
-    order = np.lexsort((made, text, at, live, keys))
+    order = np.lexsort((made, text, at, ~_backfilled(forecasts), live, keys))
     kept = order[np.append(keys[order][1:] != keys[order][:-1], True)]
     return _take(forecasts, kept)
 
@@ -182,7 +185,7 @@ def _is_same(forecasts: Rows, scored: dict[str, NDArray[Any]], before: Rows, at:
 def _blocks(rows: Rows, outcome: dict[str, NDArray[Any]], sign: int, frequency: Frequency) -> pa.Table:
     """The rows of `skill_blocks` that some scores add, or take back."""
     table = rows.table
-    made = addends({name: rows[name] for name in _FORECAST} | {"backfilled": _backfilled(rows, frequency)} | outcome)
+    made = addends({name: rows[name] for name in _FORECAST} | {"backfilled": _backfilled(rows)} | outcome)
     counts = ~table["simulated"].to_numpy() & ~table["model_has_seen"].to_numpy()
     counts &= ~table["doubtful"].to_numpy()
     day = table["cutoff"].to_numpy().astype("datetime64[D]").astype(np.int64)
@@ -202,10 +205,14 @@ def _blocks(rows: Rows, outcome: dict[str, NDArray[Any]], sign: int, frequency: 
     return summed.rename_columns({f"{name}_sum": name for name in SUMS}).select([*keys, *SUMS])
 
 
-def _backfilled(rows: Rows, frequency: Frequency) -> Mask:
-    unit = "datetime64[D]" if frequency.is_daily else "datetime64[us]"
-    made: Mask = rows["created_at"].astype(unit) > rows[frequency.key("target_date")].astype(unit)
-    return made
+def _backfilled(rows: Rows) -> Mask:
+    """Whether each forecast was made after its close was known; 0.2.0 stored no moment of that, only the date."""
+    made, known = rows["created_at"], rows["target_at"]
+    late: Mask = made > known
+    undated = np.isnat(known)
+    if undated.any():
+        late |= undated & (made.astype("datetime64[D]") > rows["target_date"].astype("datetime64[D]"))
+    return late
 
 
 def _table(forecasts: Rows, scored: dict[str, NDArray[Any]], kept: Ints, frequency: Frequency) -> pa.Table:
