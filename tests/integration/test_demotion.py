@@ -186,5 +186,5 @@ def test_a_simulated_forecast_does_not_hide_the_real_one_that_is_made_again(tmp_
     for bars in (real, Bars("MSFT", make_bars("MSFT").columns, simulated=True)):
         place.handle(place.upload(f"ohlc/{bars.cutoff}/MSFT.csv", to_csv([bars])))
     market = Market(FetchedBars("given", False, Reading({"MSFT": real})), real.cutoff)
-    old = outdated_files(market, Pointer(name=MODEL, version="99"), place.warehouse)
+    old = outdated_files(market, Pointer(name=MODEL, version="99"), place.warehouse, place.now)
     assert [name for name, _ in old] == ["ohlc/2023-07-20/MSFT.csv"]

@@ -1,23 +1,30 @@
 """Make the newest forecasts again after the champion has changed."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
 
 import pandas as pd
 
 from tickercast.domain import objects
+from tickercast.domain.calendar import is_over
 from tickercast.domain.cards.model_card import Pointer
+from tickercast.domain.files.price_files import Window, read_prices
 from tickercast.domain.forecast import BASELINE_VERSION, Role
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.learning.market import Market
-from tickercast.jobs.requests.upload import Upload
+from tickercast.jobs.requests.send_file import write_batch
+from tickercast.jobs.requests.upload import Upload, parquet_of
 from tickercast.ports import ObjectStore, Warehouse
 
 _LEDGER = ["symbol", "cutoff", "written_at", "generation", "object", "model_version"]
 _MADE = ["symbol", "object", "generation", "model_name", "model_version"]
 
 
-def reforecast(market: Market, pointer: Pointer, *, store: ObjectStore, warehouse: Warehouse) -> list[Upload]:
-    """Write the files of the newest forecasts again if they were made by another model than the served one.
+def reforecast(
+    market: Market, pointer: Pointer, *, store: ObjectStore, warehouse: Warehouse, now: datetime
+) -> list[Upload]:
+    """Send the bars of the newest forecasts again if they were made by another model than the served one.
 
     The function serves a new champion within a minute, and the old one until then. So call this when that minute has
     passed.
@@ -26,26 +33,44 @@ def reforecast(market: Market, pointer: Pointer, *, store: ObjectStore, warehous
         The uploads, each for the symbols whose newest forecast it brings.
 
     Raises:
-        PreconditionFailed: another writer changed a file at the same moment.
+        Permanent: the bars of a file that was forecast are refused by now.
+        PreconditionFailed: other writers took the names of the files.
         Transient: the store or the warehouse does not answer.
     """
-    return list(_repeated(outdated_files(market, pointer, warehouse), store))
+    return list(_repeated(outdated_files(market, pointer, warehouse, now), store, now))
 
 
-def _repeated(files: dict[tuple[str, str], tuple[str, ...]], store: ObjectStore) -> Iterator[Upload]:
-    """Write files again that are still live: other symbols in them may have newer files, which stay newer."""
+def _repeated(files: dict[tuple[str, str], tuple[str, ...]], store: ObjectStore, now: datetime) -> Iterator[Upload]:
+    """Send some symbols of each file that is still live: the forecasts of its other symbols stay as they are."""
     for (name, generation), symbols in files.items():
         if store.generation(name) == generation:
             again = objects.repeating(store.written_at(name, generation=generation))
-            content = store.read(name, generation=generation)
-            yield Upload(name, store.write(name, content, if_generation=generation, metadata=again), symbols)
+            data = _part(name, store.read(name, generation=generation), symbols, now)
+            yield Upload(*write_batch(store, objects.parse(name).as_of, data, metadata=again), symbols)
 
 
-def outdated_files(market: Market, pointer: Pointer, warehouse: Warehouse) -> dict[tuple[str, str], tuple[str, ...]]:
+def _part(name: str, content: bytes, symbols: Sequence[str], now: datetime) -> bytes:
+    described = objects.parse(name)
+    reading = read_prices(
+        content,
+        symbol=described.name,
+        symbols=symbols,
+        window=Window(described.as_of - DAILY.lookback, described.as_of, now),
+        largest=sys.maxsize,  # the function has read it
+    )
+    return parquet_of([reading[symbol] for symbol in symbols], reading.findings, DAILY)
+
+
+def outdated_files(
+    market: Market, pointer: Pointer, warehouse: Warehouse, now: datetime
+) -> dict[tuple[str, str], tuple[str, ...]]:
     """The files whose forecasts are the newest of their symbols, by another model: object and generation to symbols.
 
+    A forecast whose file was written before its first close stays once that is known: nobody could act on another.
+    Simulated bars do not count beside a real market, nor the reverse.
+
     The ledger knows versions alone. Where a baseline is served, or has the same version, the forecasts say which model
-    made them. Simulated bars do not count beside a real market, nor the reverse.
+    made them.
 
     Raises:
         WarehouseUnavailable: try again.
@@ -62,11 +87,18 @@ def outdated_files(market: Market, pointer: Pointer, warehouse: Warehouse) -> di
         is_current = pd.Series(True, index=newest.index)
     if not pointer.baseline:
         is_current &= newest["model_version"] == pointer.version
-    old = newest[~is_current]
     files: dict[tuple[str, str], tuple[str, ...]] = {}
-    for symbol, name, generation in zip(old["symbol"], old["object"], old["generation"], strict=True):
-        files[name, generation] = (*files.get((name, generation), ()), symbol)
+    for row in newest[~is_current].to_dict("records"):
+        if not _has_come_true(row["symbol"], row["cutoff"].date(), row["written_at"].to_pydatetime(), now):
+            vintage = row["object"], row["generation"]
+            files[vintage] = (*files.get(vintage, ()), row["symbol"])
     return files
+
+
+def _has_come_true(symbol: str, cutoff: date, written_at: datetime, now: datetime) -> bool:
+    """Whether the first close that a forecast is of became known after its file was written."""
+    [first] = DAILY.next_steps(symbol, cutoff, 1)
+    return is_over(symbol, first, now) and not is_over(symbol, first, written_at)
 
 
 def _made(newest: pd.DataFrame, warehouse: Warehouse) -> pd.DataFrame:

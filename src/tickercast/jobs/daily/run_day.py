@@ -511,9 +511,9 @@ def _reforecast(step: _Steps, market: Market) -> int:
     """Make the newest forecasts again if another model made them; the number of symbols."""
     services = step.services
     served = services.models.pointer()
-    if not outdated_files(market, served, services.warehouse):
+    if not outdated_files(market, served, services.warehouse, services.now()):
         return 0
     store = services.store_with_new_champion()
-    again = step(reforecast, market, served, store=store, warehouse=services.warehouse)
+    again = step(reforecast, market, served, store=store, warehouse=services.warehouse, now=services.now())
     collect_results(CaughtUp(again), market, warehouse=services.warehouse, patience=services.patience())
     return sum(len(sent.symbols) for sent in again)
