@@ -53,14 +53,16 @@ A filter on a time, such as `cutoff_at`, never does: name its date as well.
 """
 _JOINS = """## Joins
 
-To join a view of forecasts with one of scores, name what identifies a forecast: `symbol`, `frequency`, `role`,
-`model_name`, `cutoff`, `step` and `simulated`; of hours also `cutoff_at`. Do not join days by `cutoff_at` or
-`target_at`: the scores of daily bars have NULL there, and NULL equals nothing.
+To join scores with their forecasts, take these from the table `forecasts`, and name what identifies one: `symbol`,
+`frequency`, `role`, `model_name`, `cutoff`, `step`, `simulated`, and its file, `object` and `generation`; of hours also
+`cutoff_at`. Do not join days by `cutoff_at` or `target_at`: the scores of daily bars have NULL in the one, and those of
+an earlier release in the other, and NULL equals nothing.
 
 ```sql
 SELECT made.symbol, made.cutoff, made.step, made.quantiles, scored.loss
-FROM forecast_history AS made
-INNER JOIN forecast_scores AS scored USING (symbol, frequency, role, model_name, cutoff, step, simulated)
+FROM forecasts AS made
+INNER JOIN forecast_scores AS scored
+  USING (symbol, frequency, role, model_name, cutoff, step, simulated, object, generation)
 WHERE frequency = '1d' OR made.cutoff_at = scored.cutoff_at
 ```
 """
