@@ -4,9 +4,10 @@ import csv
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -19,8 +20,10 @@ from tickercast import cli
 from tickercast.app import App
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.cli import completion
+from tickercast.cli.terminal import day_of
 from tickercast.config import Settings
 from tickercast.domain.watchlist import symbols_in
+from tickercast.errors import UsageError
 from tickercast.reading.overview import TITLES
 
 SYMBOLS = ["AAPL", "GOOG", "IBM", "MSFT"]
@@ -84,7 +87,23 @@ def test_without_a_date_it_is_the_last_closed_session(command: Command, monkeypa
     assert asked[0] <= now.date()
     assert asked[0].weekday() < 5
     assert (now.date() - asked[0]).days <= 5
-    assert asked[1:] == [date.today()] * 2
+    assert asked[1:] == [now.date()] * 2
+
+
+@pytest.mark.parametrize("zone", ["Etc/GMT-14", "Etc/GMT+12"])  # one of them has another date than UTC, at any time
+def test_today_is_that_of_utc_whatever_the_clock_of_the_machine_says(
+    zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        now = datetime.now(UTC).date()
+        assert (day_of("today"), day_of(str(now))) == (now, now)
+        with pytest.raises(UsageError, match=f"up to today, {now} in UTC, was needed"):
+            day_of(str(now + timedelta(days=1)))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_json_has_the_closes_that_followed(command: Command, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -506,6 +506,9 @@ def test_a_coin_whose_day_is_open_is_decided_on_its_newest_bar_beside_a_stock(wo
     orders = app.tables.read("orders")
     decided = dict(zip(orders["symbol"], orders["cutoff"].dt.date, strict=True))
     assert decided == {"AAPL": date(2024, 3, 18), "BTC-USD": date(2024, 3, 17)}
+    app.trade(made, "paper://named", both, as_of=evening.date())
+    received = app.tables.read("paper_orders", {"account": "named"})["received_at"]
+    assert set(received) == {evening}  # and not at the end of the coin's day, which is to come
 
 
 def test_a_member_without_the_newest_bar_is_named(service: App, workspace: Path) -> None:
@@ -550,8 +553,44 @@ def test_the_daily_run_trades_what_the_settings_name_and_reads_results_on_paper(
     assert "<h2>On paper</h2>" in letter.html
     past = evening.app.run_day(SYMBOLS_OF_EVENING, date(2024, 6, 10), source="exchange")
     assert list(traded_lines(past.traded)) == [
-        "on paper    nothing is ordered for 2024-06-10: orders are for the next session"
+        "on paper    nothing is ordered for 2024-06-10: orders follow today's bars, and today is 2024-06-11 in UTC"
     ]
+
+
+def test_a_run_is_of_the_day_on_which_it_began_and_trades_after_midnight_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [datetime(2024, 6, 10, 23, 30, tzinfo=UTC)]
+    monkeypatch.setattr(Evening, "now", lambda _: clock[0])
+    evening = Evening(tmp_path)
+    evening.begin(1.0)
+    evening.app.settings = changed(evening.app.settings, {"trade": "buy-and-hold@paper://"})
+
+    def wrap(job: Any) -> Any:
+        if job.__name__ == "read_scores":  # as after a training
+            clock[0] = datetime(2024, 6, 11, 1, 0, tzinfo=UTC)
+        return job
+
+    done = evening.app.run_day(SYMBOLS_OF_EVENING, source="exchange", wrap=wrap)
+    [line] = traded_lines(done.traded)
+    assert line.startswith("on paper    paper://buy-and-hold: buy-and-hold, 8 orders, ")
+    assert done.events == "none: no source of them is configured"
+
+
+@pytest.mark.parametrize("as_of", [None, date(2024, 6, 10), date(2024, 6, 11)])
+def test_a_run_that_names_today_looks_for_current_forecasts_as_one_without_a_date(
+    tmp_path: Path, as_of: date | None
+) -> None:
+    evening, asked = Evening(tmp_path), []
+    evening.begin(1.0)
+
+    def wrap(job: Any) -> Any:
+        return (
+            (lambda **named: asked.append(named["watchlist"]) or job(**named)) if job.__name__ == "send_alerts" else job
+        )
+
+    evening.app.run_day(SYMBOLS_OF_EVENING, as_of, source="exchange", wrap=wrap)
+    assert asked == [list(SYMBOLS_OF_EVENING)]
 
 
 def test_the_daily_run_chooses_its_universe_and_sells_what_has_left_it(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def test_a_lease_that_is_not_given_back_says_so(
 
 def test_a_day_that_lost_its_lease_takes_no_further_step(store: Store, clock: Clock, held: Hold) -> None:
     done: list[str] = []
-    steps = _Steps(App(), lambda job: job, held)
+    steps = _Steps(App(), lambda job: job, held, clock.time.date())
     steps(done.append, "fetch")
     clock.time += TERM
     taken_over(store, clock)

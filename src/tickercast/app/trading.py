@@ -120,14 +120,14 @@ class Trading(Strategies):
         )
 
     def _after(self, as_of: date, symbols: Sequence[str], every: Frequency, members: Members | None) -> datetime:
-        """The moment at which all bars of a date, or the last ones up to a moment, had closed."""
+        """The moment at which all bars of a date, or the last ones up to a moment, had closed; now if some have not."""
         until = as_of.replace(tzinfo=UTC) if isinstance(as_of, datetime) else None
         day = until.date() if until else as_of
         panel = self.strategy_targets([], symbols, day, every=every, members=members, until=until).panel
         one = np.zeros(1, np.int64)
         closes = [every.closes([symbol], one, panel.ends[-1:])[0] for symbol in panel.symbols]
         moment: datetime = max(closes).astype("datetime64[us]").item()
-        return moment.replace(tzinfo=UTC)
+        return min(moment.replace(tzinfo=UTC), self.now())
 
     def halt_trading(self, *, account: str = "", strategy: str = "") -> dict[str, str]:
         """Halt trading at once, and take open orders back; see `jobs.trading.halt`.

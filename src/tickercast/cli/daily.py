@@ -53,7 +53,9 @@ Watchlist = Annotated[
         show_default="TICKERCAST_WATCHLIST",
     ),
 ]
-AsOf = Annotated[str, typer.Option(metavar="DATE", help="The last date to forecast from.", show_default="today")]
+AsOf = Annotated[
+    str, typer.Option(metavar="DATE", help="The last date to forecast from, in UTC.", show_default="today")
+]
 
 Serve = Annotated[bool, typer.Option("--serve", help="Run every trading day, under a Prefect server.")]
 Schedule = Annotated[

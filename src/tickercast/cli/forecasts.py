@@ -350,7 +350,7 @@ def _newest(symbols: Sequence[str], frequency: "Frequency") -> date:
     for symbol in symbols:
         with suppress(UsageError, CalendarError):  # its forecast says the fault
             closed += filter(None, [newest_closed(parse_symbol(symbol), now)])
-    return max(closed, default=date.today())
+    return max(closed, default=now.date())
 
 
 def _show(made: "Requested", service: "App", as_of: date, *, why: bool, full: bool, is_champion: bool) -> None:

@@ -29,6 +29,7 @@ from tickercast.cli.terminal import (
     say_how_far,
     some_symbols_of,
     step_of,
+    today,
 )
 from tickercast.errors import UsageError
 
@@ -522,7 +523,7 @@ def rollback(
 def _through(through: str, source: str) -> date:
     """The date that was given, or one that leaves enough sessions to evaluate the model."""
     if not through and source != "sample":
-        return date.today() - _EVALUATED
+        return today() - _EVALUATED
     return day_of(through or _SAMPLE_THROUGH)
 
 

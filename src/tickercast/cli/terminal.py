@@ -373,6 +373,11 @@ def _mute() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
+def today() -> date:
+    """Today's date in UTC, whatever the time zone of the machine: that of the flows, which compare with it."""
+    return datetime.now(UTC).date()
+
+
 def date_of(word: str) -> date:
     """Read a date, which may be one to come, or `today`.
 
@@ -380,7 +385,7 @@ def date_of(word: str) -> date:
         UsageError: the word is not a date.
     """
     if word.lower() == "today":
-        return date.today()
+        return today()
     try:
         return date.fromisoformat(word)
     except ValueError as error:
@@ -390,14 +395,14 @@ def date_of(word: str) -> date:
 
 
 def day_of(word: str) -> date:
-    """Read a date up to today, or `today`.
+    """Read a date up to today in UTC, or `today`.
 
     Raises:
         UsageError: the word is not a date, or out of range.
     """
-    as_of = date_of(word)
-    if as_of.year < _FIRST_YEAR or as_of > date.today():
-        raise UsageError(f"{as_of} is out of range: a date from {_FIRST_YEAR} up to today, {date.today()}, was needed.")
+    as_of, last = date_of(word), today()
+    if as_of.year < _FIRST_YEAR or as_of > last:
+        raise UsageError(f"{as_of} is out of range: a date from {_FIRST_YEAR} up to today, {last} in UTC, was needed.")
     return as_of
 
 

@@ -234,7 +234,7 @@ def run_day(
 
     Args:
         symbols: the watchlist, without duplicates.
-        as_of: the last date wanted; None: today.
+        as_of: the last date wanted; None: today, in UTC.
         source: the market data.
         services: everything else.
         universe: chooses the watchlist as of a date, in place of `symbols`.
@@ -251,8 +251,8 @@ def run_day(
         raise UsageError(f"{as_of} is before {FIRST}, where bars begin to be read: a later date was needed. Name one.")
     with lease(services.store, LOCK, now=services.now, patience=patience) as hold:
         today = services.now().date()
-        current = symbols if as_of in (None, today) else None  # a past date needs no current forecast
-        steps = _Steps(services, wrap, hold)
+        current = symbols if as_of is None or as_of >= today else None  # a past date needs no current forecast
+        steps = _Steps(services, wrap, hold, today)
         try:
             seed(services.registry, services.models)
             members = symbols
@@ -276,6 +276,7 @@ class _Steps:
     services: Services
     wrap: Wrap
     hold: Hold
+    today: date  # at the start: a run may end after midnight
 
     def __call__(self, job: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         self.hold.check()
@@ -416,8 +417,8 @@ def _run(
 def _events(step: _Steps, market: Market, as_of: date) -> FetchedEvents | str:
     """Keep the results days of the watchlist; whatever fails there is said, and never stops the day."""
     services = step.services
-    if as_of < services.now().date():
-        return f"none are fetched for {as_of}: a source tells what is known today"
+    if as_of < step.today:
+        return f"none are fetched for {as_of}: a source tells what is known today, {step.today} in UTC"
     symbols = [symbol for symbol in market.symbols if is_stock(symbol)]
     source = said(lambda: services.results_source(bars=market.source.name))
     if isinstance(source, str):
@@ -452,8 +453,8 @@ def _traded(step: _Steps, symbols: Sequence[str], as_of: date) -> dict[str, Trad
     wanted = said(lambda: services.trades(DAILY))
     if isinstance(wanted, str):
         return {"": wanted}
-    if wanted and as_of < services.now().date():
-        return {"": f"nothing is ordered for {as_of}: orders are for the next session"}
+    if wanted and as_of < step.today:
+        return {"": f"nothing is ordered for {as_of}: orders follow today's bars, and today is {step.today} in UTC"}
     trading, members = step.or_reason(services.trade), always(symbols)
     return {f"{made.name}@{broker}": trading(made, broker, every=DAILY, members=members) for made, broker in wanted}
 
