@@ -180,7 +180,7 @@ def test_an_upload_that_is_not_accounted_for_does_not_sink_the_others(run: Run) 
     assert [made.symbol for made in results.forecasts] == ["S2", "S0", "S1"]
     assert "neither a forecast nor a reason is stored for X" in str(reasons[0])
     answers, lost_again = read_answers([lost, there], ["S2", "X", "S0", "S1"], warehouse=warehouse)
-    assert answers == Answers([made.symbol for made in results.forecasts], results.failures)
+    assert answers == Answers([made.symbol for made in results.forecasts], results.failures, 3)
     assert [str(reason) for reason in lost_again] == [str(reason) for reason in reasons]
     for read in (read_all_results, read_answers):
         with pytest.raises(FunctionUnavailable):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from tests.support.trading import Evening
 
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.domain import objects
@@ -16,6 +17,7 @@ from tickercast.domain.findings import Finding
 from tickercast.domain.learning.market import FetchedBars, Market
 from tickercast.jobs.daily.catch_up import CaughtUp, catch_up
 from tickercast.jobs.daily.fetch import fetch
+from tickercast.show.day import day_lines, task_line
 
 MakeBars = Callable[..., Bars]
 CLOSED = datetime(2023, 7, 21, 20, tzinfo=UTC)
@@ -110,7 +112,24 @@ def test_the_sessions_since_the_last_forecast_are_sent_but_those_that_were_refus
     made = caught_up(LocalObjectStore(tmp_path), make_bars(), *rows, rebased=rebased)
     sent = [objects.parse(upload.object).as_of for upload in made.uploads]
     assert sent == [date(2023, 7, day) for day in days]
-    assert made.missed == [day for day in sent if day < DAY]
+    assert made.sessions == sent
+
+
+def test_forecasts_are_counted_and_not_the_symbols_that_have_them(tmp_path: Path) -> None:
+    evening = Evening(tmp_path)
+    evening.begin(1.0)
+    for day, said in (
+        (date(2024, 6, 10), "8 made of 8 symbols, from 2024-06-10"),
+        (date(2024, 6, 13), "24 made of 8 symbols, from 2024-06-11 to 2024-06-13"),  # after an outage of two days
+        (date(2024, 6, 13), "none to make: all of that day exist"),
+    ):
+        evening.day = day
+        done = evening.run()
+        [line] = [line for line in day_lines(done) if line.startswith("forecasts")]
+        assert line == f"forecasts   {said}"
+        if day.day == 13 and done.caught_up.uploads:
+            assert "8 symbols and 3 sessions sent in 3 files" in task_line("catch_up", done.caught_up, 1)
+            assert "24 forecasts, 0 failures" in task_line("collect_results", (done.results, done.lost), 1)
 
 
 def test_simulated_bars_are_sent_although_real_ones_were_forecast(tmp_path: Path, make_bars: MakeBars) -> None:

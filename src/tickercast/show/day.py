@@ -28,14 +28,12 @@ from tickercast.show.trading import traded_line
 
 def day_lines(day: Day) -> Iterator[str]:
     """The results of a daily run, a line a step."""
-    caught_up = f", caught up with {', '.join(map(str, day.caught_up.missed))}" if day.caught_up.missed else ""
     market = day.market
-    yield f"fetch       {len(market.symbols)} symbols up to {market.day}, {len(market.findings)} findings{caught_up}"
+    yield f"fetch       {_fetched(market)}"
     for found in market.findings:
         yield f"            {found.symbol}: {found.check}, {found.text}"
     yield f"events      {day.events if isinstance(day.events, str) else _events(day.events)}"
-    made = len(day.results.symbols)
-    yield f"forecasts   {f'{made} made' if day.caught_up.uploads else 'none to make: all of that day exist'}"
+    yield f"forecasts   {_forecasts(day)}"
     yield f"scores      {_scores(day.scores)}"
     for name, kept in day.portfolios.items():
         yield f"portfolio   {f'{name}: ' if name else ''}{kept if isinstance(kept, str) else record_line(kept)}"
@@ -49,6 +47,14 @@ def day_lines(day: Day) -> Iterator[str]:
     yield f"alerts      {_alerts(day.alerts)}"
     if day.digest:
         yield f"digest      {day.digest if isinstance(day.digest, str) else sent_digest(day.digest)}"
+
+
+def _forecasts(day: Day) -> str:
+    days = [str(session) for session in day.caught_up.sessions]
+    if not days:
+        return "none to make: all of that day exist"
+    since = f"from {days[0]}" if len(days) == 1 else f"from {days[0]} to {days[-1]}"
+    return f"{day.results.forecasts:,} made of {symbols(len(day.results.symbols))}, {since}"
 
 
 def upkeep_lines(upkeep: Upkeep) -> Iterator[str]:
@@ -97,13 +103,14 @@ def _events(fetched: FetchedEvents) -> str:
 
 
 def _sent(caught_up: CaughtUp) -> str:
-    count = sum(len(upload.symbols) for upload in caught_up.uploads)
-    return f"{symbols(count)} sent in {len(caught_up.uploads)} files" if count else "nothing new to send"
+    sent = {symbol for upload in caught_up.uploads for symbol in upload.symbols}
+    of = f"{len(caught_up.sessions)} session{'s' * (len(caught_up.sessions) != 1)}"
+    return f"{symbols(len(sent))} and {of} sent in {len(caught_up.uploads)} files" if sent else "nothing new to send"
 
 
 def _collected(collected: Any) -> str:
     results, lost = collected
-    return f"{len(results.symbols)} forecasts, {len(results.failures)} failures, {len(lost)} lost"
+    return f"{results.forecasts:,} forecasts, {len(results.failures)} failures, {len(lost)} lost"
 
 
 def _decided(decided: Decided) -> str:

@@ -24,11 +24,11 @@ class CaughtUp:
 
     Attributes:
         uploads: one an event, oldest sessions first; empty if nothing was new.
-        missed: the sessions before the newest that were caught up with.
+        sessions: the sessions that are forecast from, the oldest first.
     """
 
     uploads: Sequence[Upload] = field(default_factory=list)
-    missed: Sequence[date] = field(default_factory=list)
+    sessions: Sequence[date] = field(default_factory=list)
 
 
 def catch_up(
@@ -51,11 +51,12 @@ def catch_up(
     wanted = _wanted(market, warehouse)
     rebased = market.rebased()
     uploads = [
-        upload(part, as_of, source=market.source, store=store, now=now, lookback=lookback, advance=advance)
+        (as_of, upload(part, as_of, source=market.source, store=store, now=now, lookback=lookback, advance=advance))
         for as_of in sorted(wanted)
         for lookback, part in _parts(wanted[as_of], rebased, as_of - market.first())
     ]
-    return CaughtUp([sent for sent in uploads if sent.object], [day for day in sorted(wanted) if day < market.day])
+    sent = [(as_of, made) for as_of, made in uploads if made.object]
+    return CaughtUp([made for _, made in sent], list(dict.fromkeys(as_of for as_of, _ in sent)))
 
 
 def collect_results(

@@ -66,10 +66,17 @@ class Results:
 
 @dataclass(frozen=True)
 class Answers:
-    """The answers of the ledger about several uploads: the forecast symbols, and the reason for each other."""
+    """The answers of the ledger about several uploads.
+
+    Attributes:
+        symbols: the forecast symbols.
+        failures: the reason for each other.
+        forecasts: the number of forecasts: a symbol has one for each session that was sent.
+    """
 
     symbols: Sequence[str] = ()
     failures: Mapping[str, Permanent] = field(default_factory=dict)
+    forecasts: int = 0
 
 
 def wait_for_ledger(name: str, generation: str, *, warehouse: Warehouse, patience: Patience) -> pd.DataFrame:
@@ -178,8 +185,9 @@ def read_answers(
         FunctionUnavailable, WarehouseUnavailable: as `read_all_results`.
     """
     found, lost = _answered(uploads, warehouse, patience)
-    done = {symbol for rows, _ in found for symbol in rows["symbol"]}
-    return Answers(_in_order(done, symbols), {name: why for _, whys in found for name, why in whys.items()}), lost
+    done = [symbol for rows, _ in found for symbol in rows["symbol"]]
+    failures = {name: why for _, whys in found for name, why in whys.items()}
+    return Answers(_in_order(set(done), symbols), failures, len(done)), lost
 
 
 def _in_order(made: Iterable[str], symbols: Sequence[str]) -> list[str]:
