@@ -331,7 +331,7 @@ def test_a_run_before_the_newest_decision_is_refused_and_stores_nothing(service:
         service.trade(held, symbols=SYMBOLS, as_of=day)
     before = {table: len(service.tables.read(table)) for table in ("account_states", "orders", "paper_orders")}
     for dry in (False, True):
-        said = f"paper://buy-and-hold has decided on 2012-07-26 20:00 UTC, and the newest bar is of {refused}"
+        said = f"paper://buy-and-hold has decided on the bars of 2012-07-26, and the newest bar is of {refused}"
         with pytest.raises(UsageError, match=f"{said}: a later one was needed"):
             service.trade(held, symbols=SYMBOLS, as_of=refused, dry=dry)
     assert {table: len(service.tables.read(table)) for table in before} == before
@@ -504,11 +504,37 @@ def test_a_coin_whose_day_is_open_is_decided_on_its_newest_bar_beside_a_stock(wo
     assert not done.left
     assert not app.trade(made, "paper://mixed", both).sent
     orders = app.tables.read("orders")
-    decided = dict(zip(orders["symbol"], orders["cutoff"].dt.date, strict=True))
-    assert decided == {"AAPL": date(2024, 3, 18), "BTC-USD": date(2024, 3, 17)}
+    decided = {row.symbol: (row.cutoff.date(), row.cutoff_at) for row in orders.itertuples()}
+    closed, ended = datetime(2024, 3, 18, 20, tzinfo=UTC), datetime(2024, 3, 18, tzinfo=UTC)
+    assert decided == {"AAPL": (date(2024, 3, 18), closed), "BTC-USD": (date(2024, 3, 17), ended)}
+    assert list(app.tables.read("account_states")["cutoff_at"]) == [closed]  # the end of the coin's day is to come
     app.trade(made, "paper://named", both, as_of=evening.date())
     received = app.tables.read("paper_orders", {"account": "named"})["received_at"]
     assert set(received) == {evening}  # and not at the end of the coin's day, which is to come
+
+
+def test_orders_last_as_long_as_the_bars_that_each_was_decided_on(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, weight, both = [datetime(2024, 3, 18, 22, 30, tzinfo=UTC)], [0.2], ["MSFT", "BTC-USD"]
+    app = App(Settings(home=str(workspace / "home"), source="simulated"), now=lambda: clock[0])
+    made = variant("even", lambda known: Decision(np.full(len(known.symbols), weight[0]), str))
+    app.forecast(both, date(2024, 3, 18))
+    submit = Paper.submit
+    with monkeypatch.context() as killed:
+
+        def sent(venue: Paper, order: Order) -> Any:
+            return submit(venue, order) if order.symbol == "BTC-USD" else 1 / 0
+
+        killed.setattr(Paper, "submit", sent)
+        with pytest.raises(ZeroDivisionError):
+            app.trade(made, symbols=both)  # the stock's order is kept, and was never sent
+    clock[0], weight[0] = datetime(2024, 3, 19, 0, 30, tzinfo=UTC), 0.3
+    app.forecast(["BTC-USD"], date(2024, 3, 18))  # its day has ended, and the stock's newest bar is what it was
+    done = app.trade(made, symbols=both)
+    states = app.tables.read("order_events").sort_values("written_at").groupby("symbol")["status"].last()
+    assert dict(states) == {"MSFT": "accepted", "BTC-USD": "accepted"}
+    assert done.left["BTC-USD"] == "its order of 2024-03-17 is still open"
 
 
 def test_a_member_without_the_newest_bar_is_named(service: App, workspace: Path) -> None:

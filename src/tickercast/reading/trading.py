@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -32,7 +32,8 @@ class Intent:
         strategy_hash: the hash of the strategy's variant.
         frequency: the name of the bars' frequency.
         leg: `exit` or `entry`.
-        cutoff_at: the time from which the close was known on which it was decided.
+        cutoff: the date of the bar on whose close it was decided.
+        cutoff_at: the time from which that close was known.
         value: quantity times the price that was seen.
         status: the newest stored status; empty where the venue has reported nothing.
         filled: the quantity that was filled by then.
@@ -44,6 +45,7 @@ class Intent:
     strategy_hash: str
     frequency: str
     leg: str
+    cutoff: date
     cutoff_at: datetime
     value: float
     status: str
@@ -115,6 +117,7 @@ def _intent(row: Mapping[Any, Any], newest: Mapping[str, tuple[str, float]]) -> 
         row["strategy_hash"],
         row["frequency"],
         row["leg"],
+        row["cutoff"].date(),
         row["cutoff_at"].to_pydatetime(),
         float(row["quantity"]) * float(row["price"]),
         status,

@@ -332,7 +332,7 @@ class _Run(Reconciliation):
         state = self.broker.account()
         targets = self.decide(self._weights(state))
         cutoff_at = self._cutoff_at(targets)
-        self._check_follows(targets, cutoff_at)
+        self._check_follows(targets)
         state = self._valued(state, targets)
         self._record(state, targets, cutoff_at)
         halt = halt or self._stop(events, state, cutoff_at)
@@ -420,14 +420,16 @@ class _Run(Reconciliation):
         worth = sum((unpriced[symbol] * exact(mark) for symbol, mark in marks if math.isfinite(mark)), ZERO)
         return replace(state, equity=state.equity + worth)
 
-    def _check_follows(self, targets: Targets, cutoff_at: datetime) -> None:
+    def _check_follows(self, targets: Targets) -> None:
         """Refuse a decision on an older bar than the newest one: it would be made with hindsight."""
-        newest = self.warehouse.read("account_states", {"account": self.account}, ["cutoff_at"])["cutoff_at"].max()
-        if newest > pd.Timestamp(cutoff_at):
+        rows = self.warehouse.read("account_states", {"account": self.account}, ["cutoff", "cutoff_at"])
+        bars = rows["cutoff"] if self.every.is_daily else rows["cutoff_at"].dt.tz_convert(None)
+        newest, end = bars.max(), targets.panel.ends[-1].item()
+        if newest > pd.Timestamp(end):
+            decided = stamp(newest.date() if self.every.is_daily else newest)
             raise UsageError(
-                f"{self.account} has decided on {newest:%Y-%m-%d %H:%M} UTC, and the newest bar is of "
-                f"{stamp(targets.panel.ends[-1].item())}: a later one was needed. Fetch the newer bars, or name "
-                "another account."
+                f"{self.account} has decided on the bars of {decided}, and the newest bar is of {stamp(end)}: a later "
+                "one was needed. Fetch the newer bars, or name another account."
             )
 
     # ------------------------------------------------------------ what is stored
@@ -471,7 +473,17 @@ class _Run(Reconciliation):
         return self._event(Action.HALT, Cause.STOP, said, cutoff_at, since)
 
     def _cutoff_at(self, targets: Targets) -> datetime:
-        return max(self._closed_at(symbol, targets.panel.ends[-1:]) for symbol in targets.panel.symbols)
+        """The time from which the closes of the newest bars were known: those that are there."""
+        panel = targets.panel
+        closed = zip(panel.symbols, np.isfinite(panel.close[-1]), strict=True)
+        return max(self._closed_at(symbol, panel.ends[-1:]) for symbol, is_there in closed if is_there)
+
+    def _decided_at(self, symbol: str, bar: date, cutoff_at: datetime) -> datetime:
+        """The time from which the close was known on which a symbol is decided, the cutoff at the latest.
+
+        It names the decision: orders of one symbol that have the same were decided on the same bar.
+        """
+        return min(self._closed_at(symbol, self.every.ends([bar])), cutoff_at)
 
     def _closed_at(self, symbol: str, end: Any) -> datetime:
         closed: datetime = self.every.closes([symbol], np.zeros(1, np.int64), end)[0].astype("datetime64[us]").item()
@@ -522,12 +534,13 @@ class _Run(Reconciliation):
         panel = targets.panel
         bars = dict.fromkeys((each.symbol for each in self.broker.positions()), panel.ends[-1].item())
         bars |= zip(panel.symbols, panel.bars_at(now), strict=True)
+        decided = {symbol: self._decided_at(symbol, bar, cutoff_at) for symbol, bar in bars.items()}
         late = {symbol: why for symbol in panel.symbols if (why := self._late(symbol, bars[symbol], now))}
-        sent = [self._send_again(intent, cutoff_at, late) for intent in pending]
+        sent = [self._send_again(intent, decided, late) for intent in pending]
         book = read_book(self.account, self.warehouse)
         wants, over = self._wants(made, targets, bars)
-        planned = self._planned(wants, made, book, cutoff_at, late)
-        recent = [each for each in book.intents if each.cutoff_at > cutoff_at - _DAY]
+        planned = self._planned(wants, made, book, decided, late)
+        recent = [each for each in book.intents if each.cutoff_at > decided.get(each.order.symbol, cutoff_at) - _DAY]
         spent = sum((exact(each.value) for each in recent if each.leg == ENTRY), ZERO)
         known = {each.order.client_id: each for each in book.intents}
         ordered = [(each, known.get(self._id(each, bars[each.symbol]))) for each in planned.orders]
@@ -545,12 +558,13 @@ class _Run(Reconciliation):
         exits = [each for each in within.orders if each.leg == EXIT and each.symbol not in kept]
         entries = [each for each in within.orders if each.leg == ENTRY and each.symbol not in kept]
         equity = made.state.equity
-        sent += [self._send(each, bars[each.symbol], cutoff_at, equity) for each in exits]
+        sent += [self._send(each, bars[each.symbol], decided[each.symbol], equity) for each in exits]
         if entries:
-            placed = (each.placed for each in book.intents if each.leg == ENTRY and each.cutoff_at == cutoff_at)
-            fit = fitted(entries, self.broker.account().buying_power, exact(sum(placed)))
+            same = [each for each in book.intents if each.cutoff_at == decided.get(each.order.symbol)]
+            placed = sum(each.placed for each in same if each.leg == ENTRY)
+            fit = fitted(entries, self.broker.account().buying_power, exact(placed))
             kept |= fit.left
-            sent += [self._send(each, bars[each.symbol], cutoff_at, equity) for each in fit.orders]
+            sent += [self._send(each, bars[each.symbol], decided[each.symbol], equity) for each in fit.orders]
         done = [each for each in sent if each is not None]
         halt = made.halt or self._halted()
         moving = {each.planned.symbol for each in done}
@@ -582,19 +596,24 @@ class _Run(Reconciliation):
             return bar < end
 
     def _planned(
-        self, wants: Sequence[Want], made: Traded, book: Book, cutoff_at: datetime, late: Mapping[str, str]
+        self,
+        wants: Sequence[Want],
+        made: Traded,
+        book: Book,
+        decided: Mapping[str, datetime],
+        late: Mapping[str, str],
     ) -> Plan:
         held = {each.symbol: each.quantity for each in self.broker.positions()}
         busy, resting = dict(late), dict[str, Decimal]()
         for intent in book.intents:
             if intent.status and not intent.ended:
                 symbol = intent.order.symbol
-                if intent.cutoff_at == cutoff_at:
+                if intent.cutoff_at == decided.get(symbol):
                     rest = intent.order.quantity - exact(intent.filled)
                     amount = rest if intent.order.side is Side.BUY else -rest
                     resting[symbol] = resting.get(symbol, ZERO) + amount
                 else:
-                    busy[symbol] = f"its order of {intent.cutoff_at:%Y-%m-%d} is still open"
+                    busy[symbol] = f"its order of {intent.cutoff} is still open"
         if resting:  # counted as if it were filled, onto our own fills: the venue may hold what it has not told yet
             ours = self.held()
             held |= {symbol: round(ours.get(symbol, ZERO) + rest, _DIGITS) for symbol, rest in resting.items()}
@@ -606,7 +625,7 @@ class _Run(Reconciliation):
         leg = planned.leg if planned.part == 1 else f"{planned.leg}-{planned.part}"
         return client_id(self.account, self.variant.hash, self.every.name, planned.symbol, stamp(bar), leg)
 
-    def _send(self, planned: Planned, bar: date, cutoff_at: datetime, equity: Decimal) -> Sent | None:
+    def _send(self, planned: Planned, bar: date, decided_at: datetime, equity: Decimal) -> Sent | None:
         """Store an intent, and send its order; None where somebody has halted trading."""
         name = self._id(planned, bar)
         if self.dry:
@@ -614,7 +633,7 @@ class _Run(Reconciliation):
         self._check_is_alone()
         if self._is_halted_now():
             return None
-        bracket = planned.bracket
+        bracket, cutoff = planned.bracket, self.every.dates(self.every.ends([bar]))[0]
         row = {
             "client_id": name,
             "account": self.account,
@@ -623,8 +642,8 @@ class _Run(Reconciliation):
             "strategy_hash": self.variant.hash,
             "frequency": self.every.name,
             "symbol": planned.symbol,
-            "cutoff": pd.Timestamp(self.every.dates(self.every.ends([bar]))[0]),
-            "cutoff_at": pd.Timestamp(cutoff_at),
+            "cutoff": pd.Timestamp(cutoff),
+            "cutoff_at": pd.Timestamp(decided_at),
             "leg": planned.leg,
             "side": planned.side.value,
             "quantity": float(planned.quantity),
@@ -640,7 +659,7 @@ class _Run(Reconciliation):
         order = Order(name, planned.symbol, planned.side, planned.quantity, bracket)
         value = float(planned.value)
         name_of = self.variant.name, self.variant.hash, self.every.name
-        intent = Intent(order, *name_of, planned.leg, cutoff_at, value, "", 0.0, "")
+        intent = Intent(order, *name_of, planned.leg, cutoff.item(), decided_at, value, "", 0.0, "")
         if not self._append("orders", row, name):  # another run was faster, and its intent counts
             stored = read_book(self.account, self.warehouse).intents
             intent = next((each for each in stored if each.order.client_id == name), intent)
@@ -671,10 +690,10 @@ class _Run(Reconciliation):
             return _MET
         return _NOT_GONE if report.status.open else ""
 
-    def _send_again(self, intent: Intent, cutoff_at: datetime, late: Mapping[str, str]) -> Sent | None:
+    def _send_again(self, intent: Intent, decided: Mapping[str, datetime], late: Mapping[str, str]) -> Sent | None:
         """Send what the venue never got, as long as its time has not passed; else it has lapsed."""
         planned = _as_planned(intent)
-        if intent.cutoff_at != cutoff_at or intent.order.symbol in late:
+        if intent.cutoff_at != decided.get(intent.order.symbol) or intent.order.symbol in late:
             self._store_event(intent, LAPSED, "it was never sent, and its time is over", self.now())
             return Sent(planned, intent.order.client_id, LAPSED, "it was never sent, and its time is over")
         if self.dry:
