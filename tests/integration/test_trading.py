@@ -619,6 +619,60 @@ def test_a_run_that_names_today_looks_for_current_forecasts_as_one_without_a_dat
     assert asked == [list(SYMBOLS_OF_EVENING)]
 
 
+def test_what_left_the_watchlist_is_fetched_until_the_daily_run_has_sold_it(tmp_path: Path) -> None:
+    evening = Evening(tmp_path)
+    evening.begin(1.0)
+    app, asked = evening.app, []
+    app.settings = changed(app.settings, {"trade": "buy-and-hold@paper://"})
+    evening.run()
+    listed = list(SYMBOLS_OF_EVENING[1:])
+
+    def wrap(job: Any) -> Any:
+        return (
+            (lambda **named: asked.append(named["watchlist"]) or job(**named)) if job.__name__ == "send_alerts" else job
+        )
+
+    fetched = []
+    for day in sessions_between("MSFT", date(2024, 6, 11), date(2024, 6, 13)):
+        evening.day = day
+        fetched.append(app.run_day(listed, source="exchange", wrap=wrap).market.symbols)
+    held = [*listed, SYMBOLS_OF_EVENING[0]]
+    assert fetched == [held, held, listed]  # an open order that buys it, one that sells it, and nothing
+    assert asked == [listed] * 3
+    [sold] = app.tables.read("orders", {"leg": "exit"}).to_dict("records")
+    assert (sold["symbol"], sold["reason"]) == (SYMBOLS_OF_EVENING[0], "no member of the universe")
+    assert set(app.tables.read("positions")["symbol"]) == set(listed)
+
+
+def test_what_left_the_watchlist_and_is_not_listed_any_more_is_named_and_fails_no_day(tmp_path: Path) -> None:
+    evening = Evening(tmp_path)
+    evening.begin(1.0)
+    evening.app.settings = changed(evening.app.settings, {"trade": "buy-and-hold@paper://"})
+    for evening.day in (date(2024, 6, 10), date(2024, 6, 11)):
+        evening.run()
+    gone = SYMBOLS_OF_EVENING[0]
+    evening.exchange.delisted[gone] = evening.day = date(2024, 6, 12)
+    done = evening.app.run_day(SYMBOLS_OF_EVENING[1:], source="exchange")
+    assert not done.failures
+    assert f"; {gone}: it has no bar since 2024-06-11, and its position stays as it is" in "".join(
+        traded_lines(done.traded)
+    )
+    evening.app.settings = changed(evening.app.settings, {"trade": ""})  # nothing would sell it
+    assert gone not in evening.app.run_day(SYMBOLS_OF_EVENING[1:], source="exchange").market.failures
+
+
+def test_a_coin_that_left_the_watchlist_is_forecast_until_the_hourly_run_has_sold_it(workspace: Path) -> None:
+    clock = [datetime(2023, 7, 20, 3, 2, tzinfo=UTC)]
+    app = App(Settings(home=str(workspace / "home"), trade_hourly="buy-and-hold@paper://"), now=lambda: clock[0])
+    app.run_hour(["BTCUSDT", "ETHUSDT"], source="simulated")
+    made = []
+    for hour in (4, 5, 6):
+        clock[0] = datetime(2023, 7, 20, hour, 2, tzinfo=UTC)
+        made.append([each.symbol for each in app.run_hour(["ETHUSDT"], source="simulated").made])
+    assert made == [["ETHUSDT", "BTCUSDT"], ["ETHUSDT", "BTCUSDT"], ["ETHUSDT"]]
+    assert list(app.tables.read("positions")["symbol"]) == ["ETHUSDT"]
+
+
 def test_the_daily_run_chooses_its_universe_and_sells_what_has_left_it(tmp_path: Path) -> None:
     evening = Evening(tmp_path)
     evening.begin(1.0)

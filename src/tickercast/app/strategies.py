@@ -28,7 +28,7 @@ from tickercast.jobs.training.walk_signals import walk_signals
 from tickercast.models import catalogue
 from tickercast.reading.holdings import read_holdings
 from tickercast.reading.signals import membership, stored_panel, stored_series
-from tickercast.reading.trading import read_held, read_venues
+from tickercast.reading.trading import read_at_work, read_venues
 
 if TYPE_CHECKING:
     from tickercast.models.direction import DirectionModel
@@ -70,15 +70,15 @@ class Strategies(Ports):
         return self._chosen(choice, as_of or self.now().date(), self._held(keep), source)
 
     def universe_of_the_day(self, as_of: date, source: str = "") -> Universe:
-        """Choose the universe of `TICKERCAST_UNIVERSE`, and store it; what is held on paper stays.
+        """Choose the universe of `TICKERCAST_UNIVERSE`, and store it; what is held or ordered on paper stays.
 
         Raises:
             UsageError: the setting or its file is not valid, or nobody can be ranked.
             Transient: an engine does not answer.
         """
         accounts = {venue.account for venue in read_venues(self.warehouse) if venue.frequency == DAILY.name}
-        held = {str(symbol) for each in accounts for symbol in read_held(each, self.warehouse)["symbol"]}
-        return self._chosen(parse_choice(self.settings.universe), as_of, sorted(held), source)
+        held = sorted({symbol for each in accounts for symbol in read_at_work(each, self.warehouse)})
+        return self._chosen(parse_choice(self.settings.universe), as_of, held, source)
 
     def _chosen(self, choice: Choice, day: date, held: Sequence[str], source: str) -> Universe:
         members, by, over = self.members(choice.file), choice.by, choice.over

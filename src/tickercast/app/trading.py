@@ -22,7 +22,7 @@ from tickercast.domain.trading.plan import BRACKET
 from tickercast.domain.trading.strategy import Targets, Variant
 from tickercast.domain.trading.universe import Members
 from tickercast.errors import UsageError
-from tickercast.reading.trading import TradingStatus, Venue, read_equity, read_status, read_venues
+from tickercast.reading.trading import TradingStatus, Venue, read_at_work, read_equity, read_status, read_venues
 
 if TYPE_CHECKING:
     from tickercast.jobs.trading.halt import Adopted
@@ -211,6 +211,20 @@ class Trading(Strategies):
         """
         text = self.settings.trade if every.is_daily else self.settings.trade_hourly
         return _trades(text, "TICKERCAST_TRADE" if every.is_daily else "TICKERCAST_TRADE_HOURLY", every)
+
+    def held_on_paper(self, every: Frequency) -> list[str]:
+        """The symbols of which the accounts that a flow trades in hold something, or have an open order.
+
+        Raises:
+            UsageError: the settings name a strategy or a broker that is none, or an account twice.
+            WarehouseUnavailable: try again.
+        """
+        traded = [_account_at(url, made, every) for made, url in self.trades(every)]
+        accounts = (
+            [each.account for each in read_venues(self.warehouse) if each.frequency == every.name] if traded else []
+        )
+        own = [each for each in accounts if each in traded or f"{each.partition('://')[0]}://" in traded]
+        return sorted({symbol for each in own for symbol in read_at_work(each, self.warehouse)})
 
     def traders(self) -> list[tuple[Variant, "Broker"]]:
         """The strategies that the settings name for any flow, each with its broker, which is not asked anything.

@@ -48,7 +48,7 @@ from tickercast.jobs.daily.retrain import (
     plan_training,
     train_challenger,
 )
-from tickercast.jobs.daily.steps import or_reason, reason, said
+from tickercast.jobs.daily.steps import held_beside, or_reason, reason, said
 from tickercast.jobs.operations.alerts import SentAlerts, send_alerts
 from tickercast.jobs.operations.digest import Digest, SentDigest, send_digest
 from tickercast.jobs.operations.drift import DriftCheck, check_drift
@@ -153,6 +153,9 @@ class Services(Protocol):
     def trades(self, every: Frequency) -> Sequence[tuple[Variant, str]]:
         """The strategies that are traded on paper, and their brokers."""
 
+    def held_on_paper(self, every: Frequency) -> Sequence[str]:
+        """The symbols of which the accounts of these strategies hold something, or have an open order."""
+
     def trade(self, variant: Variant, broker: str, *, every: Frequency, members: Members) -> Traded:
         """Trade a strategy on paper; see `jobs.trading.trade`."""
 
@@ -187,6 +190,7 @@ class Day:
         decided: the decision on the champion.
         reforecast: symbols whose newest forecast was made again by another champion.
         traded: the orders on paper, or why there were none, by strategy and broker.
+        beside: the symbols that are on no watchlist, and were fetched to be sold on paper.
         alerts: the open alerts, or why a receiver did not accept them.
         digest: the receivers of the digest, or why nobody has it; None if nobody asked for it.
     """
@@ -204,13 +208,15 @@ class Day:
     decided: Decided
     reforecast: int
     traded: Mapping[str, Traded | str] = field(default_factory=dict)
+    beside: Sequence[str] = ()
     alerts: SentAlerts | AlertUnavailable = field(default_factory=lambda: SentAlerts(()))
     digest: SentDigest | str | None = None
 
     @property
     def failures(self) -> dict[str, str]:
-        """Everything that could not be done, by symbol or upload."""
-        failures = {symbol: str(why) for symbol, why in {**self.market.failures, **self.results.failures}.items()}
+        """Everything that could not be done, by symbol or upload; `traded` names what is held and has no bar."""
+        each = {**self.market.failures, **self.results.failures}
+        failures = {symbol: str(why) for symbol, why in each.items() if symbol not in self.beside}
         return failures | {f"upload {number}": str(why) for number, why in enumerate(self.lost, start=1)}
 
     @property
@@ -255,13 +261,16 @@ def run_day(
         steps = _Steps(services, wrap, hold, today)
         try:
             seed(services.registry, services.models)
-            members = symbols
+            members, beside = symbols, list[str]()
             if universe:
                 chosen = steps(_named(universe, "choose_universe"), as_of or today)
                 symbols = [row.symbol for row in chosen.rows]
                 members = [row.symbol for row in chosen.rows if not row.is_held]  # what else is held is sold
                 current = None if current is None else symbols
-            day = _run(steps, symbols, members, as_of or today, source, on_progress)
+            elif current is not None:
+                beside = held_beside(symbols, lambda: services.held_on_paper(DAILY))
+            day = _run(steps, [*symbols, *beside], members, as_of or today, source, on_progress)
+            day.beside = beside
         except Exception as error:  # any error means that the day failed
             with suppress(TickercastError):  # the alerts may need what has failed
                 steps.alert(current, reason(error))

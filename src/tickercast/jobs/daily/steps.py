@@ -1,7 +1,8 @@
 """Steps of a run that may fail and never stop it: what each gives, or why it gives nothing."""
 
 import functools
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
 from tickercast import logs
@@ -10,6 +11,8 @@ from tickercast.ports import Wrap
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+log = logging.getLogger(__name__)
 
 
 def or_reason(job: Callable[P, R], wrap: Wrap) -> Callable[P, R | str]:
@@ -41,3 +44,19 @@ def said(step: Callable[[], R]) -> R | str:
 def reason(error: Exception) -> str:
     """The error in words; the traceback of a fault of our own is kept in a file."""
     return str(error) if isinstance(error, TickercastError) else f"it failed unexpectedly. {logs.kept(error)}"
+
+
+def held_beside(symbols: Sequence[str], held: Callable[[], Sequence[str]]) -> list[str]:
+    """The symbols that are held or ordered on paper beside a watchlist: each needs bars to be sold, filled and valued.
+
+    Whatever fails there is logged, and never stops a run: the trade itself says it.
+
+    Args:
+        symbols: the watchlist.
+        held: gives what is held or ordered.
+    """
+    found = said(held)
+    if isinstance(found, str):
+        log.warning("What is held on paper is not fetched: %s", found)
+        return []
+    return [symbol for symbol in found if symbol not in symbols]

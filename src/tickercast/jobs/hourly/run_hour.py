@@ -19,7 +19,7 @@ from tickercast.domain.trading.universe import Members, always
 from tickercast.errors import PreconditionFailed, Transient
 from tickercast.jobs.champion.decisions import HOURLY_RECORD, Decided, recorded_decision
 from tickercast.jobs.daily.lease import lease
-from tickercast.jobs.daily.steps import or_reason, reason, said
+from tickercast.jobs.daily.steps import held_beside, or_reason, reason, said
 from tickercast.jobs.hourly.refresh import Fit, Refreshed, refresh
 from tickercast.jobs.hourly.retrain import Train, retrain_networks
 from tickercast.jobs.hourly.review import Evaluated, month_before, review_champion
@@ -58,6 +58,9 @@ class Services(Protocol):
 
     def trades(self, every: Frequency) -> Sequence[tuple[Variant, str]]:
         """The strategies that are traded on paper, and their brokers."""
+
+    def held_on_paper(self, every: Frequency) -> Sequence[str]:
+        """The symbols of which the accounts of these strategies hold something, or have an open order."""
 
     def trade(self, variant: Variant, broker: str, *, every: Frequency, members: Members) -> Traded:
         """Trade a strategy on paper; see `jobs.trading.trade`."""
@@ -181,8 +184,9 @@ def run_hour(
         refreshed, remark = _refreshed(symbols, source, services, learning, wrap)
         moment = HOURLY.parse(services.now().astimezone(UTC))
         assert isinstance(moment, datetime), "hours end at moments"
+        beside = held_beside(symbols, lambda: services.held_on_paper(HOURLY))
         made = wrap(request_forecast)(
-            symbols,
+            [*symbols, *beside],
             moment,
             source=source,
             store=services.store,
@@ -192,6 +196,7 @@ def run_hour(
             patience=patience,
             frequency=HOURLY,
         )
+    made = replace(made, failures={symbol: why for symbol, why in made.failures.items() if symbol not in beside})
     traded = _traded(symbols, services, wrap)
     return Hour(moment, made, refreshed, remark, _look_after(symbols, source, services, learning, wrap), traded)
 
