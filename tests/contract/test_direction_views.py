@@ -75,6 +75,7 @@ def test_the_verdict_is_that_of_the_interval(scored: pd.DataFrame, share: float,
 def test_a_month_is_needed_for_a_verdict() -> None:
     found = ask(hours(days=27), "SELECT DISTINCT verdict, brier_lo IS NULL AS open FROM direction_skill")
     assert found.to_dict("records") == [{"verdict": "too early", "open": True}]
+    assert "too early" not in set(ask(hours(days=28), "SELECT verdict FROM direction_skill")["verdict"])
 
 
 AT = pd.DatetimeIndex(["2023-07-22 12:00", "2023-07-22 13:00"], tz="UTC")
@@ -93,6 +94,13 @@ def test_a_direction_is_scored_once_both_closes_are_there() -> None:
     assert found["brier"] == pytest.approx(0.16)
     assert found["log_loss"] == pytest.approx(-np.log(0.6))
     assert found["move"] == pytest.approx(np.log(1.01))
+
+
+@pytest.mark.parametrize(("close", "is_right"), [(101.0, True), (99.0, False)])
+def test_a_probability_of_one_half_says_up(close: float, is_right: bool) -> None:
+    stated = direction_rows("BTCUSDT", AT[:1], [100.0], [0.5])
+    tables = {"prices": price_rows("BTCUSDT", AT, [100.0, close]), "directions": stated}
+    assert list(ask(tables, "SELECT is_right FROM direction_scores")["is_right"]) == [is_right]
 
 
 def test_a_correction_of_a_close_changes_the_score_and_a_flat_hour_is_not_up() -> None:
@@ -130,6 +138,15 @@ def test_what_proves_nothing_counts_for_no_skill(flag: str) -> None:
     assert len(ask(tables, "SELECT * FROM direction_scores")) == 1
     assert ask(tables, "SELECT * FROM direction_skill").empty
     assert ask(tables, "SELECT * FROM direction_groups").empty
+
+
+def test_a_newer_file_for_an_earlier_hour_of_the_day_is_not_the_newest_direction() -> None:
+    newest, again = (
+        direction_rows("BTCUSDT", AT[hour:][:1], [100.0], [0.6], generation)
+        for hour, generation in ((1, "1"), (0, "2"))
+    )
+    found = ask({"directions": pd.concat([again, newest])}, "SELECT * FROM latest_directions")
+    assert list(found["cutoff_at"]) == [AT[1]]
 
 
 def test_the_newest_direction_of_each_symbol_is_shown() -> None:

@@ -361,6 +361,19 @@ def test_a_deleted_object_is_no_longer_a_file_of_its_name(tmp_path: Path) -> Non
     assert not (tmp_path / "bucket" / NAME).exists()
 
 
+def test_the_file_of_a_name_outlives_an_older_generation(tmp_path: Path) -> None:
+    store = LocalObjectStore(tmp_path / "bucket")
+    older, _ = store.write("a/b.csv", b"one"), store.write("a/b.csv", b"two")
+    store.delete("a/b.csv", generation=older)
+    assert (tmp_path / "bucket" / "a" / "b.csv").read_bytes() == b"two"
+
+
+def test_generations_rise_while_the_clock_stands_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time_ns", lambda: 5_000)
+    store = LocalObjectStore(tmp_path / "bucket")
+    assert [store.write("a", b"one"), store.write("a", b"two"), store.read("a")] == ["5", "6", b"two"]
+
+
 def test_the_live_content_is_a_file_of_its_name(tmp_path: Path) -> None:
     LocalObjectStore(tmp_path / "bucket").write(NAME, b"bars")
     assert (tmp_path / "bucket" / NAME).read_bytes() == b"bars"

@@ -954,6 +954,14 @@ def test_windows_restart_after_a_gap_of_more_than_a_month() -> None:
     pd.testing.assert_frame_equal(found.tail(30).reset_index(drop=True), alone)
 
 
+@pytest.mark.parametrize(("days", "restarts"), [(31, False), (32, True)])
+def test_a_gap_of_a_month_is_the_longest_that_windows_span(days: int, restarts: bool) -> None:
+    before = bars("A", np.arange(1.0, 6.0), last=date(2023, 6, 5), object="before")
+    after = bars("A", [6.0], last=date(2023, 6, 5) + timedelta(days=days))  # a Thursday or Friday
+    found = in_duckdb("SELECT * FROM indicators ORDER BY session_date", {"prices": pd.concat([before, after])})
+    assert pd.isna(found["sma_5"].iloc[-1]) == restarts
+
+
 def test_a_constant_price_has_no_rsi_and_equals_its_means() -> None:
     [*_, last] = in_duckdb(
         "SELECT * FROM indicators ORDER BY session_date", {"prices": bars("A", [5.0] * 40)}
@@ -1055,6 +1063,14 @@ def test_positions_and_equity_worked_by_hand() -> None:
     assert states["drawdown"].tolist() == [0.0, 0.0, 0.4]
 
 
+def test_the_gain_of_a_strategy_is_since_its_first_bar_in_the_account_whenever_that_was_recorded() -> None:
+    late = {"recorded_at": datetime(2023, 8, 1, tzinfo=UTC)}
+    states = [account(0) | late, account(1), account(1) | {"strategy": "other", "equity": 50.0}, account(2)]
+    found = in_duckdb("SELECT * FROM equity ORDER BY strategy, cutoff_at", {"account_states": pd.DataFrame(states)})
+    assert found["gain"].tolist() == [0.0, 0.25, -0.25, 0.0]
+    assert found["drawdown"].tolist() == [0.0, 0.0, 0.4, 0.0]
+
+
 @pytest.mark.parametrize(
     ("adopted", "later", "quantity", "gain"),
     [
@@ -1131,6 +1147,9 @@ def test_a_forecast_that_was_made_after_its_target_is_marked() -> None:
     late = both_models(created_at=datetime(2023, 7, 5, 1, tzinfo=UTC), object="late", symbol="A")
     found = in_duckdb("SELECT * FROM forecast_scores", {"prices": prices, "forecasts": late})
     assert list(found["backfilled"]) == [True, True]
+    early = both_models(created_at=datetime(2023, 7, 4, 1, tzinfo=UTC))
+    found = in_duckdb("SELECT * FROM forecast_scores", {"prices": prices, "forecasts": early})
+    assert list(found["backfilled"]) == [False, False]
 
 
 # ---------------------------------------------------------------- skill
@@ -1268,6 +1287,34 @@ def test_every_close_inside_gives_no_interval_of_no_width() -> None:
     assert 0.85 < row.coverage_80_lo < 1.0
 
 
+def sums_of_blocks(inside: Sequence[int], apart: int = 1) -> pd.DataFrame:
+    """Rows of `skill_blocks` of a symbol: a thousand closes a block, so many of them inside the 80% interval."""
+    series = {"model_name": "lstm", "model_version": "1", "role": "champion", "symbol": "A", "frequency": "1d"}
+    of_each = series | {"step": 1, "month": CUTOFF, "has_scale": True, "scored_at": AT} | dict.fromkeys(SUMS, 0)
+    found = [{"block": 700 + apart * number, "n": 1000, "inside_80": each} for number, each in enumerate(inside)]
+    return pd.DataFrame([of_each | each for each in found])
+
+
+@pytest.mark.parametrize(
+    ("blocks", "inside", "told"),
+    [(8, 740, "too narrow"), (8, 770, "as stated"), (8, 830, "as stated"), (8, 860, "too wide"), (7, 740, "too early")],
+)
+def test_a_share_near_80_percent_is_as_stated_however_narrow_its_interval(blocks: int, inside: int, told: str) -> None:
+    sums = {"skill_blocks": sums_of_blocks([inside] * blocks)}
+    [row] = in_duckdb("SELECT * FROM calibration", sums).itertuples()
+    assert (row.calibration, row.coverage_80) == (told, inside / 1000)
+
+
+@pytest.mark.parametrize("apart", [1, 2])
+def test_blocks_with_a_gap_between_them_are_no_neighbours(apart: int) -> None:
+    inside = [700] * 4 + [900] * 4
+    [row] = in_duckdb("SELECT * FROM calibration", {"skill_blocks": sums_of_blocks(inside, apart)}).itertuples()
+    error = np.sqrt(8 / 7 * 100**2 * (8 + (5 if apart == 1 else 0))) / 8000
+    t, independent = 2.365, 0.8 * 0.2 / error**2
+    ends = np.roots([1 + t**2 / independent, -(2 * 0.8 + t**2 / independent), 0.8**2])
+    assert [row.coverage_80_lo, row.coverage_80_hi] == pytest.approx(sorted(ends), abs=2e-3)
+
+
 def test_the_error_of_a_calibration_is_that_of_a_ratio_over_neighbouring_blocks() -> None:
     tables = history_of(1.1, blocks=12)
     row = in_duckdb("SELECT * FROM calibration WHERE symbol = 'A' AND model_name = 'lstm'", tables).iloc[0]
@@ -1315,6 +1362,30 @@ def test_a_signal_of_an_hour_is_beside_prophets_of_the_same_hour() -> None:
     assert list(found["prophet_return"]) == pytest.approx([0.01, 0.02])
 
 
+def test_a_signal_holds_the_direction_of_its_hour_and_no_simulated_part() -> None:
+    hours = pd.DatetimeIndex([f"{CUTOFF} 01:00", f"{CUTOFF} 02:00"], tz=UTC)
+    made = [
+        forecasts("A", CUTOFF, 100.0, reach=0.03, model_name=name, role=role).assign(
+            frequency="1h", cutoff_at=at, simulated=simulated
+        )
+        for at in hours
+        for name, role, simulated in (("lstm", "champion", False), ("prophet", "companion", True))
+    ]
+    stated = [
+        directions.direction_rows("A", hours, [100, 100], [0.6, 0.7]),
+        directions.direction_rows("A", hours[1:], [100], [0.2], "2", origin="backfill"),
+        directions.direction_rows("A", hours[1:], [100], [0.3], "3", step=2),
+        directions.direction_rows("A", hours[1:], [100], [0.4], "4", simulated=True),
+    ]
+    stated[0] = stated[0].assign(doubtful=[False, True], model_has_seen=[True, False])
+    tables = {"forecasts": pd.concat(made), "directions": pd.concat(stated)}
+    found = in_duckdb("SELECT * FROM signals ORDER BY cutoff_at", tables)
+    assert list(found["prob_up"]) == [0.6, 0.7]
+    assert found["prophet_return"].isna().all()
+    assert list(found["doubtful"]) == [False, True]
+    assert list(found["model_has_seen"]) == [True, False]
+
+
 def test_of_prophets_forecasts_with_one_cutoff_a_signal_is_of_the_newest_whatever_its_role() -> None:
     lstm, prophet = {"model_name": "lstm", "reach": 0.03}, {"model_name": "prophet", "reach": 0.03}
     made = [
@@ -1337,6 +1408,14 @@ def test_sums_that_were_taken_back_leave_those_of_the_scores_that_count() -> Non
     summed = rows() | {"skill_blocks": in_duckdb(to_duckdb(REWRITES["skill_blocks"]), rows())}
     for view in ("forecast_skill", "coverage", "calibration", "model_history"):
         same(in_duckdb(f"SELECT * FROM {view}", rows()), in_duckdb(f"SELECT * FROM {view}", summed))
+
+
+def test_sums_that_were_all_taken_back_are_no_rows() -> None:
+    sums = completed(history_of(1.0, blocks=1))["skill_blocks"]
+    both = pd.concat([sums, sums.assign(**{name: -sums[name] for name in SUMS})])
+    for view in ("forecast_skill", "coverage", "calibration"):
+        assert len(in_duckdb(f"SELECT * FROM {view}", {"skill_blocks": sums}))
+        assert in_duckdb(f"SELECT * FROM {view}", {"skill_blocks": both}).empty
 
 
 def test_simulated_bars_count_for_no_skill_and_no_coverage() -> None:
@@ -1379,8 +1458,17 @@ def test_the_histogram_holds_each_of_the_last_250_closes_once_in_twenty_bins() -
     assert list(found[found["symbol"] == "B"]["sessions"]) == [1] + [0] * 19
 
 
+def test_the_histogram_of_hours_leaves_out_the_first_ones_of_a_day() -> None:
+    ends = pd.date_range("2023-07-01 01:00", periods=255, freq="h", tz=UTC)
+    prices = directions.price_rows("BTCUSDT", ends, np.arange(255.0, 0, -1)).sample(frac=1, random_state=1)
+    found = in_duckdb("SELECT * FROM price_histogram", {"prices": prices})
+    assert (found["sessions"].sum(), found["close_from"].min(), found["close_to"].max()) == (250, 1, 250)
+
+
 def test_a_day_of_ingestions_is_summed_up_with_quantiles_of_its_durations() -> None:
     lines = [ledger(f"S{number}", number) for number in range(1, 21)]
+    [day] = in_duckdb("SELECT * FROM ingestion_health", {"ingestions": pd.DataFrame(lines)}).itertuples()
+    assert (day.duration_ms_p50, day.duration_ms_p95, day.duration_ms_max) == (100, 190, 200)
     lines.append(ledger(None, 100, status="rejected", rows=0, duration_ms=5.0))
     [day] = in_duckdb("SELECT * FROM ingestion_health", {"ingestions": pd.DataFrame(lines)}).itertuples()
     assert (day.files, day.forecast, day.rejected, day.superseded, day.bars) == (21, 20, 1, 0, 2000)
@@ -1393,6 +1481,17 @@ def test_a_day_of_drift_counts_what_has_drifted_and_names_the_furthest() -> None
     assert list(found["kind"]) == ["input", "prediction"]
     assert list(found["n_drifted"]) == [2, 1]
     assert list(found["furthest"]) == ["volume_z", "sigma"]
+
+
+def test_a_day_without_drift_names_the_nearest_to_its_threshold_and_prefers_real_bars() -> None:
+    lines = [
+        drift("return", 0.1),
+        drift("volume_z", 0.15),
+        drift("volume_z", 0.9, simulated=True, created_at=AT + timedelta(hours=1)),
+        drift("return", 0.9, created_at=AT - timedelta(hours=1)),
+    ]
+    [day] = in_duckdb("SELECT * FROM drift_daily", {"drift": pd.DataFrame(lines)}).itertuples()
+    assert (day.n, day.n_drifted, day.furthest, day.furthest_score) == (2, 0, "volume_z", 0.15)
 
 
 def test_a_model_history_counts_forecasts_and_scores_them() -> None:
@@ -1496,6 +1595,23 @@ def test_a_model_whose_role_changed_between_two_forecasts_with_one_cutoff_is_sho
     query = "SELECT model_name, role FROM latest_forecasts WHERE step = 7 ORDER BY ALL"
     for file, made in ((1, older), (2, [*newer, *older])):
         assert in_duckdb(query, {"forecasts": pd.concat(made)}).values.tolist() == [[*one] for one in roles[file]]
+
+
+def test_the_current_forecasts_are_live_and_real_and_of_one_champion_where_there_are_any() -> None:
+    past: dict[str, Any] = {"origin": "backfill", "object": BACKFILL, "generation": 9}
+    made = [
+        forecasts("A", CUTOFF, 1.0, reach=0.03, model_name="lstm"),
+        forecasts("A", CUTOFF, 2.0, reach=0.03, model_name="lstm", **past),
+        forecasts("A", CUTOFF, 3.0, reach=0.03, model_name="lstm", role="companion", **past),
+        forecasts("A", CUTOFF, 3.5, reach=0.03, model_name="random-walk"),
+        forecasts("A", date(2023, 6, 30), 4.0, reach=0.03, model_name="random-walk", role="companion", generation=2),
+        forecasts("A", date(2023, 6, 30), 4.5, reach=0.03, model_name="other", generation=2),
+        forecasts("A", CUTOFF, 5.0, reach=0.03, model_name="other", simulated=True),
+        forecasts("A", CUTOFF, 6.0, reach=0.03, model_name="third", role="companion", simulated=True),
+    ]
+    query = "SELECT model_name, role, last_close FROM latest_forecasts WHERE step = 7 ORDER BY ALL"
+    found = in_duckdb(query, {"forecasts": pd.concat(made)}).values.tolist()
+    assert found == [["lstm", "champion", 1.0], ["random-walk", "baseline", 3.5]]
 
 
 def test_a_champions_backfill_replaces_no_live_forecast_and_simulated_ones_are_kept_apart() -> None:
