@@ -118,7 +118,7 @@ def _bitcoin(hours: Path) -> dict[str, float]:
         app = App(config.Settings(bucket=f"file://{folder}/bucket"))  # where no model was published: the shipped one
         for name, costs in {"gross": FREE, "net_5bps": replace(FREE, fees_bps=5)}.items():
             made = app.strategy_backtest(
-                variants, FIRST, LAST, symbols=["BTCUSDT"], source=str(hours), every=HOURLY, costs=costs
+                variants, FIRST, LAST, symbols=["BTCUSDT"], source=str(hours), frequency=HOURLY, costs=costs
             )
             found[name] = made.results[0]
     return {

@@ -324,11 +324,16 @@ def _arguments(made: Any) -> Iterator[str]:
     for name, parameter in list(inspect.signature(made).parameters.items())[1:]:
         if name.startswith("on_") or name in ("advance", "is_over", "pause", "wrap"):
             continue
-        yield name if parameter.default is parameter.empty else f"{name}={parameter.default!r}"
+        yield name if parameter.default is parameter.empty else f"{name}={_named(repr(parameter.default))}"
 
 
 def _signature(made: Any) -> str:
-    return re.sub(r"(?:[a-z_]+\.)+(?=[A-Za-z])", "", str(inspect.signature(made)))
+    return _named(re.sub(r"(?:[a-z_]+\.)+(?=[A-Za-z])", "", str(inspect.signature(made))))
+
+
+def _named(text: str) -> str:
+    """The text with frequencies by their names, which stand for them in every argument."""
+    return re.sub(r"Frequency\(('\w+')\)", r"\1", text)
 
 
 def _line(doc: str) -> str:

@@ -39,8 +39,8 @@ UNREACHED = {
     "model_history": (("first_cutoff", "last_cutoff"), "`frequency`"),
     "predicted_prices": (("date", "cutoff"), "`symbol`; for a date, `latest_prices` and `forecast_history`"),
 }
-"""By view, the columns that hold a symbol, frequency or date whose filter does not reach the tables, and what narrows a
-query instead. A filter on any other such column does; see docs/views.md."""
+"""The columns of each view that hold a symbol, frequency or date whose filter does not reach the tables, and what
+narrows a query instead. A filter on any other such column does; see docs/views.md."""
 
 _FIXED = {"INT64": 8, "FLOAT64": 8, "DATE": 8, "TIMESTAMP": 8, "BOOL": 1, "ARRAY<FLOAT64>": 104}
 _TEXTS = {"symbol": 4, "frequency": 2, "model_name": 15, "model_version": 2, "role": 8, "object": 33, "generation": 16}

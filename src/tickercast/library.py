@@ -81,7 +81,7 @@ def open(**settings: Any) -> App:  # noqa: A001  # as gzip.open and others
     return App(config.changed(config.load(), settings))
 
 
-def read_csv(path: str | Path, *, symbol: str | None = None, every: str = DAILY.name) -> Reading:
+def read_csv(path: str | Path, *, symbol: str | None = None, frequency: Frequency | str = DAILY) -> Reading:
     r"""Read a file of daily or hourly bars, which may hold many symbols: a CSV, also in gzip or zip, or Parquet.
 
     >>> import tempfile
@@ -95,7 +95,7 @@ def read_csv(path: str | Path, *, symbol: str | None = None, every: str = DAILY.
         path: the file; its columns are Date, Open, High, Low, Close and, if there are any, Adj Close, Volume, Symbol,
             in any of the spellings that docs/price-files.md lists.
         symbol: the symbol of a file without a column Symbol, spelt as in one; by default the name of the file.
-        every: the frequency of the bars: `1d`, or `1h`, whose columns docs/hourly.md lists.
+        frequency: the frequency of the bars: `1d`, or `1h`, whose columns docs/hourly.md lists.
 
     Returns:
         A mapping of symbols to `Bars`; the reason for each symbol that could not be read is in `failures`, and is
@@ -108,11 +108,11 @@ def read_csv(path: str | Path, *, symbol: str | None = None, every: str = DAILY.
     """
     content, name = _content(path)
     if not symbol:
-        return _read(content, name_without_ending(name), every)
-    return _read_one(content, _spelt(symbol), every)
+        return _read(content, name_without_ending(name), frequency)
+    return _read_one(content, _spelt(symbol), frequency)
 
 
-def read_frame(frame: pd.DataFrame, *, symbol: str | None = None, every: str = DAILY.name) -> Reading:
+def read_frame(frame: pd.DataFrame, *, symbol: str | None = None, frequency: Frequency | str = DAILY) -> Reading:
     """Read a pandas table of daily or hourly bars, as `read_csv` would read it from a file.
 
     >>> import pandas as pd
@@ -127,7 +127,7 @@ def read_frame(frame: pd.DataFrame, *, symbol: str | None = None, every: str = D
         frame: one row a bar, with the columns of such a file, also as yfinance returns them for one or more symbols;
             the dates are a column or the index.
         symbol: the symbol of a table that names none, spelt as in a column.
-        every: the frequency of the bars: `1d`, or `1h`.
+        frequency: the frequency of the bars: `1d`, or `1h`.
 
     Returns:
         The reading, as `read_csv` returns it.
@@ -143,10 +143,10 @@ def read_frame(frame: pd.DataFrame, *, symbol: str | None = None, every: str = D
     is_counted = is_counted and bool((frame.index.to_numpy() < _LEAST_DATE).all())
     content = frame.to_csv(index=not is_counted).encode(errors="backslashreplace")  # a lone surrogate is no text
     if symbol:
-        return _read_one(content, _spelt(symbol), every)
+        return _read_one(content, _spelt(symbol), frequency)
     if not first_symbol(content):
         raise UsageError("The table names no symbol: a column Symbol, or symbol='MSFT', was needed. Give one of them.")
-    return _read(content, "", every)
+    return _read(content, "", frequency)
 
 
 _LEAST_DATE = 10_000_000  # a number from here on stands for a date, as 20230721 or in seconds
@@ -169,18 +169,18 @@ def _spelt(symbol: str) -> str:
     return parse_symbol(in_yahoos_spelling(symbol.strip().upper()))
 
 
-def _read_one(content: bytes, symbol: str, every: str) -> Reading:
+def _read_one(content: bytes, symbol: str, frequency: Frequency | str) -> Reading:
     """Read the content of a file that has to be of one symbol alone."""
-    reading = _read(content, symbol, every)
+    reading = _read(content, symbol, frequency)
     held = [*reading, *reading.failures]
     if held != [symbol]:
         raise of_others(held, symbol)
     return reading
 
 
-def _read(content: bytes, symbol: str, every: str) -> Reading:
+def _read(content: bytes, symbol: str, frequency: Frequency | str) -> Reading:
     window = Window(now=datetime.now(UTC))
-    return read_prices(content, symbol=symbol, window=window, frequency=frequency_of(every))
+    return read_prices(content, symbol=symbol, window=window, frequency=frequency_of(frequency))
 
 
 def read_events(path: str | Path) -> dict[str, ResultsDays]:
@@ -339,16 +339,16 @@ _NEEDED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
 """The needed attributes of a model: a description of each, and its check."""
 
 
-def load_model(name: str | Path = "champion", *, every: str = DAILY.name) -> Model:
+def load_model(name: str | Path = "champion", *, frequency: Frequency | str = DAILY) -> Model:
     """Load a model by its name.
 
-    >>> load_model("ewma-t").name, load_model().name, load_model(every="1h").name
+    >>> load_model("ewma-t").name, load_model().name, load_model(frequency="1h").name
     ('ewma-t', 'tickercast-lstm', 'har-season')
 
     Args:
         name: `champion` is the published one, or the one that comes with the package if none has been published;
             otherwise a baseline, a statistical model, or the folder of a bundle; see `models.catalogue`.
-        every: the frequency of the bars that it forecasts: `1d` or `1h`.
+        frequency: the frequency of the bars that it forecasts: `1d` or `1h`.
 
     Raises:
         UsageError: no model has that name, or its package is not installed.
@@ -358,7 +358,7 @@ def load_model(name: str | Path = "champion", *, every: str = DAILY.name) -> Mod
         raise UsageError(
             f"A {type(name).__name__} was given: the name of a model was needed. Name one, or leave it out."
         )
-    frequency = frequency_of(every)
+    frequency = frequency_of(frequency)
     return Model(App().load_model(str(name), frequency), frequency)
 
 
@@ -433,7 +433,7 @@ def evaluate(
     series = _series(bars, given.frequency if isinstance(given, Model) else None)
     _check_different(series)
     frequency = series[0].frequency
-    judged = given if isinstance(given, Model) else load_model(given, every=frequency.name)
+    judged = given if isinstance(given, Model) else load_model(given, frequency=frequency)
     if judged.predictor.horizon != frequency.horizon:
         raise UsageError(
             f"{judged.name} forecasts {judged.predictor.horizon} steps, and the baselines of {frequency} bars "
@@ -496,7 +496,7 @@ def _series(bars: Bars | Reading | Iterable[Bars], wanted: Frequency | None) -> 
         if one.frequency != wanted:
             raise UsageError(
                 f"The bars of {one.symbol} are of {one.frequency}, and bars of {wanted} were needed, as the model or "
-                f"other bars have them. Give those, or load a model with every='{one.frequency}'."
+                f"other bars have them. Give those, or load a model with frequency='{one.frequency}'."
             )
     check_bars(series)
     return series

@@ -388,7 +388,7 @@ def test_hours_are_in_order_and_each_of_their_origins_can_be_named(workspace: Pa
     table(bars).to_csv(workspace / "BTCUSDT.csv", index=False)
     ends = [bars.end - timedelta(hours=2), bars.end]
     for end in ends:
-        app.upload(workspace / "BTCUSDT.csv", f"{end:%Y-%m-%d %H:%M}", every="1h")
+        app.upload(workspace / "BTCUSDT.csv", f"{end:%Y-%m-%d %H:%M}", frequency="1h")
     with client(app) as found:
         rows = found.get("/v1/indicators/BTCUSDT?frequency=1h&sessions=30").json()
         description = found.get("/openapi.json").json()

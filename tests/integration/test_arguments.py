@@ -165,3 +165,16 @@ def test_a_moment_with_a_zone_is_a_date_where_a_text_is_one(app: App) -> None:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_library_refuses_what_it_cannot_take(name: str, workspace: Path) -> None:
     assert faults(name, getattr(tickercast, name)) == []
+
+
+def test_whoever_takes_a_frequency_takes_its_name() -> None:
+    hints = {
+        name: parameter.annotation
+        for name in METHODS
+        for parameter in inspect.signature(getattr(App, name)).parameters.values()
+        if parameter.name == "frequency"
+    }
+    plumbing = {"models_of", "source_of", "store_of", "trades"}
+
+    assert len(hints) > 15
+    assert {name for name, hint in hints.items() if str not in get_args(hint)} == plumbing

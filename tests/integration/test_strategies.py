@@ -462,7 +462,7 @@ def test_a_tear_sheet_of_hours_counts_days(workspace: Path) -> None:
         date(2022, 5, 16),
         source="simulated",
         symbols=["BTC-USD"],
-        every=HOURLY,
+        frequency=HOURLY,
     )
     days = _daily(found.results[0])
     assert _days_a_year(found.results[0]) == 365
@@ -534,7 +534,7 @@ def test_the_shipped_direction_is_walked_hour_by_hour_and_earns_nothing_after_co
         date(2023, 7, 4),
         symbols=["BTCUSDT"],
         source="simulated",
-        every=HOURLY,
+        frequency=HOURLY,
     )
     [result] = found.results
     assert found.panel.simulated
@@ -551,7 +551,7 @@ def test_the_shipped_direction_is_walked_hour_by_hour_and_earns_nothing_after_co
 def test_directions_and_prophet_are_signals_where_they_are_served(workspace: Path) -> None:
     app = App(Settings(models="champion,xgb-direction,prophet", source="simulated"))
     app.forecast(["MSFT"], "2023-07-21")
-    app.forecast(["BTCUSDT"], "2023-07-21 14:00", every=HOURLY.name)
+    app.forecast(["BTCUSDT"], "2023-07-21 14:00", frequency=HOURLY.name)
     rows = app.query("SELECT * FROM signals").set_index("symbol")
     assert list(rows["steps"].loc[["MSFT", "BTCUSDT"]]) == [10, 24]
     made = app.query("SELECT * FROM forecast_history WHERE (frequency = '1d' AND step = 10) OR step = 24")
@@ -567,7 +567,7 @@ def test_directions_and_prophet_are_signals_where_they_are_served(workspace: Pat
     assert rows.loc["BTCUSDT", "prob_up"] == stated
     assert np.isnan(rows.loc["MSFT", "prob_up"])
     [(_, [(weight, reason)])] = app.strategy_targets(
-        variants_of(["direction"]), as_of=date(2023, 7, 21), every=HOURLY
+        variants_of(["direction"]), as_of=date(2023, 7, 21), frequency=HOURLY
     ).wanted
     assert weight == (1 if stated >= 0.5 else -1)
     assert f"{stated:.1%}" in reason

@@ -398,7 +398,7 @@ def test_the_bars_of_an_account_keep_their_frequency(service: App) -> None:
     [flat] = variants_of(["always-flat"])
     service.trade(flat, "paper://x", SYMBOLS, as_of=DAYS[0])
     with pytest.raises(UsageError, match=r"paper://x has traded on bars of 1d, and bars of 1h were named: an account"):
-        service.trade(flat, "paper://x", SYMBOLS, every=HOURLY)
+        service.trade(flat, "paper://x", SYMBOLS, frequency=HOURLY)
 
 
 def test_costs_of_later_fills_may_change_and_leave_the_past_as_it_was(service: App) -> None:
@@ -781,7 +781,9 @@ def test_an_hourly_account_is_that_of_the_backtest(workspace: Path) -> None:
     assert account["simulated"].all()
     [made] = variants_of(["volatility-target:target=0.3"])
     day, coins = date(2023, 7, 20), ["BTCUSDT", "ETHUSDT"]
-    expected = service.strategy_backtest([made], day, day, symbols=coins, every=HOURLY, costs=Costs()).results[0].net
+    expected = (
+        service.strategy_backtest([made], day, day, symbols=coins, frequency=HOURLY, costs=Costs()).results[0].net
+    )
     assert account["equity"].to_numpy() == pytest.approx(expected.equity[-len(hours) :], rel=1e-10)
     assert len(service.tables.read("fills")) >= 2
     again = ["trade", "--strategy", made.name, "--broker", "paper://replayed", "--symbols", ",".join(coins)]

@@ -261,7 +261,7 @@ class World:
                 broker=Steps(self.venue, shared, die),
                 warehouse=Steps(self.warehouse, shared, die),
                 store=self.store,
-                every=DAILY,
+                frequency=DAILY,
                 limits=Limits(stop=0.9, turnover=100, orders=10_000),
                 now=lambda: self.venue.now,
             )
@@ -283,7 +283,7 @@ class World:
         """Take the venue's positions, as a person does after a reset."""
         [venue] = read_venues(self.warehouse)
         adopt_positions(
-            venue, self.venue, every=DAILY, warehouse=self.warehouse, store=self.store, now=lambda: self.venue.now
+            venue, self.venue, frequency=DAILY, warehouse=self.warehouse, store=self.store, now=lambda: self.venue.now
         )
         self.resume()
 

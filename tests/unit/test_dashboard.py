@@ -910,7 +910,7 @@ def test_the_portfolio_page_begins_with_symbols_of_one_cutoff_or_says_what_it_ne
 
         portfolio_page.show()
 
-    App().forecast(["BTCUSDT"], "2022-02-01T10", source="simulated", every="1h")
+    App().forecast(["BTCUSDT"], "2022-02-01T10", source="simulated", frequency="1h")
     shown = testing.AppTest.from_function(page).run(timeout=60)
     assert (not shown.exception, not shown.error) == (True, True)
     assert "A portfolio needs forecasts of days, and none is stored." in shown.info[0].value

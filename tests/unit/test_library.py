@@ -140,9 +140,9 @@ def test_a_frame_of_no_forecast_has_the_usual_columns(app: App, every: str, sour
     if hourly:
         table(bars).to_csv("BTCUSDT.csv", index=False)
     known, as_of = ("BTCUSDT", "2022-02-20 12:00") if hourly else ("MSFT", "2012-08-15")
-    usual = app.forecast([known], as_of, source=source or "BTCUSDT.csv", every=every).frame()
+    usual = app.forecast([known], as_of, source=source or "BTCUSDT.csv", frequency=every).frame()
     for asked in (["NOPE"], ["a b"]):
-        none = app.forecast(asked, as_of, source=source or "BTCUSDT.csv", every=every).frame()
+        none = app.forecast(asked, as_of, source=source or "BTCUSDT.csv", frequency=every).frame()
         assert len(none) == 0
         assert list(none.columns) == list(usual.columns)
 
@@ -303,7 +303,7 @@ def test_half_a_letter_in_a_text_that_is_ignored_is_ignored(make_bars: MakeBars)
 
 def test_a_table_of_hours_is_read(workspace: Path) -> None:
     bars = make_hours(hours=240)
-    read = tickercast.read_frame(table(bars), symbol="BTCUSDT", every="1h")
+    read = tickercast.read_frame(table(bars), symbol="BTCUSDT", frequency="1h")
     np.testing.assert_array_equal(read["BTCUSDT"].ends, bars.ends)
 
 
@@ -355,7 +355,7 @@ def test_a_model_alone_says_what_is_odd_as_the_application_does(app: App, make_b
 def test_hours_that_are_missing_make_a_forecast_doubtful() -> None:
     whole = make_hours(hours=1200)
     torn = Bars(whole.symbol, {name: np.delete(values, slice(1100, 1120)) for name, values in whole.columns.items()})
-    made = tickercast.load_model(every="1h").predict([whole, torn])
+    made = tickercast.load_model(frequency="1h").predict([whole, torn])
     assert [(one.doubtful, one.findings[:24]) for one in made] == [(False, ""), (True, "gap: no bar for 20 hours")]
 
 
@@ -604,7 +604,7 @@ BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = 
         "'M S/FT' is not a symbol",
     ),
     "hours of no symbol": (
-        lambda app, bars: tickercast.read_frame(bars.frame, every="1h"),
+        lambda app, bars: tickercast.read_frame(bars.frame, frequency="1h"),
         UsageError,
         "The table names no symbol",
     ),
@@ -653,7 +653,7 @@ BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = 
     "a model": (lambda app, bars: tickercast.load_model("nope"), UsageError, "'nope' is not a model"),
     "short bars": (lambda app, bars: tickercast.load_model().predict(bars), TooFewSessions, "at least 91"),
     "daily bars for hours": (
-        lambda app, bars: tickercast.load_model(every="1h").predict(bars),
+        lambda app, bars: tickercast.load_model(frequency="1h").predict(bars),
         UsageError,
         "MSFT are of 1d, and bars of 1h were needed",
     ),
@@ -668,7 +668,7 @@ BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = 
         "BTCUSDT are of 1h, and bars of 1d were needed",
     ),
     "daily bars to evaluate hours": (
-        lambda app, bars: tickercast.evaluate(tickercast.load_model(every="1h"), bars, "2023-01-01", "2023-02-01"),
+        lambda app, bars: tickercast.evaluate(tickercast.load_model(frequency="1h"), bars, "2023-01-01", "2023-02-01"),
         UsageError,
         "MSFT are of 1d, and bars of 1h were needed",
     ),
@@ -765,7 +765,7 @@ BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = 
         "A NoneType was given: the name of a model was needed",
     ),
     "no name of a frequency": (
-        lambda app, bars: tickercast.load_model(every=5),  # type: ignore[arg-type]
+        lambda app, bars: tickercast.load_model(frequency=5),  # type: ignore[arg-type]
         UsageError,
         "The frequency '5' is not known: 1d or 1h was needed",
     ),
@@ -848,13 +848,13 @@ def test_daily_bars_are_no_hours(tmp_path: Path, make_bars: MakeBars, every_nth:
     text = (tmp_path / "KO.csv").read_text().replace("session_date", "date")
     (tmp_path / "KO.csv").write_text(text)
     with pytest.raises(InvalidBars, match=f"{said}: hourly bars were needed"):
-        tickercast.read_csv(tmp_path / "KO.csv", every="1h", symbol="KO")["KO"]
+        tickercast.read_csv(tmp_path / "KO.csv", frequency="1h", symbol="KO")["KO"]
 
 
 def test_hours_with_nights_and_gaps_between_them_are_hours(tmp_path: Path) -> None:
     hours = table(make_hours(hours=240))
     hours[hours.index % 24 < 3].to_csv(tmp_path / "KO.csv", index=False)
-    assert len(tickercast.read_csv(tmp_path / "KO.csv", every="1h")["KO"]) == 30
+    assert len(tickercast.read_csv(tmp_path / "KO.csv", frequency="1h")["KO"]) == 30
 
 
 @pytest.mark.usefixtures("workspace")
@@ -873,8 +873,8 @@ def test_every_error_is_one_that_a_caller_can_catch() -> None:
 def test_hours_are_read_forecast_and_evaluated_alike(workspace: Path) -> None:
     bars = make_hours(hours=1200)
     table(bars).to_csv("BTCUSDT.csv", index=False)
-    read = tickercast.read_csv("BTCUSDT.csv", every="1h")
-    made = tickercast.load_model(every="1h").predict(read["BTCUSDT"])
+    read = tickercast.read_csv("BTCUSDT.csv", frequency="1h")
+    made = tickercast.load_model(frequency="1h").predict(read["BTCUSDT"])
     assert (made.horizon, str(made.cutoff_at)) == (24, "2022-02-22 00:00:00+00:00")
     assert list(made.frame()["target_at"])[-1] == pd.Timestamp("2022-02-23 00:00", tz="UTC")
     done = tickercast.evaluate("champion", read, "2022-02-10", "2022-02-18")

@@ -103,12 +103,13 @@ class Access(Requests):
         first = self.now().date().replace(day=1)
         return date(first.year - (first.month == 1), (first.month - 2) % 12 + 1, 1)
 
-    def forecast_symbols(self, frequency: Frequency = DAILY) -> list[str]:
+    def forecast_symbols(self, frequency: Frequency | str = DAILY) -> list[str]:
         """The symbols that have been forecast, by name.
 
         Raises:
             WarehouseUnavailable: try again.
         """
+        frequency = frequency_of(frequency)
         return views.symbols(self.readable, frequency.name)
 
     def no_days(self, missing: Sequence[str]) -> str:
@@ -130,7 +131,12 @@ class Access(Requests):
         return self.tables.revisions("ingestions", by="symbol")
 
     def stored_forecast(
-        self, symbol: str, *, model: str = "", cutoff: date | datetime | None = None, frequency: str = DAILY.name
+        self,
+        symbol: str,
+        *,
+        model: str = "",
+        cutoff: date | datetime | None = None,
+        frequency: Frequency | str = DAILY,
     ) -> StoredForecast:
         """Read the current forecast of a symbol, or that from a cutoff.
 
@@ -142,12 +148,12 @@ class Access(Requests):
             frequency: the frequency of the bars.
 
         Raises:
-            UsageError: `symbol` is none.
+            UsageError: the symbol or frequency is none.
             ObjectNotFound: there is no such forecast.
             WarehouseUnavailable: try again.
         """
-        name = parse_symbol(symbol)
-        wanted = {"symbol": name, "status": "forecast", "frequency": frequency}
+        name, frequency = parse_symbol(symbol), frequency_of(frequency)
+        wanted = {"symbol": name, "status": "forecast", "frequency": frequency.name}
         rows = self.tables.read("ingestions", wanted, LEDGER_COLUMNS)
         rows = rows[rows["simulated"] == rows["simulated"].all()] if len(rows) else rows
         if cutoff is not None:
@@ -155,7 +161,7 @@ class Access(Requests):
             if isinstance(cutoff, datetime):
                 moment = moment.tz_convert("UTC") if cutoff.tzinfo else moment.tz_localize("UTC")
             rows = rows[rows["cutoff_at" if moment.tz else "cutoff"] == moment]
-        key = frequency_of(frequency).key("cutoff")
+        key = frequency.key("cutoff")
         rows = rows[rows[key] == rows[key].max()]
         newest = rows.assign(later=rows["origin"] != Origin.BACKFILL).sort_values(["later", "written_at"]).tail(1)
         found = stored_forecasts(newest, self.tables, model="" if model == CHAMPION else model)

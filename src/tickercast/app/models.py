@@ -21,7 +21,7 @@ from tickercast.domain.cards.model_card import (
 )
 from tickercast.domain.findings import Findings
 from tickercast.domain.forecast import Predictor
-from tickercast.domain.frequency import DAILY, Frequency
+from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.learning.recipe import Recipe
 from tickercast.domain.measures.evaluation import labelled
 from tickercast.domain.symbols import one_or_more, parse_symbols
@@ -169,7 +169,7 @@ class Models(Ports):
         *,
         source: str,
         symbols: str | Sequence[str] = (),
-        frequency: Frequency = DAILY,
+        frequency: Frequency | str = DAILY,
         every: int | None = None,
         windows: int | None = None,
         events: str = "",
@@ -202,6 +202,7 @@ class Models(Ports):
         """
         from tickercast.jobs.training.evaluate import evaluate
 
+        frequency = frequency_of(frequency)
         first, last = parse_day(first), parse_day(last)
         build = self._compared(one_or_more(models), frequency)
         data = Telling(self.source_of(source, frequency), on_findings)
@@ -284,7 +285,7 @@ class Models(Ports):
         *,
         source: str,
         symbols: str | Sequence[str] = (),
-        frequency: Frequency = DAILY,
+        frequency: Frequency | str = DAILY,
         events: str = "",
         on_progress: Callable[[int, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
@@ -309,6 +310,7 @@ class Models(Ports):
         """
         from tickercast.jobs.training.leaks import leaks
 
+        frequency = frequency_of(frequency)
         begin, end = parse_day(first), parse_day(last)
         build = self._compared(one_or_more(models), frequency)
         data = Telling(self.source_of(source, frequency), on_findings)
@@ -407,7 +409,7 @@ class Models(Ports):
         bundle = self.registry.bundle(MODEL, version)
         publish(bundle, models=self.models, registry=self.registry, load=self.load_bundle)
 
-    def rollback(self, to: str | None = None, *, frequency: Frequency = DAILY, direction: bool = False) -> Bundle:
+    def rollback(self, to: str | None = None, *, frequency: Frequency | str = DAILY, direction: bool = False) -> Bundle:
         """Serve an older published version again, or the champion in a baseline's place, and return it.
 
         Args:
@@ -422,6 +424,7 @@ class Models(Ports):
             PreconditionFailed: another version has come to be served meanwhile.
             Transient: try again.
         """
+        frequency = frequency_of(frequency)
         if direction and frequency.is_daily:
             raise UsageError("direction=True is for hourly bars: give frequency=HOURLY, or leave it out.")
         store = self.direction_store if direction else self.store_of(frequency)

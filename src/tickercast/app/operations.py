@@ -162,7 +162,7 @@ class Operations(Models, Events, Outlooks, Trading):
         first: date | str | None = None,
         last: date | str | None = None,
         symbols: str | Sequence[str] = (),
-        every: str = "",
+        frequency: Frequency | str | None = None,
         advance: Callable[[int], None] = nothing,
     ) -> "Exported":
         """Write forecasts, prices or scores to a Parquet file; see `jobs.operations.export`.
@@ -173,7 +173,7 @@ class Operations(Models, Events, Outlooks, Trading):
             first: the first cutoff or session wanted.
             last: the last one wanted.
             symbols: the symbols to export; all by default.
-            every: the frequency wanted, `1d` or `1h`; both by default.
+            frequency: the frequency wanted, `1d` or `1h`; both by default.
             advance: called with the number of rows written so far.
 
         Raises:
@@ -189,7 +189,7 @@ class Operations(Models, Events, Outlooks, Trading):
             first=None if first is None else parse_day(first),
             last=None if last is None else parse_day(last),
             symbols=parse_symbols(symbols),
-            frequency=frequency_of(every) if every else None,
+            frequency=frequency_of(frequency) if frequency else None,
             warehouse=self.tables,
             limits=limits,
             advance=advance,
@@ -219,7 +219,7 @@ class Operations(Models, Events, Outlooks, Trading):
         return copy_tables(engines.warehouse(settings), self.tables, engines.dated_tables(), on_chunk=on_chunk)
 
     def check_drift(
-        self, symbols: str | Sequence[str] = (), day: date | None = None, *, frequency: Frequency = DAILY
+        self, symbols: str | Sequence[str] = (), day: date | None = None, *, frequency: Frequency | str = DAILY
     ) -> "DriftCheck":
         """Compare the newest bars with the champion's training; see `jobs.operations.drift`.
 
@@ -230,6 +230,7 @@ class Operations(Models, Events, Outlooks, Trading):
         """
         from tickercast.jobs.operations.drift import check_drift
 
+        frequency = frequency_of(frequency)
         reporter = self.drift_reporter
         watched = parse_symbols(symbols) or list(ask(self.warehouse, "symbols", frequency=frequency.name)["symbol"])
         if not watched:
@@ -288,7 +289,7 @@ class Operations(Models, Events, Outlooks, Trading):
         )
 
     def calibrations(
-        self, symbols: str | Sequence[str] | None = None, frequency: Frequency = DAILY
+        self, symbols: str | Sequence[str] | None = None, frequency: Frequency | str = DAILY
     ) -> "Sequence[Calibration]":
         """The calibration of the champion's 80% intervals, a row a symbol; see the view `calibration`.
 
@@ -296,6 +297,7 @@ class Operations(Models, Events, Outlooks, Trading):
             symbols: the symbols to read; None: all.
             frequency: the frequency of the bars.
         """
+        frequency = frequency_of(frequency)
         return calibrations(self.readable, None if symbols is None else parse_symbols(symbols), frequency)
 
     def digest(self, watchlist: str | Sequence[str] | None = None) -> "Digest | None":
@@ -372,7 +374,7 @@ class Operations(Models, Events, Outlooks, Trading):
         *,
         every: int = 1,
         source: str = "",
-        frequency: Frequency = DAILY,
+        frequency: Frequency | str = DAILY,
     ) -> "BackfillPlan":
         """Find the past sessions or hours that have not been forecast from; see `jobs.requests.backfill`.
 
@@ -382,6 +384,7 @@ class Operations(Models, Events, Outlooks, Trading):
         """
         from tickercast.jobs.requests.backfill import plan_backfill
 
+        frequency = frequency_of(frequency)
         check_every(every)
         return plan_backfill(
             parse_symbols(symbols),

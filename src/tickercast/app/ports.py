@@ -14,7 +14,7 @@ from tickercast.domain.bars import Bars
 from tickercast.domain.cards.model_card import DIRECTION as DIRECTION_POINTER
 from tickercast.domain.cards.model_card import Bundle
 from tickercast.domain.forecast import Predictor, RollingPredictor, Served
-from tickercast.domain.frequency import DAILY, HOURLY, Frequency
+from tickercast.domain.frequency import DAILY, HOURLY, Frequency, frequency_of
 from tickercast.domain.measures.direction import DIRECTION
 from tickercast.domain.symbols import one_or_more, parse_symbols
 from tickercast.domain.watchlist import symbols_in
@@ -262,15 +262,17 @@ class Ports:
         """Load a bundle, ready to predict; see `models.catalogue`."""
         return catalogue.load_bundle(bundle)
 
-    def load_model(self, name: str = catalogue.CHAMPION, frequency: Frequency = DAILY) -> Predictor:
+    def load_model(self, name: str = catalogue.CHAMPION, frequency: Frequency | str = DAILY) -> Predictor:
         """Load the model behind a name; see `models.catalogue.named`."""
+        frequency = frequency_of(frequency)
         models = self.store_of(frequency)
         if name == catalogue.CHAMPION and not models.generation():
             return self.load_bundle(models.shipped)
         return catalogue.named(name, models)
 
-    def served_models(self, frequency: Frequency = DAILY) -> list[Served]:
+    def served_models(self, frequency: Frequency | str = DAILY) -> list[Served]:
         """The published champion of a frequency, then the models that are served beside it."""
+        frequency = frequency_of(frequency)
         return catalogue.served_models(self.store_of(frequency), self.companions)
 
     def evaluation_baselines(self, series: Sequence[Bars], through: date) -> Sequence[Predictor]:

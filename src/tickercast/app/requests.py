@@ -50,7 +50,7 @@ class Requests(Ports):
         wait: float | None = WAIT_S,
         again: bool = False,
         actual: bool = False,
-        every: str = DAILY.name,
+        frequency: Frequency | str = DAILY,
         advance: Callable[[int], None] = nothing,
         on_wait: Callable[[float], None] = nothing,
         on_resume: Callable[[int], None] = nothing,
@@ -66,7 +66,7 @@ class Requests(Ports):
             wait: seconds to wait for a remote function; None does not wait for its results.
             again: whether symbols that an interrupted run has forecast are sent again, where there are more than 50.
             actual: whether to fetch the closes that followed.
-            every: the frequency of the bars: `1d` or `1h`.
+            frequency: the frequency of the bars: `1d` or `1h`.
             advance: called with the number of symbols fetched since the last call.
             on_wait: called with the seconds waited so far for a remote function.
             on_resume: called with the number of symbols that an interrupted run has forecast.
@@ -79,7 +79,7 @@ class Requests(Ports):
             UsageError: the date, source or model is not valid.
             Transient: an engine does not answer.
         """
-        frequency = frequency_of(every)
+        frequency = frequency_of(frequency)
         shown = self._shown(model, frequency)
         valid: dict[str, None] = {}
         refused: dict[str, Permanent] = {}
@@ -125,7 +125,7 @@ class Requests(Ports):
         return model
 
     def upload(
-        self, path: str | Path, as_of: date | str | None = None, *, symbol: str = "", every: str = DAILY.name
+        self, path: str | Path, as_of: date | str | None = None, *, symbol: str = "", frequency: Frequency | str = DAILY
     ) -> Sent:
         """Send a file as it is, so that an event forecasts what is in it; see `jobs.requests.send_file`.
 
@@ -134,14 +134,14 @@ class Requests(Ports):
             as_of: forecast from the last bar on or before this date, or of hourly bars this moment, UTC; today or the
                 hour that has just ended by default.
             symbol: the symbol of the bars; by default the one in the file, or else its name.
-            every: the frequency of the bars: `1d` or `1h`.
+            frequency: the frequency of the bars: `1d` or `1h`.
 
         Raises:
             UsageError: the file cannot be read, the date or symbol is not valid, or the file holds several symbols and
                 `symbol` is given.
             Transient: an engine does not answer.
         """
-        file, frequency = Path(path), frequency_of(every)
+        file, frequency = Path(path), frequency_of(frequency)
         try:
             data = file.read_bytes()
         except OSError as error:

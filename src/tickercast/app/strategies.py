@@ -14,7 +14,7 @@ from tickercast.app.ports import Ports, nothing
 from tickercast.app.symbols import read_text
 from tickercast.config import silence_telemetry
 from tickercast.domain.bars import BAR_COLUMNS, Bars, Reading
-from tickercast.domain.frequency import DAILY, Frequency
+from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.hourly.direction_inputs import LEAST
 from tickercast.domain.symbols import parse_symbols
 from tickercast.domain.text import shown
@@ -117,7 +117,7 @@ class Strategies(Ports):
         symbols: str | Sequence[str] = (),
         as_of: date | None = None,
         *,
-        every: Frequency = DAILY,
+        frequency: Frequency | str = DAILY,
         members: Members | None = None,
         held: Mapping[str, float] | None = None,
         until: datetime | None = None,
@@ -131,7 +131,7 @@ class Strategies(Ports):
             variants: the strategies with their parameters.
             symbols: the series; all that have signals by default.
             as_of: the last date wanted; today by default.
-            every: the frequency of the bars.
+            frequency: the frequency of the bars.
             members: the members of the universe; all of the symbols by default.
             held: the weights that are held, by symbol; whatever is held beside the symbols is no member. Nothing by
                 default.
@@ -141,10 +141,11 @@ class Strategies(Ports):
             UsageError: nothing is stored, or a strategy decides what cannot be.
             WarehouseUnavailable: try again.
         """
+        frequency = frequency_of(frequency)
         last, weights, symbols = as_of or self.now().date(), held or {}, parse_symbols(symbols)
         named = list(dict.fromkeys([*symbols, *weights])) if symbols else []
-        first = last - every.longest_forecast  # older forecasts have ended
-        made = stored_panel(named, first, last, every, warehouse=self.readable, members=members, until=until)
+        first = last - frequency.longest_forecast  # older forecasts have ended
+        made = stored_panel(named, first, last, frequency, warehouse=self.readable, members=members, until=until)
         if symbols:
             made = replace(made, member=made.member & np.isin(made.symbols, list(symbols)))
         held_now = np.array([weights.get(symbol, 0.0) for symbol in made.symbols])
@@ -166,7 +167,7 @@ class Strategies(Ports):
         symbols: str | Sequence[str] = (),
         members: Members | None = None,
         source: str = "",
-        every: Frequency = DAILY,
+        frequency: Frequency | str = DAILY,
         step: int = 1,
         costs: Costs | None = None,
         tried: int = 0,
@@ -183,7 +184,7 @@ class Strategies(Ports):
             symbols: the series; by default all members, all that have signals, or all that the source holds.
             members: the members of the universe over time; all of the symbols, always, by default.
             source: the market data to walk forward through; empty: stored forecasts are read.
-            every: the frequency of the bars.
+            frequency: the frequency of the bars.
             step: the number of bars from one decision to the next.
             costs: the costs of trading.
             tried: the number of variants that were tried in all.
@@ -193,19 +194,20 @@ class Strategies(Ports):
             UsageError: no bars or signals are stored then, or a strategy decides what cannot be.
             Transient: an engine does not answer.
         """
+        frequency = frequency_of(frequency)
         named = parse_symbols(symbols) or (members.symbols if members else [])
         if source:
-            made, reading = self._walked(variants, named, first, last, source, every, step, members, on_progress)
+            made, reading = self._walked(variants, named, first, last, source, frequency, step, members, on_progress)
         else:
-            through = self.models_of(every).trained_through
+            through = self.models_of(frequency).trained_through
             made = stored_panel(
-                named, first, last, every, warehouse=self.readable, members=members, trained_through=through
+                named, first, last, frequency, warehouse=self.readable, members=members, trained_through=through
             )
             days = np.arange(np.datetime64(first, "D"), np.datetime64(last, "D") + 1)
             expected = [symbol for symbol in named if members is None or members.when(symbol, days).any()]
             missing = _missing(expected, made, first, last)
             reading = Reading(failures={symbol: UsageError(f"{why.capitalize()}.") for symbol, why in missing.items()})
-        start = int(np.searchsorted(every.dates(made.ends), np.datetime64(first, "D")))
+        start = int(np.searchsorted(frequency.dates(made.ends), np.datetime64(first, "D")))
         if len(made) - start < 2:
             raise UsageError(
                 f"There are {len(made) - start} bars from {first} to {last}, and at least two were needed: one to "
@@ -248,23 +250,23 @@ class Strategies(Ports):
         first: date,
         last: date,
         source: str,
-        every: Frequency,
+        frequency: Frequency,
         step: int,
         members: Members | None,
         on_progress: Callable[[int, int], None],
     ) -> tuple[Panel, Reading]:
         reads = {each for one in variants for each in one.reads}
-        if every.is_daily and any(one.reads == (DIRECTION,) for one in variants):
+        if frequency.is_daily and any(one.reads == (DIRECTION,) for one in variants):
             raise UsageError("Directions are of hours: direction was named with daily bars. Add --every 1h.")
-        if not every.is_daily and PROPHET in reads:
+        if not frequency.is_daily and PROPHET in reads:
             raise UsageError("Prophet forecasts days here: prophet-trend was named with hours. Leave --every out.")
-        reading = self._bars(symbols, first - _HISTORY[every.is_daily], last, source, every)
+        reading = self._bars(symbols, first - _HISTORY[frequency.is_daily], last, source, frequency)
         series = list(reading.bars.values())
         if not series:
             raise next(iter(reading.failures.values()), UsageError(f"{source} holds no symbol. Name another source."))
         ends = np.unique(np.concatenate([bars.ends for bars in series]))
-        origins = ends[every.dates(ends) >= np.datetime64(first, "D")][::step]
-        walk = self._walk(reads, series, every)
+        origins = ends[frequency.dates(ends) >= np.datetime64(first, "D")][::step]
+        walk = self._walk(reads, series, frequency)
         total, done = len(origins) * len(series) * max(len(reads & {FORECAST, PROPHET}), 1), 0
 
         def report(count: int) -> None:
@@ -275,18 +277,18 @@ class Strategies(Ports):
         signals = [walk(bars, origins, on_progress=report) for bars in series] if reads else []
         return panel(series, signals, membership(series, members)), reading
 
-    def _walk(self, reads: set[str], series: Sequence[Bars], every: Frequency) -> Callable[..., Any]:
+    def _walk(self, reads: set[str], series: Sequence[Bars], frequency: Frequency) -> Callable[..., Any]:
         """A walk that makes signals from bars, with the models that strategies read."""
         model = trend = None
         seen = []
         given: dict[str, Any] = {}
         if FORECAST in reads:
-            hourly = not every.is_daily
+            hourly = not frequency.is_daily
             model = catalogue.hourly(catalogue.CHAMPION, self.hourly_store, series) if hourly else self.load_model()
             seen.append(catalogue.trained_through(model))
         if PROPHET in reads:
             trend = catalogue.statistical("prophet")
-        if DIRECTION in reads and not every.is_daily:
+        if DIRECTION in reads and not frequency.is_daily:
             trees = self._trees()
             seen.append(trees.trained_through)
             given = {"chance": trees.predict_at, "least": LEAST}
@@ -306,14 +308,16 @@ class Strategies(Ports):
         first: date,
         last: date,
         source: str,
-        every: Frequency,
+        frequency: Frequency,
         columns: Sequence[str] = BAR_COLUMNS,
     ) -> Reading:
         """Bars of a source, or those that are stored, with the columns that are needed."""
         if source == STORED:
             bars = {
                 one.symbol: one
-                for one in stored_series(symbols or None, first, last, every, warehouse=self.readable, columns=columns)
+                for one in stored_series(
+                    symbols or None, first, last, frequency, warehouse=self.readable, columns=columns
+                )
             }
             if not bars and not symbols:
                 raise UsageError(
@@ -323,7 +327,7 @@ class Strategies(Ports):
             return Reading(
                 bars, {symbol: UsageError(none.format(symbol, first, last)) for symbol in symbols if symbol not in bars}
             )
-        data = self.source_of(source, every)
+        data = self.source_of(source, frequency)
         return data.fetch(symbols or list(data.symbols()), first, last, advance=nothing)
 
 

@@ -41,7 +41,7 @@ class Trading(Strategies):
         broker: str = "paper://",
         symbols: str | Sequence[str] = (),
         *,
-        every: Frequency = DAILY,
+        frequency: Frequency | str = DAILY,
         members: Members | None = None,
         bracket: bool = False,
         dry: bool = False,
@@ -53,7 +53,7 @@ class Trading(Strategies):
             variant: the strategy.
             broker: the URL of the broker: `paper://`, or that of a venue where paper is traded.
             symbols: the symbols that the strategy may hold, each with signals; all that have signals by default.
-            every: the frequency of the bars.
+            frequency: the frequency of the bars.
             members: the members of the universe, of whom those without signals are left; all of the symbols by default.
             bracket: whether entries have exits.
             dry: whether to store and send nothing.
@@ -67,11 +67,12 @@ class Trading(Strategies):
         """
         from tickercast.jobs.trading.trade import trade
 
+        frequency = frequency_of(frequency)
         limits, warehouse = parse_limits(self.settings.trade_limits), self.warehouse
         asked = parse_symbols(symbols)
         named = asked or (members.symbols if members else [])
-        moment = self.now() if as_of is None else self._after(as_of, named, every, members)
-        opened = self._opened(broker, variant, every, moment)
+        moment = self.now() if as_of is None else self._after(as_of, named, frequency, members)
+        opened = self._opened(broker, variant, frequency, moment)
         if unpayable := _foreign(asked, opened):
             raise _unpayable(unpayable)
         if as_of is not None and not opened.simulated:
@@ -82,7 +83,7 @@ class Trading(Strategies):
 
         def targets(wanted: Sequence[str], held: Mapping[str, float]) -> Targets:
             return self.strategy_targets(
-                [variant], wanted, moment.date(), every=every, members=members, held=held, until=moment
+                [variant], wanted, moment.date(), frequency=frequency, members=members, held=held, until=moment
             )
 
         def decide(held: Mapping[str, float]) -> Targets:
@@ -111,7 +112,7 @@ class Trading(Strategies):
             broker=opened,
             warehouse=warehouse,
             store=self.silent_store,
-            every=every,
+            frequency=frequency,
             limits=limits,
             now=self.now,
             bracket=BRACKET if bracket else None,
@@ -119,13 +120,13 @@ class Trading(Strategies):
             symbols=named,
         )
 
-    def _after(self, as_of: date, symbols: Sequence[str], every: Frequency, members: Members | None) -> datetime:
+    def _after(self, as_of: date, symbols: Sequence[str], frequency: Frequency, members: Members | None) -> datetime:
         """The moment at which all bars of a date, or the last ones up to a moment, had closed; now if some have not."""
         until = as_of.replace(tzinfo=UTC) if isinstance(as_of, datetime) else None
         day = until.date() if until else as_of
-        panel = self.strategy_targets([], symbols, day, every=every, members=members, until=until).panel
+        panel = self.strategy_targets([], symbols, day, frequency=frequency, members=members, until=until).panel
         one = np.zeros(1, np.int64)
-        closes = [every.closes([symbol], one, panel.ends[-1:])[0] for symbol in panel.symbols]
+        closes = [frequency.closes([symbol], one, panel.ends[-1:])[0] for symbol in panel.symbols]
         moment: datetime = max(closes).astype("datetime64[us]").item()
         return min(moment.replace(tzinfo=UTC), self.now())
 
@@ -171,11 +172,11 @@ class Trading(Strategies):
         adopted: dict[str, Adopted] = {}
         for venue in read_venues(self.warehouse) if adopt else ():
             if account in ("", venue.account) and covers(strategy, venue.strategy):
-                every = frequency_of(venue.frequency)
+                frequency = frequency_of(venue.frequency)
                 adopted[venue.account] = adopt_positions(
                     venue,
                     self._broker_of(venue),
-                    every=every,
+                    frequency=frequency,
                     warehouse=self.warehouse,
                     store=self.silent_store,
                     now=self.now,
@@ -203,25 +204,26 @@ class Trading(Strategies):
         """
         return read_status(self.readable)
 
-    def trades(self, every: Frequency) -> list[tuple[Variant, str]]:
+    def trades(self, frequency: Frequency) -> list[tuple[Variant, str]]:
         """The strategies and brokers that the settings name for a flow.
 
         Raises:
             UsageError: one is none, or two share an account.
         """
-        text = self.settings.trade if every.is_daily else self.settings.trade_hourly
-        return _trades(text, "TICKERCAST_TRADE" if every.is_daily else "TICKERCAST_TRADE_HOURLY", every)
+        text = self.settings.trade if frequency.is_daily else self.settings.trade_hourly
+        return _trades(text, "TICKERCAST_TRADE" if frequency.is_daily else "TICKERCAST_TRADE_HOURLY", frequency)
 
-    def held_on_paper(self, every: Frequency) -> list[str]:
+    def held_on_paper(self, frequency: Frequency | str) -> list[str]:
         """The symbols of which the accounts that a flow trades in hold something, or have an open order.
 
         Raises:
             UsageError: the settings name a strategy or a broker that is none, or an account twice.
             WarehouseUnavailable: try again.
         """
-        traded = [_account_at(url, made, every) for made, url in self.trades(every)]
+        frequency = frequency_of(frequency)
+        traded = [_account_at(url, made, frequency) for made, url in self.trades(frequency)]
         accounts = (
-            [each.account for each in read_venues(self.warehouse) if each.frequency == every.name] if traded else []
+            [each.account for each in read_venues(self.warehouse) if each.frequency == frequency.name] if traded else []
         )
         own = [each for each in accounts if each in traded or f"{each.partition('://')[0]}://" in traded]
         return sorted({symbol for each in own for symbol in read_at_work(each, self.warehouse)})
@@ -232,17 +234,17 @@ class Trading(Strategies):
         Raises:
             UsageError: one is none, two share an account, or a broker lacks its keys.
         """
-        named = [(made, url, every) for every in FREQUENCIES.values() for made, url in self.trades(every)]
-        accounts = [_account_at(url, made, every) for made, url, every in named]
+        named = [(made, url, frequency) for frequency in FREQUENCIES.values() for made, url in self.trades(frequency)]
+        accounts = [_account_at(url, made, frequency) for made, url, frequency in named]
         if twice := next((account for account in accounts if accounts.count(account) > 1), None):
             raise UsageError(
                 f"TICKERCAST_TRADE and TICKERCAST_TRADE_HOURLY both name {twice}: an account of its own was needed for "
                 "each strategy. Name another one, as in paper://NAME, or leave one out."
             )
-        return [(made, self._opened(url, made, every, self.now())) for made, url, every in named]
+        return [(made, self._opened(url, made, frequency, self.now())) for made, url, frequency in named]
 
-    def _opened(self, url: str, variant: Variant, every: Frequency, moment: datetime) -> "Broker":
-        bench = engines.Bench(self.tables, moment, every, account_name(variant, every))
+    def _opened(self, url: str, variant: Variant, frequency: Frequency, moment: datetime) -> "Broker":
+        bench = engines.Bench(self.tables, moment, frequency, account_name(variant, frequency))
         return engines.broker(url, self.settings, bench)
 
     def trading_losses(self) -> list[str]:
@@ -293,19 +295,19 @@ def _unpayable(foreign: Mapping[str, str]) -> UsageError:
     )
 
 
-def account_name(variant: Variant, every: Frequency) -> str:
+def account_name(variant: Variant, frequency: Frequency) -> str:
     """The account of a strategy where a URL names none.
 
     >>> from tickercast.domain.trading.strategy import parse
     >>> account_name(parse("direction:margin=0.02"), frequency_of("1h"))
     'direction-margin-0-02-1h'
     """
-    words = variant.name if every.is_daily else f"{variant.name}-{every}"
+    words = variant.name if frequency.is_daily else f"{variant.name}-{frequency}"
     name = re.sub(r"[^A-Za-z0-9_]+", "-", words).strip("-")
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}-{variant.hash}"
 
 
-def _trades(text: str, setting: str, every: Frequency) -> list[tuple[Variant, str]]:
+def _trades(text: str, setting: str, frequency: Frequency) -> list[tuple[Variant, str]]:
     found: dict[str, tuple[Variant, str]] = {}
     for word in text.split():
         name, separator, url = word.partition("@")
@@ -315,7 +317,7 @@ def _trades(text: str, setting: str, every: Frequency) -> list[tuple[Variant, st
                 "Correct it."
             )
         [made] = variants_of([], [name]) if ".py:" in name else variants_of([name])
-        account = _account_at(url, made, every)
+        account = _account_at(url, made, frequency)
         if account in found:
             raise UsageError(
                 f"{setting} names {account} for {found[account][0].name} and for {made.name}: an account of its own "
@@ -325,9 +327,11 @@ def _trades(text: str, setting: str, every: Frequency) -> list[tuple[Variant, st
     return list(found.values())
 
 
-def _account_at(url: str, variant: Variant, every: Frequency) -> str:
+def _account_at(url: str, variant: Variant, frequency: Frequency) -> str:
     """The account that a URL leads to: a venue has one, that of its keys."""
     parts = urlsplit(url)
     return (
-        f"paper://{parts.netloc or account_name(variant, every)}" if parts.scheme == "paper" else f"{parts.scheme}://"
+        f"paper://{parts.netloc or account_name(variant, frequency)}"
+        if parts.scheme == "paper"
+        else f"{parts.scheme}://"
     )

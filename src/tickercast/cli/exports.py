@@ -50,7 +50,7 @@ def export(
             first=day_of(first) if first else None,
             last=day_of(last) if last else None,
             symbols=some_symbols_of(symbol or []),
-            every=every,
+            frequency=every,
             advance=lambda rows: progress.say(f"{rows:,} rows"),
         )
     say(f"written: {done.path}, {done.rows:,} row{'s' * (done.rows != 1)} of {done.view}")

@@ -113,7 +113,7 @@ def forecast(
             wait=None if unattended else wait,
             again=again,
             actual=actual,
-            every=every,
+            frequency=every,
             advance=progress.advance,
             on_wait=lambda waited: progress.say(f"waiting for the function: {waited:.0f} s of {wait:.0f} s"),
             on_resume=lambda done: complain(
@@ -172,7 +172,7 @@ def upload(
             f"--symbol {symbol} was given for {len(files)} files, and one was needed. Send them one by one."
         )
     service = open_app()
-    done, failures = _each(files, lambda file: service.upload(file, last, symbol=symbol, every=every))
+    done, failures = _each(files, lambda file: service.upload(file, last, symbol=symbol, frequency=every))
     sent = [(uploaded.object, uploaded.generation) for uploaded in done]
     finish_sent(sent, service, wait, no_wait=no_wait, as_json=as_json, failures=failures)
 

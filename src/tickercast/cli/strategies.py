@@ -133,7 +133,7 @@ def signals(
         variants,
         some_symbols_of(symbols.replace(",", " ").split(), symbols_file),
         until.date() if until else last,
-        every=frequency,
+        frequency=frequency,
         members=service.members(members) if members else None,
         until=until,
     )
@@ -224,7 +224,7 @@ def backtest(
             symbols=some_symbols_of(symbols.replace(",", " ").split(), symbols_file),
             members=service.members(members) if members else None,
             source=source,
-            every=frequency,
+            frequency=frequency,
             step=step,
             costs=Costs(fees_bps, slippage_bps, borrow_bps, capacity, delisting_loss),
             tried=tried,

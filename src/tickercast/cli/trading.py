@@ -89,7 +89,7 @@ def trade(
             found[0],
             broker,
             some_symbols_of(symbols.replace(",", " ").split(), symbols_file),
-            every=frequency,
+            frequency=frequency,
             members=service.members(members) if members else None,
             bracket=bracket,
             dry=dry_run,

@@ -17,7 +17,7 @@ from tickercast.dashboard.palette import DARK, LIGHT, Palette
 from tickercast.domain import freshness as domain
 from tickercast.domain.alerts import Alert
 from tickercast.domain.forecast import Forecast
-from tickercast.domain.frequency import DAILY, HOURLY, frequency_of
+from tickercast.domain.frequency import DAILY, HOURLY
 from tickercast.domain.freshness import Freshness
 from tickercast.domain.learning.width import Width
 from tickercast.domain.trading.strategy import Targets
@@ -216,9 +216,7 @@ def strategy_backtest(
         WarehouseUnavailable: try again.
     """
     costs = Costs(fees_bps=fees, slippage_bps=slippage)
-    return _app().strategy_backtest(
-        variants_of(names), first, last, symbols=symbols, every=frequency_of(every), costs=costs
-    )
+    return _app().strategy_backtest(variants_of(names), first, last, symbols=symbols, frequency=every, costs=costs)
 
 
 @st.cache_data(ttl=_SHORT_S, show_spinner="Reading signals …", max_entries=16)
@@ -229,7 +227,7 @@ def strategy_targets(names: tuple[str, ...], symbols: tuple[str, ...], every: st
         UsageError: nothing is stored.
         WarehouseUnavailable: try again.
     """
-    return _app().strategy_targets(variants_of(names), symbols, as_of, every=frequency_of(every))
+    return _app().strategy_targets(variants_of(names), symbols, as_of, frequency=every)
 
 
 @st.cache_data(ttl=_SHORT_S, show_spinner="Reading accounts …", max_entries=2)

@@ -203,12 +203,14 @@ FREQUENCIES = {frequency.name: frequency for frequency in (DAILY, HOURLY)}
 """The frequencies, by name."""
 
 
-def frequency_of(name: str) -> Frequency:
-    """The frequency of a name.
+def frequency_of(name: "Frequency | str") -> Frequency:
+    """The frequency of a name; one that is given stays.
 
     Raises:
         UsageError: no frequency has that name.
     """
+    if isinstance(name, Frequency):
+        return name
     if not isinstance(name, str) or name not in FREQUENCIES:
         raise UsageError(f"The frequency {str(name)[:20]!r} is not known: {' or '.join(FREQUENCIES)} was needed.")
     return FREQUENCIES[name]

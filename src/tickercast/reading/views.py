@@ -1,7 +1,7 @@
 """The questions that the dashboard asks: one a function, each answered by a frame.
 
 Most read a view as it is. A question about one symbol stays fast with hundreds of symbols, since every view that it
-reads can be filtered by symbol. `every` is the frequency of the bars; those of hours have the moments at which they end
+reads can be filtered by symbol. `frequency` is that of the bars; those of hours have the moments at which they end
 (UTC, naive) where those of sessions have dates.
 """
 
@@ -36,9 +36,9 @@ def frequencies(warehouse: Warehouse) -> list[str]:
     return list(ask(warehouse, "frequencies")["frequency"])
 
 
-def symbols(warehouse: Warehouse, every: str = DAILY.name) -> list[str]:
+def symbols(warehouse: Warehouse, frequency: str = DAILY.name) -> list[str]:
     """The symbols that have been forecast, by name."""
-    return list(ask(warehouse, "symbols", frequency=every)["symbol"])
+    return list(ask(warehouse, "symbols", frequency=frequency)["symbol"])
 
 
 def no_days(missing: Sequence[str], warehouse: Warehouse) -> str:
@@ -58,27 +58,29 @@ def no_days(missing: Sequence[str], warehouse: Warehouse) -> str:
     return " ".join([*said, f"Run: tickercast forecast {' '.join(others)} DATE."] if others else said)
 
 
-def bars(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
+def bars(warehouse: Warehouse, symbol: str, frequency: str = DAILY.name) -> pd.DataFrame:
     """All bars of a symbol with their indicators, the oldest first; see the view `indicators`."""
-    found = _by_ends(warehouse.read("indicators", {"symbol": symbol, "frequency": every}), every)
+    found = _by_ends(warehouse.read("indicators", {"symbol": symbol, "frequency": frequency}), frequency)
     return found.sort_values("session_date", ignore_index=True)
 
 
-def champion_forecasts(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
+def champion_forecasts(warehouse: Warehouse, symbol: str, frequency: str = DAILY.name) -> pd.DataFrame:
     """The champion's forecasts of a symbol, the oldest cutoff first; simulated ones only if there are no others."""
-    found = _by_ends(warehouse.read("champion_forecasts", {"symbol": symbol, "frequency": every}, FORECAST), every)
+    found = _by_ends(
+        warehouse.read("champion_forecasts", {"symbol": symbol, "frequency": frequency}, FORECAST), frequency
+    )
     return _in_use(found).sort_values(["cutoff", "step"], ignore_index=True)
 
 
-def companion_forecasts(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
+def companion_forecasts(warehouse: Warehouse, symbol: str, frequency: str = DAILY.name) -> pd.DataFrame:
     """The forecasts of a symbol by the models beside the champion, the oldest cutoff first, likewise."""
-    where = {"symbol": symbol, "frequency": every, "role": Role.COMPANION}
-    found = _by_ends(warehouse.read("forecast_history", where, [*FORECAST, "role"]), every)
+    where = {"symbol": symbol, "frequency": frequency, "role": Role.COMPANION}
+    found = _by_ends(warehouse.read("forecast_history", where, [*FORECAST, "role"]), frequency)
     return _in_use(found).sort_values(["model_name", "cutoff", "step"], ignore_index=True)
 
 
 def quantiles(
-    warehouse: Warehouse, symbol: str, made: tuple[str, str, str], near: date, every: str = DAILY.name
+    warehouse: Warehouse, symbol: str, made: tuple[str, str, str], near: date, frequency: str = DAILY.name
 ) -> pd.DataFrame:
     """The quantiles of one forecast as log-returns: `step`, `quantiles`; no row where an earlier release stored none.
 
@@ -87,10 +89,10 @@ def quantiles(
         symbol: the series.
         made: the file, its generation, and the model.
         near: the date of the cutoff, give or take a day.
-        every: the frequency of the bars.
+        frequency: the frequency of the bars.
     """
     name, generation, model = made
-    where = {"symbol": symbol, "frequency": every, "object": name, "generation": generation, "model_name": model}
+    where = {"symbol": symbol, "frequency": frequency, "object": name, "generation": generation, "model_name": model}
     day = timedelta(days=1)
     rows = warehouse.read("forecasts", {**where, "cutoff": Between(near - day, near + day)}, ["step", "quantiles"])
     return rows.dropna(subset="quantiles").drop_duplicates("step")
@@ -117,46 +119,46 @@ def remarks(warehouse: Warehouse, symbol: str, name: str, generation: str, targe
     return Remarks("; ".join(rows["findings"].dropna().unique()), next(filter(None, expected), None))
 
 
-def random_walk(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
+def random_walk(warehouse: Warehouse, symbol: str, frequency: str = DAILY.name) -> pd.DataFrame:
     """The random walk's forecasts of a symbol, likewise."""
-    where = {"symbol": symbol, "frequency": every, "model_name": RANDOM_WALK}
-    return _in_use(_by_ends(warehouse.read("forecast_history", where, [*FORECAST, "role"]), every))
+    where = {"symbol": symbol, "frequency": frequency, "model_name": RANDOM_WALK}
+    return _in_use(_by_ends(warehouse.read("forecast_history", where, [*FORECAST, "role"]), frequency))
 
 
-def histogram(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
+def histogram(warehouse: Warehouse, symbol: str, frequency: str = DAILY.name) -> pd.DataFrame:
     """The distribution of the last 250 closes of a symbol."""
-    found = warehouse.read("price_histogram", {"symbol": symbol, "frequency": every})
+    found = warehouse.read("price_histogram", {"symbol": symbol, "frequency": frequency})
     return found.sort_values("bin", ignore_index=True)
 
 
-def champion_skill(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
+def champion_skill(warehouse: Warehouse, symbol: str, frequency: str = DAILY.name) -> pd.DataFrame:
     """The champion's rows of `forecast_skill` for one symbol."""
-    return warehouse.read("forecast_skill", {"symbol": symbol, "frequency": every, "role": Role.CHAMPION})
+    return warehouse.read("forecast_skill", {"symbol": symbol, "frequency": frequency, "role": Role.CHAMPION})
 
 
-def companion_skill(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
+def companion_skill(warehouse: Warehouse, symbol: str, frequency: str = DAILY.name) -> pd.DataFrame:
     """The rows of `forecast_skill` for one symbol by the models beside the champion."""
-    return warehouse.read("forecast_skill", {"symbol": symbol, "frequency": every, "role": Role.COMPANION})
+    return warehouse.read("forecast_skill", {"symbol": symbol, "frequency": frequency, "role": Role.COMPANION})
 
 
-def skill(warehouse: Warehouse, every: str = DAILY.name) -> pd.DataFrame:
+def skill(warehouse: Warehouse, frequency: str = DAILY.name) -> pd.DataFrame:
     """The skill of every model, over all and by symbol or by step, not by both."""
-    return ask(warehouse, "skill", frequency=every)
+    return ask(warehouse, "skill", frequency=frequency)
 
 
-def uncounted(warehouse: Warehouse, every: str = DAILY.name) -> dict[str, int]:
+def uncounted(warehouse: Warehouse, frequency: str = DAILY.name) -> dict[str, int]:
     """The champion's closes that have come true and, where none counts, why not; see `track_record.uncounted`."""
-    return track_record.uncounted(ask(warehouse, "uncounted", frequency=every))
+    return track_record.uncounted(ask(warehouse, "uncounted", frequency=frequency))
 
 
-def coverage(warehouse: Warehouse, every: str = DAILY.name) -> pd.DataFrame:
+def coverage(warehouse: Warehouse, frequency: str = DAILY.name) -> pd.DataFrame:
     """The coverage of each model's intervals by month, over all symbols."""
-    return ask(warehouse, "coverage", frequency=every)
+    return ask(warehouse, "coverage", frequency=frequency)
 
 
-def models(warehouse: Warehouse, every: str = DAILY.name) -> pd.DataFrame:
+def models(warehouse: Warehouse, frequency: str = DAILY.name) -> pd.DataFrame:
     """Each version of a model in each role, the newest first."""
-    found = warehouse.read("model_history", {"frequency": every})
+    found = warehouse.read("model_history", {"frequency": frequency})
     return found.sort_values(["last_made_at", "model_name"], ascending=[False, True], ignore_index=True)
 
 
@@ -194,12 +196,12 @@ def _in_use(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["simulated"] == rows["simulated"].all()]
 
 
-def _by_ends(rows: pd.DataFrame, every: str) -> pd.DataFrame:
+def _by_ends(rows: pd.DataFrame, frequency: str) -> pd.DataFrame:
     """The rows with the ends of bars in place of their dates, where dates do not name them."""
-    frequency = frequency_of(every)
-    if frequency.is_daily:
+    bars = frequency_of(frequency)
+    if bars.is_daily:
         return rows
-    named = {name: frequency.key(name) for name in ("session_date", "cutoff", "target_date") if name in rows}
+    named = {name: bars.key(name) for name in ("session_date", "cutoff", "target_date") if name in rows}
     return rows.assign(**{name: rows[key].dt.tz_convert(None).astype("datetime64[us]") for name, key in named.items()})
 
 

@@ -150,13 +150,13 @@ class Services(Protocol):
     def portfolios(self) -> Sequence[tuple[str, Holdings]]:
         """The portfolios whose record is kept, by name."""
 
-    def trades(self, every: Frequency) -> Sequence[tuple[Variant, str]]:
+    def trades(self, frequency: Frequency) -> Sequence[tuple[Variant, str]]:
         """The strategies that are traded on paper, and their brokers."""
 
-    def held_on_paper(self, every: Frequency) -> Sequence[str]:
+    def held_on_paper(self, frequency: Frequency) -> Sequence[str]:
         """The symbols of which the accounts of these strategies hold something, or have an open order."""
 
-    def trade(self, variant: Variant, broker: str, *, every: Frequency, members: Members) -> Traded:
+    def trade(self, variant: Variant, broker: str, *, frequency: Frequency, members: Members) -> Traded:
         """Trade a strategy on paper; see `jobs.trading.trade`."""
 
     def trading_losses(self) -> Sequence[str]:
@@ -465,7 +465,7 @@ def _traded(step: _Steps, symbols: Sequence[str], as_of: date) -> dict[str, Trad
     if wanted and as_of < step.today:
         return {"": f"nothing is ordered for {as_of}: orders follow today's bars, and today is {step.today} in UTC"}
     trading, members = step.or_reason(services.trade), always(symbols)
-    return {f"{made.name}@{broker}": trading(made, broker, every=DAILY, members=members) for made, broker in wanted}
+    return {f"{made.name}@{broker}": trading(made, broker, frequency=DAILY, members=members) for made, broker in wanted}
 
 
 def _drift(step: _Steps, market: Market) -> DriftCheck | str:

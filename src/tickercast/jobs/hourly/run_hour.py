@@ -56,13 +56,13 @@ class Services(Protocol):
     def warehouse(self) -> Warehouse:
         """The tables and views, ready for use."""
 
-    def trades(self, every: Frequency) -> Sequence[tuple[Variant, str]]:
+    def trades(self, frequency: Frequency) -> Sequence[tuple[Variant, str]]:
         """The strategies that are traded on paper, and their brokers."""
 
-    def held_on_paper(self, every: Frequency) -> Sequence[str]:
+    def held_on_paper(self, frequency: Frequency) -> Sequence[str]:
         """The symbols of which the accounts of these strategies hold something, or have an open order."""
 
-    def trade(self, variant: Variant, broker: str, *, every: Frequency, members: Members) -> Traded:
+    def trade(self, variant: Variant, broker: str, *, frequency: Frequency, members: Members) -> Traded:
         """Trade a strategy on paper; see `jobs.trading.trade`."""
 
     @property
@@ -237,7 +237,7 @@ def _traded(symbols: Sequence[str], services: Services, wrap: Wrap) -> dict[str,
     try:
         for made, broker in services.trades(HOURLY):
             name = f"{made.name}@{broker}"
-            found[name] = or_reason(services.trade, wrap)(made, broker, every=HOURLY, members=always(symbols))
+            found[name] = or_reason(services.trade, wrap)(made, broker, frequency=HOURLY, members=always(symbols))
     except Exception as error:
         found[""] = reason(error)
     return found

@@ -158,7 +158,7 @@ def adopt_positions(
     venue: Venue,
     broker: Broker,
     *,
-    every: Frequency,
+    frequency: Frequency,
     warehouse: Warehouse,
     store: ObjectStore,
     now: Callable[[], datetime],
@@ -171,7 +171,7 @@ def adopt_positions(
     Args:
         venue: the account and its newest strategy.
         broker: the venue.
-        every: the frequency of the bars.
+        frequency: the frequency of the bars.
         warehouse: where fills are kept.
         store: where the lock of the account is.
         now: the clock.
@@ -187,7 +187,7 @@ def adopt_positions(
     left: list[str] = []
     taken_over: list[str] = []
     with alone(account, store, now):
-        ours = Reconciliation(broker, account, warehouse, every, now, dry=False)
+        ours = Reconciliation(broker, account, warehouse, frequency, now, dry=False)
         _, moving = ours.collect(read_book(account, warehouse))
         theirs, at = {each.symbol: each for each in broker.positions()}, now()
         held, hashes = read_held(account, warehouse), _hashes(account, warehouse) | {own: venue.strategy_hash}

@@ -137,7 +137,7 @@ def trade(
     broker: Broker,
     warehouse: Warehouse,
     store: ObjectStore,
-    every: Frequency,
+    frequency: Frequency,
     limits: Limits,
     now: Callable[[], datetime],
     bracket: Bracket | None = None,
@@ -153,7 +153,7 @@ def trade(
         broker: the venue.
         warehouse: where intents, events and fills are kept.
         store: where the lock of the account is.
-        every: the frequency of the bars.
+        frequency: the frequency of the bars.
         limits: the limits of the strategy.
         now: the clock.
         bracket: the exits of entries; None: none.
@@ -170,7 +170,9 @@ def trade(
     state = broker.account()
     account = account_of(broker, state)
     with nullcontext() if dry else alone(account, store, now) as hold:
-        made = _Run(broker, account, warehouse, every, now, dry, variant, decide, limits, bracket, symbols, hold, sleep)
+        made = _Run(
+            broker, account, warehouse, frequency, now, dry, variant, decide, limits, bracket, symbols, hold, sleep
+        )
         with warehouse.session() if broker.simulated else nullcontext():  # a venue's answers take their time
             return made.finish(state)
 
@@ -197,7 +199,7 @@ class Reconciliation:
         broker: the venue.
         account: the name of the account in the tables; see `account_of`.
         warehouse: where intents, events and fills are kept.
-        every: the frequency of the bars.
+        frequency: the frequency of the bars.
         now: the clock.
         dry: whether to store nothing.
     """
@@ -205,7 +207,7 @@ class Reconciliation:
     broker: Broker
     account: str
     warehouse: Warehouse
-    every: Frequency
+    frequency: Frequency
     now: Callable[[], datetime]
     dry: bool
 
@@ -249,7 +251,7 @@ class Reconciliation:
                 "account": self.account,
                 "strategy": intent.strategy,
                 "strategy_hash": intent.strategy_hash,
-                "frequency": self.every.name,
+                "frequency": self.frequency.name,
                 "symbol": report.symbol,
                 "side": report.side.value,
                 "quantity": float(fill.quantity),
@@ -294,9 +296,9 @@ class Reconciliation:
 
     def _bases(self, symbol: str, at: datetime) -> dict[str, Any]:
         days = Between((at - REACH).date(), at.date())
-        where = {"symbol": symbol, "frequency": self.every.name, "session_date": days}
+        where = {"symbol": symbol, "frequency": self.frequency.name, "session_date": days}
         rows = self.warehouse.read("latest_prices", where, ["symbol", "session_date", "closed_at", "adj_close"])
-        rows = with_closes(rows, self.every)
+        rows = with_closes(rows, self.frequency)
         rows = rows[rows["closed_at"] <= pd.Timestamp(at)].sort_values("closed_at")
         closes_at = rows["closed_at"].dt.tz_convert(None).to_numpy().astype("datetime64[us]")
         return bases(closes_at, rows["adj_close"].to_numpy(np.float64))
@@ -350,7 +352,7 @@ class _Run(Reconciliation):
 
     def _is_ours_alone(self) -> None:
         """Refuse an account in which another strategy has an open order or a position that can be closed."""
-        own = (self.variant.name, self.every.name)
+        own = (self.variant.name, self.frequency.name)
         held = read_held(self.account, self.warehouse)
         others = held[(held["strategy"] != own[0]) | (held["frequency"] != own[1])].to_dict("records")
         prices = {each.symbol: each.price for each in self.broker.positions()} if others else {}
@@ -369,7 +371,7 @@ class _Run(Reconciliation):
             what, symbol, strategy, frequency = used[0]
             raise UsageError(
                 f"{self.account} {what} {symbol} for {strategy} on bars of {frequency}: an account of its own was "
-                f"needed for {self.variant.name} on bars of {self.every}. {self._own_account()}"
+                f"needed for {self.variant.name} on bars of {self.frequency}. {self._own_account()}"
             )
 
     def _own_account(self) -> str:
@@ -423,10 +425,10 @@ class _Run(Reconciliation):
     def _check_follows(self, targets: Targets) -> None:
         """Refuse a decision on an older bar than the newest one: it would be made with hindsight."""
         rows = self.warehouse.read("account_states", {"account": self.account}, ["cutoff", "cutoff_at"])
-        bars = rows["cutoff"] if self.every.is_daily else rows["cutoff_at"].dt.tz_convert(None)
+        bars = rows["cutoff"] if self.frequency.is_daily else rows["cutoff_at"].dt.tz_convert(None)
         newest, end = bars.max(), targets.panel.ends[-1].item()
         if newest > pd.Timestamp(end):
-            decided = stamp(newest.date() if self.every.is_daily else newest)
+            decided = stamp(newest.date() if self.frequency.is_daily else newest)
             raise UsageError(
                 f"{self.account} has decided on the bars of {decided}, and the newest bar is of {stamp(end)}: a later "
                 "one was needed. Fetch the newer bars, or name another account."
@@ -441,8 +443,8 @@ class _Run(Reconciliation):
             "broker": self.broker.url,
             "strategy": self.variant.name,
             "strategy_hash": self.variant.hash,
-            "frequency": self.every.name,
-            "cutoff": pd.Timestamp(self.every.dates(end)[0]),
+            "frequency": self.frequency.name,
+            "cutoff": pd.Timestamp(self.frequency.dates(end)[0]),
             "cutoff_at": pd.Timestamp(cutoff_at),
             "currency": state.currency,
             "cash": float(state.cash),
@@ -483,10 +485,12 @@ class _Run(Reconciliation):
 
         It names the decision: orders of one symbol that have the same were decided on the same bar.
         """
-        return min(self._closed_at(symbol, self.every.ends([bar])), cutoff_at)
+        return min(self._closed_at(symbol, self.frequency.ends([bar])), cutoff_at)
 
     def _closed_at(self, symbol: str, end: Any) -> datetime:
-        closed: datetime = self.every.closes([symbol], np.zeros(1, np.int64), end)[0].astype("datetime64[us]").item()
+        closed: datetime = (
+            self.frequency.closes([symbol], np.zeros(1, np.int64), end)[0].astype("datetime64[us]").item()
+        )
         return closed.replace(tzinfo=UTC)
 
     def _wants(self, made: Traded, targets: Targets, bars: Mapping[str, date]) -> tuple[list[Want], list[str]]:
@@ -520,10 +524,10 @@ class _Run(Reconciliation):
     def _late(self, symbol: str, bar: date, now: datetime) -> str:
         """The reason why a bar is too old to trade on; empty if it is not."""
         try:
-            following = self.every.next_steps(symbol, bar, 1)[0]
+            following = self.frequency.next_steps(symbol, bar, 1)[0]
         except CalendarError as error:
             return str(error)
-        if self._closed_at(symbol, self.every.ends([following])) > now:
+        if self._closed_at(symbol, self.frequency.ends([following])) > now:
             return ""
         return f"its newest bar is of {stamp(bar)}, and the next one has ended: nothing is decided on it now"
 
@@ -591,7 +595,7 @@ class _Run(Reconciliation):
     def _is_overdue(self, symbol: str, bar: date, end: date) -> bool:
         """Whether a bar was due by the newest moment: none is of a stock at the weekend."""
         try:
-            return self.every.next_steps(symbol, bar, 1)[0] <= end
+            return self.frequency.next_steps(symbol, bar, 1)[0] <= end
         except CalendarError:
             return bar < end
 
@@ -623,7 +627,7 @@ class _Run(Reconciliation):
 
     def _id(self, planned: Planned, bar: date) -> str:
         leg = planned.leg if planned.part == 1 else f"{planned.leg}-{planned.part}"
-        return client_id(self.account, self.variant.hash, self.every.name, planned.symbol, stamp(bar), leg)
+        return client_id(self.account, self.variant.hash, self.frequency.name, planned.symbol, stamp(bar), leg)
 
     def _send(self, planned: Planned, bar: date, decided_at: datetime, equity: Decimal) -> Sent | None:
         """Store an intent, and send its order; None where somebody has halted trading."""
@@ -633,14 +637,14 @@ class _Run(Reconciliation):
         self._check_is_alone()
         if self._is_halted_now():
             return None
-        bracket, cutoff = planned.bracket, self.every.dates(self.every.ends([bar]))[0]
+        bracket, cutoff = planned.bracket, self.frequency.dates(self.frequency.ends([bar]))[0]
         row = {
             "client_id": name,
             "account": self.account,
             "broker": self.broker.url,
             "strategy": self.variant.name,
             "strategy_hash": self.variant.hash,
-            "frequency": self.every.name,
+            "frequency": self.frequency.name,
             "symbol": planned.symbol,
             "cutoff": pd.Timestamp(cutoff),
             "cutoff_at": pd.Timestamp(decided_at),
@@ -658,7 +662,7 @@ class _Run(Reconciliation):
         }
         order = Order(name, planned.symbol, planned.side, planned.quantity, bracket)
         value = float(planned.value)
-        name_of = self.variant.name, self.variant.hash, self.every.name
+        name_of = self.variant.name, self.variant.hash, self.frequency.name
         intent = Intent(order, *name_of, planned.leg, cutoff.item(), decided_at, value, "", 0.0, "")
         if not self._append("orders", row, name):  # another run was faster, and its intent counts
             stored = read_book(self.account, self.warehouse).intents
