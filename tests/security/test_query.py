@@ -1,12 +1,14 @@
 """`tickercast query` reaches the tables and nothing else, and keeps nobody waiting."""
 
 import resource
+import subprocess
 import sys
 import threading
 from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from tests.support.warehouse_rows import append, ingestion
 
@@ -120,7 +122,7 @@ def test_a_query_does_not_take_all_memory(warehouse: DuckDBWarehouse, attack: st
 
 @ON_LINUX
 def test_after_the_last_query_the_process_may_take_what_it_might_before() -> None:
-    before = resource.getrlimit(resource.RLIMIT_DATA)
+    before, pool = resource.getrlimit(resource.RLIMIT_DATA), pa.default_memory_pool().backend_name
     with ExitStack() as first, ExitStack() as second:
         limits = []
         for query, megabytes in ((first, 1_000), (second, 2_000)):
@@ -129,7 +131,24 @@ def test_after_the_last_query_the_process_may_take_what_it_might_before() -> Non
         first.close()
         limits.append(resource.getrlimit(resource.RLIMIT_DATA)[0])
     assert resource.RLIM_INFINITY != limits[0] < limits[1] == limits[2]
-    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    assert (resource.getrlimit(resource.RLIMIT_DATA), pa.default_memory_pool().backend_name) == (before, pool)
+
+
+_FEW_TEXTS = """
+from tickercast.backends.warehouse.duckdb_snapshot import _PROCESS, _data_bytes
+import pyarrow as pa
+with _PROCESS.bounded(1024):
+    before = _data_bytes()
+    kept = pa.array(["a text"])
+    print(_data_bytes() - before)
+"""
+
+
+@ON_LINUX
+def test_a_query_for_few_texts_takes_little_memory() -> None:
+    """Arrow's own allocator takes 1 GB at once, for the first value of a process."""
+    found = subprocess.run([sys.executable, "-c", _FEW_TEXTS], capture_output=True, text=True, check=True, timeout=60)
+    assert int(found.stdout) < 16 << 20
 
 
 def test_a_query_leaves_no_copy_behind(warehouse: DuckDBWarehouse, folder: Path) -> None:

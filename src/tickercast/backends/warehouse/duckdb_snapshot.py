@@ -17,6 +17,7 @@ from typing import Any
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 
 from tickercast.backends.warehouse.duckdb_checkpoints import engines_descriptor
 from tickercast.errors import UsageError
@@ -139,13 +140,15 @@ def memory_bounded(limits: QueryLimits) -> Iterator[None]:
 class _Process:
     """The memory that this process may take while it answers queries, of which several may be at work.
 
-    Linux refuses more to every thread of the process; other systems keep no such limit, so that there is none.
+    Linux refuses more to every thread of the process; other systems keep no such limit, so that there is none. Arrow
+    takes its memory from the system meanwhile: its own allocator first reserves 1 GB, which would count as taken.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._queries = 0
         self._before = 0, 0
+        self._pool: pa.MemoryPool | None = None
 
     @contextmanager
     def bounded(self, megabytes: int) -> Iterator[None]:
@@ -167,7 +170,8 @@ class _Process:
         if self._queries:
             wanted = max(wanted, soft)  # which another query has set
         else:
-            self._before = soft, hard
+            self._before, self._pool = (soft, hard), pa.default_memory_pool()
+            pa.set_memory_pool(pa.system_memory_pool())
         self._queries += 1
         allowed = [each for each in self._before if each != resource.RLIM_INFINITY]
         resource.setrlimit(resource.RLIMIT_DATA, (min([wanted, *allowed]), hard))
@@ -176,6 +180,7 @@ class _Process:
         self._queries -= 1
         if not self._queries:
             resource.setrlimit(resource.RLIMIT_DATA, self._before)
+            pa.set_memory_pool(self._pool)
 
 
 _PROCESS = _Process()
