@@ -34,6 +34,7 @@ from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.domain import calendar
 from tickercast.domain.quality import findings
 from tickercast.errors import TickercastError
+from tickercast.ports import QueryLimits
 
 FIRST_RELEASE = Path(__file__).parents[1] / "support" / "first_edition"
 PAGE = (Path(__file__).parents[2] / "docs" / "trouble.md").read_text(encoding="utf-8")
@@ -287,6 +288,35 @@ def a_log_of_another_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return said
 
 
+def a_log_without_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    file, log, away = tmp_path / "w.duckdb", tmp_path / "w.duckdb.wal", tmp_path / "away.duckdb"
+    made = warehouse(file)
+    made.provision()
+    append(made, "prices", [price()], "k")
+    made.close()
+    file.rename(away)
+    before = log.read_bytes()
+    limits = QueryLimits(seconds=30, memory_mb=256)
+    uses: tuple[Callable[[], object], ...] = (
+        lambda: warehouse(file).read("prices"),
+        lambda: warehouse(file).query("SELECT 1 AS n", limits=limits),
+        lambda: warehouse(file).pending(),
+        lambda: append(warehouse(file), "prices", [price()], "k2"),
+        lambda: warehouse(file).provision(),
+    )
+    [said] = {sentence(use) for use in uses}
+    assert (log.read_bytes(), file.exists()) == (before, False)
+    away.rename(file)
+    assert len(warehouse(file).read("prices")) == 1  # the first way out leads out
+    file.rename(away)
+    log.rename(tmp_path / "kept.wal")
+    (tmp_path / "w.duckdb.kept").mkdir()  # an interrupted checkpoint has kept the log
+    assert sentence(warehouse(file).provision) == said.replace(str(log), str(tmp_path / "w.duckdb.kept"))
+    (tmp_path / "w.duckdb.kept").rmdir()
+    assert warehouse(file).provision()  # the second, too
+    return said
+
+
 def a_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     file = tmp_path / "w.duckdb"
     warehouse(file).provision()
@@ -476,6 +506,7 @@ MAKERS: dict[str, Callable[[Path, pytest.MonkeyPatch], str]] = {
     "written by an old DuckDB": old_duckdb,
     "a damaged log": a_damaged_log,
     "a log of another moment": a_log_of_another_moment,
+    "a log without its file": a_log_without_its_file,
     "a damaged file": a_damaged_file,
     "another kind of file": another_kind_of_file,
     "a full disk": a_full_disk,

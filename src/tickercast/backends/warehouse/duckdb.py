@@ -223,8 +223,6 @@ class DuckDBWarehouse:
     def _on_a_copy(self, limits: QueryLimits) -> Iterator[duckdb.DuckDBPyConnection]:
         """Work on a copy of the file, for which writers wait and for nothing else."""
         with self._translating(reads=True):
-            if not self._path.exists():
-                raise NotSetUp(f"{self.url} has not been set up. Run any forecast, or `tickercast provision`.")
             with self._lock, self._alone(reads=True):
                 engine = self._copied(limits)
             with closing(engine):
@@ -258,6 +256,7 @@ class DuckDBWarehouse:
     def pending(self) -> dict[str, str]:
         """The tables and views that are missing or whose file has changed."""
         if not self._path.exists():
+            check_log(self._path)
             return pending(read_objects(self._sql), {}, lambda sql_object: sql_object.sha256)
 
         def work(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:

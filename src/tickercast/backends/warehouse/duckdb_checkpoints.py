@@ -96,15 +96,15 @@ class Checkpoints:
         return True
 
     def restore(self) -> None:
-        """Undo a checkpoint that was interrupted; one that has written its header is whole.
+        """Undo a checkpoint that was interrupted; one that has written its header is whole, and a lost file is left.
 
         Raises:
             OSError: the file cannot be written.
         """
-        if not self.kept.exists():
+        if not (self.kept.exists() and self._path.exists()):
             return
         headers = (self.kept / _HEADERS).read_bytes()
-        if self._path.exists() and self._at(_iteration(headers)):
+        if self._at(_iteration(headers)):
             with self._path.open("r+b") as file:
                 for block in self.kept.glob("*.block"):
                     file.seek(len(headers) + int(block.stem) * _block_bytes(headers))

@@ -25,6 +25,11 @@ _DAMAGED_LOG = (
     "keep it; "
 ) + _BACK.format(lost="the log")
 
+_NO_FILE = (
+    "{path} is missing, and its newest rows are in {left}. Put the file back as it was at that moment; or move {left} "
+    "away, and keep it; "
+) + _BACK.format(lost="the log")
+
 _LOG_BEGINS = b"d\x00be\x00"
 """The first entry says the version: DuckDB takes a log that begins otherwise for one that was being written, and drops
 it."""
@@ -170,20 +175,27 @@ def translated(error: duckdb.Error, path: Path, patience_s: float) -> Tickercast
 
 
 def check_log(path: Path) -> None:
-    """Look at the beginning of a file's log, which the engine would drop without a word.
+    """Look at a file's log, which the engine would drop without a word if it begins otherwise or the file is missing.
 
     Raises:
-        EngineUnusable: the log is no log of DuckDB's.
+        EngineUnusable: the log is no log of DuckDB's, or is there without its file.
     """
-    log = path.with_name(f"{path.name}.wal")
+    log, kept = path.with_name(f"{path.name}.wal"), path.with_name(f"{path.name}.kept")
     try:
-        with log.open("rb") as file:
-            found = file.read(len(_LOG_BEGINS))
-            if found == _LOG_BEGINS[: len(found)] or not any(found + file.read()):  # zeros: nothing was written yet
-                return
+        beginning = _beginning(log)
     except OSError:  # there is none, or the engine says what is wrong with it
-        return
-    raise EngineUnusable(_DAMAGED_LOG.format(path=path, message="it does not begin as a log"))
+        beginning = b""
+    if not _LOG_BEGINS.startswith(beginning):
+        raise EngineUnusable(_DAMAGED_LOG.format(path=path, message="it does not begin as a log"))
+    left = [str(log)] * (beginning == _LOG_BEGINS) + [str(kept)] * kept.exists()
+    if left and not path.exists():
+        raise EngineUnusable(_NO_FILE.format(path=path, left=" and ".join(left)))
+
+
+def _beginning(log: Path) -> bytes:
+    with log.open("rb") as file:
+        found = file.read(len(_LOG_BEGINS))
+        return found if any(found) or any(file.read()) else b""  # zeros: nothing was written yet
 
 
 def is_locked(error: BaseException) -> bool:
