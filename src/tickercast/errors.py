@@ -30,7 +30,7 @@
         ├── StoreUnavailable     the object store does not answer
         ├── WarehouseUnavailable the warehouse does not answer, or is locked for too long
         │   ├── NotSetUp         nothing is there yet
-        │   └── Outdated         it lacks a table or view, or has one of an earlier release
+        │   └── Outdated         it lacks a table or view, or has one of another release
         ├── FunctionUnavailable  the forecast function does not answer, or failed
         ├── ModelUnavailable     no model has been published where the function looks
         ├── EventUnreadable      an event arrived truncated or damaged
@@ -200,7 +200,7 @@ class NotSetUp(WarehouseUnavailable):
 
 
 class Outdated(WarehouseUnavailable):
-    """The warehouse lacks some table or view, or has one of an earlier release, until it is provisioned."""
+    """The warehouse lacks some table or view, or has one of another release, until it is provisioned."""
 
 
 class FunctionUnavailable(Transient):

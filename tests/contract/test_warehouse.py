@@ -581,6 +581,24 @@ def test_an_older_table_gets_the_nullable_columns_that_it_lacks_and_keeps_its_ro
     assert set(newer.read("dear")["symbol"]) == {"META", "MMM", "MSFT"}
 
 
+def test_a_table_of_a_newer_release_is_refused_before_anything_is_announced_or_replaced(
+    open_warehouse: Callable[[Path], Warehouse], sql: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    newer = shutil.copytree(sql, tmp_path / "newer")
+    write_table(newer, "symbol STRING NOT NULL, close FLOAT64, novelty STRING")
+    (newer / "views" / "dear.sql").write_text("CREATE OR REPLACE VIEW dear AS\nSELECT * FROM bars WHERE close > 20")
+    assert open_warehouse(newer).provision() == ["bars", "dear"]
+    append(open_warehouse(newer), "bars", [{"symbol": "MSFT", "close": 15.0, "novelty": "new"}], "1")
+    (sql / "views" / "also.sql").write_text("CREATE OR REPLACE VIEW also AS\nSELECT * FROM bars")
+    with pytest.raises(SchemaMismatch, match=r"novelty STRING was seen and the file has no such column\. .* that one;"):
+        open_warehouse(sql).provision()
+    assert told(caplog) == []
+    assert open_warehouse(newer).pending() == {}
+    assert open_warehouse(newer).read("dear").empty
+    with pytest.raises(TickercastError, match="also"):
+        open_warehouse(newer).read("also")
+
+
 FILLS = "UPDATE bars SET dear = close > 100 WHERE dear IS NULL"
 RENAMES = "-- Retires: ticker\nUPDATE bars SET symbol = ticker WHERE symbol IS NULL"
 

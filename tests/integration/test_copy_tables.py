@@ -127,11 +127,9 @@ def test_a_warehouse_that_holds_other_rows_is_not_written_to(laptop: DuckDBWareh
 def test_what_cannot_be_copied_is_a_sentence(laptop: DuckDBWarehouse, at: Open, tmp_path: Path) -> None:
     older = DuckDBWarehouse(tmp_path / "older.duckdb", FIRST_RELEASE)
     older.provision()
-    with pytest.raises(UsageError, match=r"older.duckdb is of an earlier release, and an empty warehouse was needed"):
+    with pytest.raises(UsageError, match=r"older.duckdb is of another release, and an empty warehouse was needed"):
         copy(laptop, at("older"))
-    with pytest.raises(
-        Outdated, match=r"older.duckdb is of an earlier release: .* differ\. Run `tickercast provision`"
-    ):
+    with pytest.raises(Outdated, match=r"older.duckdb is of another release: .* differ\. Run `tickercast provision`"):
         copy(at("older"), at("copy"))
     with pytest.raises(UsageError, match="was to be copied into itself"):
         copy(laptop, at("laptop"))

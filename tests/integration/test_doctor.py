@@ -118,7 +118,7 @@ def test_a_warehouse_of_an_earlier_release_is_named_and_migrated_by_what_writes_
     assert "changed" in lacking.values()
     [found] = [check for check in app.doctor() if check.name == "warehouse"]
     assert not found.well
-    assert re.match(r"\d+ of its tables and views are missing or of an earlier release\. Run", found.answer)
+    assert re.match(r"\d+ of its tables and views are missing or of another release\. Run", found.answer)
     reads: list[Callable[[], object]] = [
         app.ingestions,
         app.failed_ingestions,

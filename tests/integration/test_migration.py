@@ -682,7 +682,7 @@ def test_an_upgrade_that_was_interrupted_is_no_empty_warehouse(
     bigquery_server.reset()
     app = old.app()
     assert {app.pending()[name] for name in REWRITTEN} == {"changed"}
-    with pytest.raises(UsageError, match=r"missing or of an earlier release\. Run `tickercast provision`"):
+    with pytest.raises(UsageError, match=r"missing or of another release\. Run `tickercast provision`"):
         app._warehouse_says()
     app.provision()
     assert app._warehouse_says().endswith(" ingestions")

@@ -501,7 +501,7 @@ MAKERS: dict[str, Callable[[Path, pytest.MonkeyPatch], str]] = {
     "too many requests to the bucket": too_many_for_the_bucket,
     "no versions": no_versions,
     "held by another program": held,
-    "tables of an earlier release": earlier_release,
+    "tables of another release": earlier_release,
     "written by a newer DuckDB": newer_duckdb,
     "written by an old DuckDB": old_duckdb,
     "a damaged log": a_damaged_log,

@@ -192,7 +192,7 @@ def test_without_tokens_no_other_address_is_served(open_app: App) -> None:
 def test_a_warehouse_of_an_earlier_release_is_not_served_and_not_migrated(open_app: App, workspace: Path) -> None:
     DuckDBWarehouse(workspace / "w.duckdb", Path(__file__).parents[1] / "support" / "first_edition").provision()
     before = open_app.tables.pending()
-    with pytest.raises(UsageError, match=r"is of an earlier release: .* more differ, .*tickercast provision"):
+    with pytest.raises(UsageError, match=r"is of another release: .* more differ, .*tickercast provision"):
         launch.require(open_app, "127.0.0.1", 0)
     assert open_app.tables.pending() == before
     open_app.provision()

@@ -594,7 +594,7 @@ def test_a_warehouse_that_lacks_a_table_is_said_to_lack_it_and_not_to_be_empty(
     monkeypatch.setenv("TICKERCAST_BUCKET", place.store.url)
     shown = opened(page)
     assert (not shown.exception, not shown.code) == (True, True)
-    [said] = [each.value for each in (*shown.error, *shown.markdown) if "of an earlier release" in each.value]
+    [said] = [each.value for each in (*shown.error, *shown.markdown) if "of another release" in each.value]
     assert f"{table} is missing or changed" in said
     assert title in said
 

@@ -33,7 +33,7 @@ def require(app: App, host: str, port: int) -> None:
         )
     if names := _of_earlier_release(app):
         raise UsageError(
-            f"{app.settings.warehouse} is of an earlier release: {first_of(names, 3)} "
+            f"{app.settings.warehouse} is of another release: {first_of(names, 3)} "
             f"{'differ' if len(names) > 1 else 'differs'}, and a server migrates nothing. "
             "Run `tickercast provision`, which keeps every row, and serve then."
         )

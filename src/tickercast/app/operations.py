@@ -468,8 +468,8 @@ class Operations(Models, Events, Outlooks, Trading):
             return "no tables yet: the first forecast makes them"
         if lacking:
             raise UsageError(
-                f"{len(lacking)} of its tables and views {'is' if len(lacking) == 1 else 'are'} missing or of an "
-                "earlier release. Run `tickercast provision`, which keeps every row."
+                f"{len(lacking)} of its tables and views {'is' if len(lacking) == 1 else 'are'} missing or of "
+                "another release. Run `tickercast provision`, which keeps every row."
             )
         found = self.tables.query("SELECT COUNT(*) AS ingestions, MAX(written_at) AS newest FROM ingestions")
         [(count, newest)] = found[["ingestions", "newest"]].itertuples(index=False)

@@ -163,6 +163,9 @@ class BigQueryWarehouse:
                 self._create_dataset()
             before = self._set_aside(applied, pending(objects, applied, _sql_hash))
             changed = pending(objects, applied, _sql_hash)
+            for each in objects:
+                if changed.get(each.name) == "changed" and not each.is_view:
+                    self._missing_columns(each, self._table(each.name))
             older = [each for each in objects if not self._is_just_made(each, applied)]
             announce_migration(self.url, older, changed, before)
             names = [*(each.name for each in objects), *before]
@@ -417,19 +420,22 @@ class BigQueryWarehouse:
         """Add the columns that the table's file defines, and fill those of rows from earlier releases."""
         migration = read_migration(self._sql, found.name)
         table = self._table(found.name)
-        stored = [_column(field) for field in table.schema]
-        retired = migration.retires if migration else ()
-        missing = missing_columns(found, stored, self.url, retired)
-        if missing:
+        stored = [field.name for field in table.schema]
+        if missing := self._missing_columns(found, table):
             table.schema = [*table.schema, *map(_field, missing)]
             table = self._updated(table, "schema")
-        if migration and migration.applies([column.name for column in stored]):
+        if migration and migration.applies(stored):
             self._maintain(qualified(migration.text, names, self._path))
-            for name in retired:
+            for name in migration.retires:
                 drop = f"ALTER TABLE `{self._path}.{found.name}` DROP COLUMN IF EXISTS `{name}`"
                 self._maintain(drop)
             table = self._table(found.name)
         return table
+
+    def _missing_columns(self, found: SqlObject, stored: bigquery.Table) -> list[Column]:
+        migration = read_migration(self._sql, found.name)
+        retired = migration.retires if migration else ()
+        return missing_columns(found, list(map(_column, stored.schema)), self.url, retired)
 
     def _load_once(self, stored: bigquery.Table, data: bytes, job_id: str) -> bool:
         sender_id = uuid.uuid4().hex

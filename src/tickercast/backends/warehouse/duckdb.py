@@ -326,9 +326,14 @@ class DuckDBWarehouse:
         rewrites = read_rewrites(self._sql) if before else {}
         for table in before:
             for column in additions(self._sql, table.removesuffix(BEFORE)):
-                added = f"ADD COLUMN IF NOT EXISTS `{column.name}` {column.kind}"
-                connection.execute(to_duckdb(f"ALTER TABLE {table} {added}"))
+                adds = f"ADD COLUMN IF NOT EXISTS `{column.name}` {column.kind}"
+                connection.execute(to_duckdb(f"ALTER TABLE {table} {adds}"))
         changed = self._pending(connection)
+        added = {
+            found.name: self._missing_columns(connection, found)
+            for found in read_objects(self._sql)
+            if changed.get(found.name) == "changed" and not found.is_view
+        }
         announce_migration(self.url, read_objects(self._sql), changed, before)
         if not before:  # a table that was dropped may get its rows again
             made = [name for name, how in changed.items() if how == "missing"]
@@ -338,7 +343,7 @@ class DuckDBWarehouse:
                 if found.is_view or changed[found.name] == "missing":
                     connection.execute(to_duckdb(found.text))
                 else:
-                    self._alter(connection, found)
+                    self._alter(connection, found, added[found.name])
                 if found.name in rewrites:
                     rows = to_duckdb(rewrites[found.name])
                     connection.execute(f"INSERT INTO {_quoted(found.name)} BY NAME {rows}")
@@ -348,15 +353,19 @@ class DuckDBWarehouse:
             connection.execute(f"DROP TABLE {table}")
         return list(changed)
 
-    def _alter(self, connection: duckdb.DuckDBPyConnection, table: SqlObject) -> None:
+    def _missing_columns(self, connection: duckdb.DuckDBPyConnection, table: SqlObject) -> list[Column]:
+        migration = read_migration(self._sql, table.name)
+        retired = migration.retires if migration else ()
+        return missing_columns(table, _columns(connection, table.name), self.url, retired)
+
+    def _alter(self, connection: duckdb.DuckDBPyConnection, table: SqlObject, added: Sequence[Column]) -> None:
         migration = read_migration(self._sql, table.name)
         stored = _columns(connection, table.name)
-        retired = migration.retires if migration else ()
-        for column in missing_columns(table, stored, self.url, retired):
+        for column in added:
             connection.execute(to_duckdb(f"ALTER TABLE {table.name} ADD COLUMN `{column.name}` {column.kind}"))
         if migration and migration.applies([column.name for column in stored]):
             connection.execute(to_duckdb(migration.text))
-            for name in retired:
+            for name in migration.retires:
                 connection.execute(f"ALTER TABLE {table.name} DROP COLUMN {_quoted(name)}")
 
     @contextmanager

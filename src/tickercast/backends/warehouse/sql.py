@@ -321,7 +321,7 @@ def announce_migration(
 
 
 def outdated(url: str, lacking: Collection[str]) -> Outdated:
-    """The error for tables and views that are missing or of an earlier release.
+    """The error for tables and views that are missing or of another release.
 
     Args:
         url: the warehouse.
@@ -329,14 +329,14 @@ def outdated(url: str, lacking: Collection[str]) -> Outdated:
     """
     names = sorted(lacking)
     return Outdated(
-        f"{url} is of an earlier release, or incomplete: {first_of(names, 3)} "
+        f"{url} is of another release, or incomplete: {first_of(names, 3)} "
         f"{'are' if len(names) > 1 else 'is'} missing or changed. Run `tickercast provision`, which keeps every row."
     )
 
 
 @contextmanager
 def of_this_release(url: str, statement: str, folder: Path, look: Callable[[], Mapping[str, str]]) -> Iterator[None]:
-    """Say it where a statement fails for a table or view that is missing or of an earlier release.
+    """Say it where a statement fails for a table or view that is missing or of another release.
 
     Args:
         url: the warehouse.

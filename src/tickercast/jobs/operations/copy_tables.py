@@ -74,12 +74,12 @@ def copy_tables(
 
     Raises:
         UsageError: both are the same, the source has no tables, or the target holds rows that the source does not.
-        Outdated: the source is of an earlier release.
+        Outdated: the source is of another release.
         WarehouseUnavailable: rows changed meanwhile, or an engine does not answer: try again.
     """
     _check_source(source, target, tables)
     if "changed" in target.pending().values():
-        raise UsageError(f"{target.url} is of an earlier release, and an empty warehouse was needed. {_ANOTHER}")
+        raise UsageError(f"{target.url} is of another release, and an empty warehouse was needed. {_ANOTHER}")
     if target.provision():
         publish_prices(target)
     held = {table.name: (table.days(source), table.days(target)) for table in tables}
@@ -108,7 +108,7 @@ def _check_source(source: Warehouse, target: Warehouse, tables: Sequence[Table])
         raise UsageError(f"{source.url} holds no tables of tickercast. Name the warehouse that holds the rows.")
     if lacking:
         raise Outdated(
-            f"{source.url} is of an earlier release: {first_of(sorted(lacking), 3)} "
+            f"{source.url} is of another release: {first_of(sorted(lacking), 3)} "
             f"{'differ' if len(lacking) > 1 else 'differs'}. Run `tickercast provision` with "
             f"TICKERCAST_WAREHOUSE={source.url}, which keeps every row; then copy."
         )
