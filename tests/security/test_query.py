@@ -60,7 +60,7 @@ def test_a_query_reads_no_file_and_no_network(
 ) -> None:
     secret = tmp_path / "secret.csv"
     secret.write_text("planted,secret\n1,2\n")
-    with pytest.raises(UsageError, match=r"does not fit|cannot be read") as error:
+    with pytest.raises(UsageError, match=r"does not fit|cannot be read|does not answer") as error:
         warehouse.query(attack.format(file=secret, folder=tmp_path), limits=limits)
     assert "planted" not in str(error.value)
 

@@ -27,7 +27,10 @@ def query(
         ),
     ] = False,
 ) -> None:
-    """Query the warehouse, whichever engine is configured."""
+    """Query the warehouse, whichever engine is configured.
+
+    A function that DuckDB does not answer as BigQuery does is refused by its name.
+    """
     if as_json and as_csv:
         raise UsageError("--json and --csv were given, and one form was needed. Leave one out.")
     found = open_app().query(text)

@@ -23,6 +23,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 
 from tickercast import disk, logs, memory, traffic
 from tickercast.backends.warehouse.duckdb_checkpoints import SETTINGS, Checkpoints
+from tickercast.backends.warehouse.duckdb_dialect import answerable
 from tickercast.backends.warehouse.duckdb_errors import (
     WRONG_QUERY,
     check_log,
@@ -203,7 +204,8 @@ class DuckDBWarehouse:
         self, text: str, parameters: Mapping[str, Any] | None = None, *, limits: QueryLimits | None = None
     ) -> pd.DataFrame:
         """Answer a query in BigQuery's dialect."""
-        statement, values = to_duckdb(checked_query(text)), dict(parameters or {})
+        translate = answerable if limits else to_duckdb
+        statement, values = translate(checked_query(text)), dict(parameters or {})
         try:
             with self._of_this_release(text):
                 if limits:

@@ -146,7 +146,9 @@ WRONG_QUERY = (
     duckdb.CatalogException,
     duckdb.BinderException,
     duckdb.ParserException,
-    duckdb.InvalidInputException,  # a parameter without a value
+    duckdb.InvalidInputException,  # a parameter without a value, a division by zero
+    duckdb.OutOfRangeException,  # a logarithm of zero, a sum beyond 64 bits
+    duckdb.ConversionException,
     duckdb.PermissionException,  # files, the network, extensions
     duckdb.NotImplementedException,
 )
@@ -216,5 +218,5 @@ def held(url: str, patience_s: float, by: str) -> WarehouseUnavailable:
 
 def one_line(error: Exception) -> str:
     """The message of DuckDB, without its advice on settings and its links."""
-    said = str(error).split("\n\n", maxsplit=1)[0]
+    said = re.split(r"\n\n|\. Use TRY\(", str(error), maxsplit=1)[0]
     return shortened(re.sub(r"^[\w ]+ Error: ", "", said), 200)

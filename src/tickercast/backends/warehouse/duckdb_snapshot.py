@@ -20,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tickercast.backends.warehouse.duckdb_checkpoints import engines_descriptor
+from tickercast.backends.warehouse.duckdb_dialect import SETTING, set_up
 from tickercast.errors import UsageError
 from tickercast.ports import QueryLimits
 
@@ -87,7 +88,7 @@ def opened(copy: Path, limits: QueryLimits) -> duckdb.DuckDBPyConnection:
     engine = duckdb.connect(config={"temp_directory": "", "memory_limit": f"{limits.memory_mb}MB"})
     try:
         engine.execute("SET GLOBAL TimeZone = 'UTC'")
-        confine(engine, [copy])
+        confine(engine, [copy], SETTING)
         engine.execute("ATTACH ? AS warehouse (READ_ONLY)", [str(copy)])
         engine.execute("USE warehouse")
     except BaseException:
@@ -99,7 +100,9 @@ def opened(copy: Path, limits: QueryLimits) -> duckdb.DuckDBPyConnection:
 def answer(
     engine: duckdb.DuckDBPyConnection, statement: str, values: Mapping[str, Any], limits: QueryLimits
 ) -> pd.DataFrame:
-    """Answer one query; on Linux, no thread of this process gets more memory meanwhile than the limits allow.
+    """Answer one query that `answerable` has translated.
+
+    On Linux, no thread of this process gets more memory meanwhile than the limits allow.
 
     Raises:
         UsageError: the query takes longer, or more memory, than the limits allow.
@@ -111,8 +114,12 @@ def answer(
     try:
         # The engine counts an answer only as a table, and the texts that functions make not at all.
         with memory_bounded(limits), _PROCESS.bounded(limits.memory_mb):
+            set_up(engine)
             engine.execute(f"CREATE TEMP TABLE answer AS {statement}", dict(values))
-            return engine.execute("SELECT * FROM temp.answer").df()
+            described = engine.execute("DESCRIBE temp.answer").fetchall()
+            sums = [f"{_quoted(name)}::BIGINT AS {_quoted(name)}" for name, kind, *_ in described if kind == "HUGEINT"]
+            replaced = f" REPLACE ({', '.join(sums)})" if sums else ""
+            return engine.execute(f"SELECT *{replaced} FROM temp.answer").df()  # noqa: S608
     except duckdb.InterruptException as error:
         raise UsageError(
             f"The query was ended after {limits.seconds:g} s. Ask for less, or raise TICKERCAST_QUERY_TIMEOUT_S."
@@ -189,6 +196,10 @@ _PROCESS = _Process()
 def _data_bytes() -> int:
     """The bytes of this process that count towards `RLIMIT_DATA`."""
     return int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+
+
+def _quoted(identifier: str) -> str:
+    return '"' + identifier.replace('"', '""') + '"'
 
 
 def _text(value: str) -> str:
