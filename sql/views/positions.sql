@@ -25,7 +25,8 @@ grown AS (
   QUALIFY ROW_NUMBER() OVER (
       PARTITION BY based.account, based.fill_id, based.symbol, based.frequency ORDER BY based.close / bar.adj_close
     )
-    = DIV(COUNT(*) OVER (PARTITION BY based.account, based.fill_id, based.symbol, based.frequency) + 1, 2)
+    -- In parentheses, which the translation to DuckDB's // needs.
+    = DIV((COUNT(*) OVER (PARTITION BY based.account, based.fill_id, based.symbol, based.frequency) + 1), 2)
 ),
 numbered AS (
   SELECT

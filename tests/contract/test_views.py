@@ -1106,6 +1106,18 @@ def test_the_gain_of_what_was_adopted_counts_from_the_price_that_the_venue_says(
     )
 
 
+def test_a_correction_of_one_of_the_three_bars_of_a_fill_is_no_rebase() -> None:
+    at = [datetime(2023, 7, day, 20, tzinfo=UTC) for day in (19, 20, 21)]
+    prices = bars("A", [20, 20, 20]).assign(closed_at=at)
+    fill = {"account": "a", "fill_id": "1", "client_id": "1", "strategy": "mine", "strategy_hash": "one"}
+    fill |= {"frequency": "1d", "symbol": "A", "side": "buy", "quantity": 10.0, "price": 20.0, "fee": 0.0}
+    fill |= {"written_at": at[-1], "filled_at": at[-1]}
+    fill |= {"basis": 30.0, "basis_at": at[2], "basis_20": 20.0, "basis_20_at": at[1]}
+    fill |= {"basis_40": 20.0, "basis_40_at": at[0]}
+    [held] = in_duckdb("SELECT * FROM positions", {"fills": pd.DataFrame([fill]), "prices": prices})["quantity"]
+    assert held == 10.0
+
+
 def test_a_score_worked_by_hand() -> None:
     prices = bars("A", [100, 103, 95], last=date(2023, 7, 5))
     found = in_duckdb(
