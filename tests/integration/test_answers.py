@@ -4,7 +4,7 @@ import doctest
 import json
 import re
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,8 @@ from click.testing import Result
 from tests.conftest import PROJECT
 from typer.testing import CliRunner
 
-from tickercast.cli import app
+from tickercast.app import App
+from tickercast.cli import answers, app
 from tickercast.cli.terminal import open_app
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.text import price
@@ -26,6 +27,15 @@ HOLDINGS = "symbol,shares\nMSFT,100\nAAPL,-10\nIBM,20\n"
 
 def run(*words: str) -> Result:
     return CliRunner().invoke(app, list(words))
+
+
+def set_clock(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
+    def opened() -> App:
+        service = open_app()
+        service.now = lambda: moment
+        return service
+
+    monkeypatch.setattr(answers, "open_app", opened)
 
 
 def refused(*words: str) -> str:
@@ -42,7 +52,10 @@ def forecast(workspace: Path) -> Path:
 
 
 @pytest.mark.parametrize("page", ["odds", "portfolio"])
-def test_the_examples_of_the_page_are_what_is_printed(page: str, forecast: Path) -> None:
+def test_the_examples_of_the_page_are_what_is_printed(
+    page: str, forecast: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_clock(monkeypatch, datetime(2010, 6, 30, 21, tzinfo=UTC))
     (forecast / "holdings.csv").write_text(HOLDINGS)
     text = (PROJECT / "docs" / f"{page}.md").read_text()
     examples = re.findall(r"^\$ tickercast ((?:odds|portfolio) .*)\n((?:(?!\$|```).*\n)+)", text, re.MULTILINE)
@@ -116,6 +129,21 @@ def test_coming_results_and_odd_bars_are_said_beside_every_answer(workspace: Pat
     found = open_app().paths(["AAPL", "MSFT"])
     doubtful = replace(found, forecasts=[replace(made, doubtful=made.symbol == "AAPL") for made in found.forecasts])
     assert "Odd bars, so that the width may be wrong: AAPL." in [str(note) for note in notes(doubtful)]
+
+
+def test_an_answer_of_now_says_how_old_its_forecast_is(forecast: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_clock(monkeypatch, datetime(2010, 7, 3, 12, tzinfo=UTC))
+    (forecast / "holdings.csv").write_text(HOLDINGS)
+    stale = "2 sessions are over since 2010-06-30: this forecast is stale."
+    for command, said in {
+        ("odds", "MSFT", "30"): stale,
+        ("paths", "AAPL", "MSFT"): f"AAPL, MSFT: {stale}",
+        ("portfolio", "holdings.csv"): f"MSFT, AAPL, IBM: {stale}",
+    }.items():
+        assert said in run(*command).output.splitlines()
+        assert stale not in run(*command, "--as-of", "2010-06-30").output
+        if command[0] != "paths":
+            assert said in json.loads(run(*command, "--json").stdout)["remarks"]
 
 
 def test_odds_as_json_agree_with_the_stored_forecast(forecast: Path) -> None:

@@ -70,13 +70,15 @@ def odds(
     last = date_of(by) if by else None
     asked = answers.Question(level, between, chance, below=below)
     with bar("drawing paths"):
-        found = open_app().odds(symbol, day_of(as_of) if as_of else None)
+        service = open_app()
+        found = service.odds(symbol, day_of(as_of) if as_of else None)
+    ages = [] if as_of else answers.ages_of(found.outlook, service.now())
     steps = _steps(found.outlook.dates, last, symbol)
     rows = answers.odds_rows(found, asked, steps)
     if as_json:
-        print_data(json.dumps(answers.odds_json(found, asked, rows), indent=2) + "\n")
+        print_data(json.dumps(answers.odds_json(found, asked, rows, ages), indent=2) + "\n")
     else:
-        print_table(answers.odds_table(found, asked, rows), soft_wrap=True)
+        print_table(answers.odds_table(found, asked, rows, ages), soft_wrap=True)
 
 
 @app.command(epilog="Example: tickercast paths MSFT AAPL --parquet paths.parquet")
@@ -100,8 +102,9 @@ def paths(
     symbols = symbols_of(words or [], symbols_file)
     outputs.check_file("--parquet", parquet, outputs.PARQUET)
     with bar("drawing paths"):
-        found = open_app().paths(symbols, day_of(as_of) if as_of else None)
-    print_table(answers.paths_table(found))
+        service = open_app()
+        found = service.paths(symbols, day_of(as_of) if as_of else None)
+    print_table(answers.paths_table(found, [] if as_of else answers.ages_of(found, service.now())))
     if parquet:
         answers.write_parquet(found, parquet)
         say(f"written: {parquet}")
@@ -134,11 +137,13 @@ def portfolio(
         _record(holdings, first, as_of, as_json=as_json)
         return
     with bar("drawing paths"):
-        found = open_app().portfolio(holdings, day_of(as_of) if as_of else None)
+        service = open_app()
+        found = service.portfolio(holdings, day_of(as_of) if as_of else None)
+    ages = [] if as_of else answers.ages_of(found.outlook, service.now())
     if as_json:
-        print_data(json.dumps(answers.portfolio_json(found), indent=2) + "\n")
+        print_data(json.dumps(answers.portfolio_json(found, ages), indent=2) + "\n")
     else:
-        print_table(answers.portfolio_table(found), soft_wrap=True)
+        print_table(answers.portfolio_table(found, ages), soft_wrap=True)
 
 
 @app.command(epilog="Example: tickercast report MSFT AAPL --holdings holdings.csv")

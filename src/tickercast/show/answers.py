@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tickercast.disk import reason
+from tickercast.domain.freshness import freshness_of
 from tickercast.domain.outlook.odds import Ways
 from tickercast.domain.outlook.paths import ENOUGH, levels_of
 from tickercast.domain.outlook.portfolio import correlation, risk, shares
@@ -22,6 +24,7 @@ from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.outlook import Outlook, SymbolOdds
 from tickercast.reading.portfolio_record import PortfolioRecord
 from tickercast.show.fitting import Table
+from tickercast.show.overview import STATES
 from tickercast.show.sentences import SIMULATED
 
 MEASURED = {"closes": 3.0, "touches": 1.6}
@@ -80,7 +83,9 @@ def odds_rows(found: SymbolOdds, asked: Question, steps: int) -> list[Ways[float
     return [Ways(*row) for row in answers[["ends", "closes", "touches"]].head(steps).itertuples(index=False)]
 
 
-def odds_table(found: SymbolOdds, asked: Question, rows: Sequence[Ways[float]]) -> RenderableType:
+def odds_table(
+    found: SymbolOdds, asked: Question, rows: Sequence[Ways[float]], ages: Sequence[Text] = ()
+) -> RenderableType:
     """One row a session; then what the chances were measured to be worth."""
     made, titles = found.made, asked.titles
     table = Table(title=_title(found, asked))
@@ -92,7 +97,7 @@ def odds_table(found: SymbolOdds, asked: Question, rows: Sequence[Ways[float]]) 
         table.add_row(
             str(day), *(price(each, made.last_close) if asked.chance is not None else percent(each) for each in cells)
         )
-    return Group(table, *notes(found.outlook), Text(measured(), style="dim"))
+    return Group(table, *ages, *notes(found.outlook), Text(measured(), style="dim"))
 
 
 def measured() -> str:
@@ -115,7 +120,9 @@ def percent(share: float) -> str:
     return f"{share:.0%}" if 0.05 <= share <= 0.95 else f"{share:.1%}"
 
 
-def odds_json(found: SymbolOdds, asked: Question, rows: Sequence[Ways[float]]) -> dict[str, Any]:
+def odds_json(
+    found: SymbolOdds, asked: Question, rows: Sequence[Ways[float]], ages: Sequence[Text] = ()
+) -> dict[str, Any]:
     """The same, in a stable machine-readable form."""
     days = zip(found.outlook.dates, rows, strict=False)
     question = {"above": None, "below": None, "between": asked.between, "chance": asked.chance}
@@ -128,6 +135,7 @@ def odds_json(found: SymbolOdds, asked: Question, rows: Sequence[Ways[float]]) -
         "model_version": found.made.model_version,
         **({"simulated": True} if found.made.simulated else {}),
         "past_sessions": found.outlook.sessions,
+        "remarks": [str(each) for each in (*ages, *notes(found.outlook))],
         "question": {name: value for name, value in question.items() if value is not None}
         | ({"side": "below"} if asked.below and asked.chance is not None else {}),
         "answers": [
@@ -148,6 +156,17 @@ def _title(found: SymbolOdds, asked: Question) -> Text:
     return Text(f"{made.symbol} {question}, from {price(made.last_close)} on {made.cutoff}")
 
 
+def ages_of(found: Outlook, now: datetime) -> list[Text]:
+    """Remarks on the forecasts that are no longer current."""
+    ages = {made.symbol: freshness_of(made, now) for made in found.forecasts}
+    old = {age: [name for name, other in ages.items() if other == age] for age in ages.values() if age.state != "fresh"}
+    whose = "{0}" if len(ages) == 1 else "{1}: {0}"
+    return [
+        Text(whose.format(age.sentence, first_of(names, _LONGEST)), style=STATES[age.state])
+        for age, names in old.items()
+    ]
+
+
 def notes(found: Outlook) -> Iterator[Text]:
     """Remarks beside figures drawn from paths: simulated and odd bars, results days, a short past."""
     if any(made.simulated for made in found.forecasts):
@@ -166,7 +185,7 @@ def notes(found: Outlook) -> Iterator[Text]:
 # ---------------------------------------------------------------- paths
 
 
-def paths_table(found: Outlook) -> RenderableType:
+def paths_table(found: Outlook, ages: Sequence[Text] = ()) -> RenderableType:
     """One row a symbol: the range of its paths at the last step, and of their highs and lows."""
     table = Table()
     for heading in ("symbol", "last close", "last session", "80% of closes", "80% of lows", "80% of highs"):
@@ -184,7 +203,7 @@ def paths_table(found: Outlook) -> RenderableType:
         table.add_row(made.symbol, price(made.last_close), str(made.steps[-1].target_date), *ranges)
     count = found.paths.close.shape[-1]
     line = Text(f"{count:,} paths from {found.cutoff}, drawn from {found.sessions:,} past sessions", style="dim")
-    return Group(table, *notes(found), line)
+    return Group(table, *ages, *notes(found), line)
 
 
 def write_parquet(found: Outlook, path: str) -> None:
@@ -209,7 +228,7 @@ def portfolio_title(found: PortfolioOutlook) -> str:
     return f"{holdings} worth {worth:,.2f} {found.held.currency} on {found.outlook.cutoff}"
 
 
-def portfolio_table(found: PortfolioOutlook) -> RenderableType:
+def portfolio_table(found: PortfolioOutlook, ages: Sequence[Text] = ()) -> RenderableType:
     """Gains and risks by step, the part of each holding, the worst path, and how the holdings move together."""
     currency, title = found.held.currency, Text(portfolio_title(found))
     table = Table(title=title)
@@ -222,6 +241,7 @@ def portfolio_table(found: PortfolioOutlook) -> RenderableType:
         table,
         _holdings_table(found),
         *_correlations(found),
+        *ages,
         *portfolio_notes(found),
         Text(f"Gains and losses in {currency} over the value at the cutoff. {EXTRAPOLATED}", style="dim"),
     )
@@ -234,7 +254,7 @@ def portfolio_notes(found: PortfolioOutlook) -> Iterator[Text]:
         yield Text(APART, style="dim")
 
 
-def portfolio_json(found: PortfolioOutlook) -> dict[str, Any]:
+def portfolio_json(found: PortfolioOutlook, ages: Sequence[Text] = ()) -> dict[str, Any]:
     """The same, in a stable machine-readable form."""
     tail = risk(found.gains[-1], 0.95)
     parts = shares(found.parts[:, -1], tail.worst)
@@ -242,9 +262,11 @@ def portfolio_json(found: PortfolioOutlook) -> dict[str, Any]:
     steps = zip(found.outlook.dates, risks(found), strict=True)
     return {
         "cutoff": str(found.outlook.cutoff),
+        **({"simulated": True} if any(made.simulated for made in found.outlook.forecasts) else {}),
         "currency": found.held.currency,
         "value": float(found.exposures.sum()),
         "past_sessions": found.outlook.sessions,
+        "remarks": [str(each) for each in (*ages, *portfolio_notes(found))],
         "steps": [{"step": step, "target_date": str(day), **row} for step, (day, row) in enumerate(steps, start=1)],
         "holdings": [
             {

@@ -232,7 +232,8 @@ def review(realised: Realised | None, sessions: int) -> tuple[Literal["rolled ba
             return "rolled back", f"its forecasts scored worse than those of the version it replaced: {against}"
         if sessions >= PROBATION:
             return "confirmed", f"{sessions} sessions without being shown to be worse: {against}"
-        return "waiting", f"on probation for {PROBATION - sessions} more sessions: {against}"
+        left = PROBATION - sessions
+        return "waiting", f"on probation for {left} more session{'' if left == 1 else 's'}: {against}"
     if sessions >= 2 * PROBATION:
         return "confirmed", f"{sessions} sessions in which too few forecasts came true to compare"
     return "waiting", f"on probation: fewer than {MIN_DATES} dates have come true"
