@@ -227,6 +227,11 @@ class Model:
                 "was needed. Give one of these."
             )
 
+    def __repr__(self) -> str:
+        """The model by its name: tables of a thousand numbers may be behind it."""
+        frequency = f", frequency={str(self.frequency)!r}" if self.frequency else ""
+        return f"Model({self.name!r}, version={self.version!r}{frequency})"
+
     @property
     def name(self) -> str:
         """The registered model's name."""

@@ -864,6 +864,17 @@ def test_a_file_whose_name_is_no_symbol_and_that_names_none_is_refused(tmp_path:
         tickercast.read_csv(tmp_path / "prices of may.csv")
 
 
+def test_what_a_notebook_shows_of_a_value_is_short(make_bars: MakeBars) -> None:
+    bars = make_bars("KO")
+    hourly = tickercast.load_model(frequency="1h")
+    made = tickercast.load_model("ewma-t").predict(bars)
+
+    assert repr(hourly) == "Model('har-season', version='1', frequency='1h')"
+    assert repr(bars) == f"<Bars of KO: {len(bars):,} of 1d from {bars.first} to {bars.cutoff}>"
+    assert "steps" not in repr(made)
+    assert "0." not in repr(getattr(hourly.predictor, "tables", None))
+
+
 def test_every_error_is_one_that_a_caller_can_catch() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     assert all(issubclass(kind, TickercastError) for kind in kinds)

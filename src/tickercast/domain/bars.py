@@ -113,6 +113,12 @@ class Bars:
     def __len__(self) -> int:
         return self._extent.end - self._extent.start
 
+    def __repr__(self) -> str:
+        """The symbol and which bars they are, not each of them."""
+        span = f" from {stamp(self.ends[0].item())} to {stamp(self.end)}" if len(self) else ""
+        made_up = ", simulated" if self.simulated else ""
+        return f"<Bars of {self.symbol}: {len(self):,} of {self.frequency}{span}{made_up}>"
+
     @cached_property
     def frame(self) -> pd.DataFrame:
         """The bars as a table for people: the columns `BAR_COLUMNS`, `session_date` as pandas' datetime64[s]."""

@@ -10,7 +10,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from numbers import Real
@@ -289,7 +289,7 @@ class Forecast:
     symbol: str
     cutoff: date
     last_close: float
-    steps: tuple[Step, ...]
+    steps: tuple[Step, ...] = field(repr=False)
     model_name: str
     model_version: str
     role: Role = Role.CHAMPION

@@ -38,3 +38,7 @@ class HourTables(BaseModel):
     ]
     har: Quantiles
     simple: Quantiles
+
+    def __repr__(self) -> str:
+        """The name alone: there are two thousand numbers."""
+        return f"<{type(self).__name__}>"
