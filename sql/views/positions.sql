@@ -25,8 +25,7 @@ grown AS (
   QUALIFY ROW_NUMBER() OVER (
       PARTITION BY based.account, based.fill_id, based.symbol, based.frequency ORDER BY based.close / bar.adj_close
     )
-    -- In parentheses, which the translation to DuckDB's // needs.
-    = DIV((COUNT(*) OVER (PARTITION BY based.account, based.fill_id, based.symbol, based.frequency) + 1), 2)
+    = DIV(COUNT(*) OVER (PARTITION BY based.account, based.fill_id, based.symbol, based.frequency) + 1, 2)
 ),
 numbered AS (
   SELECT

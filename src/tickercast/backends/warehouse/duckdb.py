@@ -2,7 +2,7 @@
 
 DuckDB lets one process at a time hold the file. Each call attaches it, works and detaches it again, and waits while
 another process holds it, so a dashboard and any number of functions can share it. The engine stays open: attaching the
-file takes 2 ms, opening an engine 13.
+file takes 5 ms, opening an engine 13.
 """
 
 import os
@@ -23,7 +23,6 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 
 from tickercast import disk, logs, memory, traffic
 from tickercast.backends.warehouse.duckdb_checkpoints import SETTINGS, Checkpoints
-from tickercast.backends.warehouse.duckdb_dialect import answerable
 from tickercast.backends.warehouse.duckdb_errors import (
     WRONG_QUERY,
     check_log,
@@ -204,7 +203,11 @@ class DuckDBWarehouse:
         self, text: str, parameters: Mapping[str, Any] | None = None, *, limits: QueryLimits | None = None
     ) -> pd.DataFrame:
         """Answer a query in BigQuery's dialect."""
-        translate = answerable if limits else to_duckdb
+        translate: Callable[[str], str] = to_duckdb
+        if limits:
+            from tickercast.backends.warehouse.duckdb_dialect import answerable  # it takes sqlglot, 0.1 s
+
+            translate = answerable
         statement, values = translate(checked_query(text)), dict(parameters or {})
         try:
             with self._of_this_release(text):

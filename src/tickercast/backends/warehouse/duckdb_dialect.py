@@ -9,26 +9,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import duckdb
 import sqlglot
 from sqlglot import expressions as sql
 
+from tickercast.backends.warehouse.sql import parsed
 from tickercast.errors import UsageError
-
-SETTING = "ieee_floating_point_ops"
-"""The engine's setting by which 1 / 0, LN(0) and the like are errors, as in BigQuery, if it is off."""
-
-_SETUP = (
-    f"SET GLOBAL {SETTING} = false",
-    "CREATE TEMP MACRO like_its(x DATE, y) AS CAST(y AS DATE), (x VARCHAR, y) AS CAST(y AS DATE), "
-    "(x TIMESTAMP, y) AS y, (x TIMESTAMPTZ, y) AS y",
-)
-
-
-def set_up(engine: duckdb.DuckDBPyConnection) -> None:
-    """Let an engine answer what `answerable` translates."""
-    for statement in _SETUP:
-        engine.execute(statement)
 
 
 def answerable(text: str) -> str:
@@ -40,7 +25,7 @@ def answerable(text: str) -> str:
     Raises:
         UsageError: it uses a function, or a form of one, to which DuckDB has no answer like BigQuery's.
     """
-    tree = sqlglot.parse_one(text, read="bigquery")
+    tree = parsed(text)
     for select in tree.find_all(sql.Select):
         _name_what_is_selected(select)
     for node in reversed(list(tree.walk(bfs=False))):

@@ -20,12 +20,21 @@ import pandas as pd
 import pyarrow as pa
 
 from tickercast.backends.warehouse.duckdb_checkpoints import engines_descriptor
-from tickercast.backends.warehouse.duckdb_dialect import SETTING, set_up
 from tickercast.errors import UsageError
 from tickercast.ports import QueryLimits
 
 BESIDE = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
 """The endings of a DuckDB file and of those that the engine writes beside it."""
+
+_FLOATS = "ieee_floating_point_ops"
+"""The engine's setting by which 1 / 0, LN(0) and the like are errors, as in BigQuery, if it is off."""
+
+_LIKE_BIGQUERY = (
+    f"SET GLOBAL {_FLOATS} = false",
+    "CREATE TEMP MACRO like_its(x DATE, y) AS CAST(y AS DATE), (x VARCHAR, y) AS CAST(y AS DATE), "
+    "(x TIMESTAMP, y) AS y, (x TIMESTAMPTZ, y) AS y",
+)
+"""The statements that let an engine answer what `duckdb_dialect.answerable` translates."""
 
 _PART = 1 << 20
 
@@ -88,7 +97,7 @@ def opened(copy: Path, limits: QueryLimits) -> duckdb.DuckDBPyConnection:
     engine = duckdb.connect(config={"temp_directory": "", "memory_limit": f"{limits.memory_mb}MB"})
     try:
         engine.execute("SET GLOBAL TimeZone = 'UTC'")
-        confine(engine, [copy], SETTING)
+        confine(engine, [copy], _FLOATS)
         engine.execute("ATTACH ? AS warehouse (READ_ONLY)", [str(copy)])
         engine.execute("USE warehouse")
     except BaseException:
@@ -114,7 +123,8 @@ def answer(
     try:
         # The engine counts an answer only as a table, and the texts that functions make not at all.
         with memory_bounded(limits), _PROCESS.bounded(limits.memory_mb):
-            set_up(engine)
+            for each in _LIKE_BIGQUERY:
+                engine.execute(each)
             engine.execute(f"CREATE TEMP TABLE answer AS {statement}", dict(values))
             described = engine.execute("DESCRIBE temp.answer").fetchall()
             sums = [f"{_quoted(name)}::BIGINT AS {_quoted(name)}" for name, kind, *_ in described if kind == "HUGEINT"]
