@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.bigquery_server import BigQueryServer
+from tests.support.complaints import complaints
 
 PROJECT = Path(__file__).parents[2]
 WORDS = ["MSFT", "IBM", "2012-08-15", "--source", "sample", "--json"]
@@ -24,7 +25,7 @@ def forecast(folder: Path, **settings: str) -> Any:
         text=True,
         timeout=300,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, complaints(done)) == (0, [])
     return [{name: value for name, value in made.items() if name != "generation"} for made in json.loads(done.stdout)]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.complaints import complaints
 from tests.support.storage_server import INSERT, StorageServer
 
 from tickercast import config
@@ -24,7 +25,7 @@ def main(workspace: Path) -> Callable[[], Any]:
         done = subprocess.run(
             [sys.executable, str(PROJECT / "src" / "main.py"), *WORDS], capture_output=True, text=True, timeout=300
         )
-        assert (done.returncode, done.stderr) == (0, "")
+        assert (done.returncode, complaints(done)) == (0, [])
         return [
             {name: value for name, value in made.items() if name != "generation"} for made in json.loads(done.stdout)
         ]
