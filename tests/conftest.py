@@ -1,5 +1,6 @@
 """Fixtures that several folders of tests share."""
 
+import functools
 import logging
 import os
 import re
@@ -20,6 +21,8 @@ from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import sessions_between
 
 if TYPE_CHECKING:
+    from streamlit.testing.v1 import AppTest
+
     from tests.support.bigquery_server import BigQueryServer
     from tests.support.s3_server import S3Server
     from tests.support.storage_server import StorageServer
@@ -78,6 +81,19 @@ def _mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MlflowRegistry, "_alone", with_tables)
         yield
+
+
+@pytest.fixture(scope="session")
+def app_test() -> "Iterator[type[AppTest]]":
+    """Streamlit's runner of pages; it looks for components in all installed packages once, not for each page."""
+    pytest.importorskip("streamlit")
+    from streamlit.components.v2 import manifest_scanner
+    from streamlit.testing.v1 import AppTest
+
+    with pytest.MonkeyPatch.context() as patch:
+        scan = functools.cache(manifest_scanner.scan_component_manifests)
+        patch.setattr(manifest_scanner, "scan_component_manifests", scan)
+        yield AppTest
 
 
 @pytest.fixture

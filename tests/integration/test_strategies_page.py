@@ -3,10 +3,10 @@
 import json
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 
 from tickercast.app import App, variants_of
@@ -34,8 +34,8 @@ def stored(workspace: Path) -> App:
     return app
 
 
-def test_the_page_shows_verdicts_accounts_and_when_what_was_wanted(stored: App) -> None:
-    shown = AppTest.from_function(page, default_timeout=60).run()
+def test_the_page_shows_verdicts_accounts_and_when_what_was_wanted(stored: App, app_test: Any) -> None:
+    shown = app_test.from_function(page, default_timeout=60).run()
     assert not shown.exception
     assert not shown.error
     told = " ".join(each.value for each in shown.markdown)
@@ -51,11 +51,13 @@ def test_the_page_shows_verdicts_accounts_and_when_what_was_wanted(stored: App) 
     assert [each.value for each in shown.info] == ["Choose a strategy, a symbol, and two dates."]
 
 
-def test_what_is_wanted_now_is_the_answer_of_the_command(stored: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_wanted_now_is_the_answer_of_the_command(
+    stored: App, app_test: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stored.forecast(["MSFT"], "2012-08-10", source="sample")
     now = App(now=lambda: datetime(2012, 8, 16, 22, tzinfo=UTC))
     monkeypatch.setattr(state, "_app", lambda: now)
-    shown = AppTest.from_function(page, default_timeout=60).run()
+    shown = app_test.from_function(page, default_timeout=60).run()
     assert not shown.exception
     told = [each.value for each in shown.markdown]
     assert "### What they want to hold now" in told
@@ -69,9 +71,9 @@ def test_what_is_wanted_now_is_the_answer_of_the_command(stored: App, monkeypatc
     assert all(f"<td>{reason}</td>" in table for reason in reasons)
 
 
-def test_the_page_leaves_simulated_signals_out_and_says_so(stored: App) -> None:
+def test_the_page_leaves_simulated_signals_out_and_says_so(stored: App, app_test: Any) -> None:
     stored.forecast(["MSFT"], date(2012, 9, 14), source="simulated")
-    shown = AppTest.from_function(page, default_timeout=60).run()
+    shown = app_test.from_function(page, default_timeout=60).run()
     assert not shown.exception
     days = shown.date_input(key="strategy_days")
     assert days.value == (date(2012, 7, 26), date(2012, 8, 1))
@@ -80,13 +82,15 @@ def test_the_page_leaves_simulated_signals_out_and_says_so(stored: App) -> None:
     assert any("Simulated ones are left out once a symbol has real bars." in each.value for each in shown.error)
 
 
-def test_the_page_shows_what_is_held_on_paper_and_what_is_halted(stored: App) -> None:
-    assert "### On paper" not in [each.value for each in AppTest.from_function(page, default_timeout=60).run().markdown]
+def test_the_page_shows_what_is_held_on_paper_and_what_is_halted(stored: App, app_test: Any) -> None:
+    assert "### On paper" not in [
+        each.value for each in app_test.from_function(page, default_timeout=60).run().markdown
+    ]
     [made] = variants_of(["buy-and-hold"])
     stored.trade(made, symbols=["MSFT", "AAPL"], as_of=date(2012, 7, 30))
     stored.halt_trading(strategy="buy-and-hold")
     state.st.cache_data.clear()
-    shown = AppTest.from_function(page, default_timeout=60).run()
+    shown = app_test.from_function(page, default_timeout=60).run()
     assert not shown.exception
     assert "### On paper" in [each.value for each in shown.markdown]
     [halted] = shown.error

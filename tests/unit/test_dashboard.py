@@ -553,15 +553,14 @@ def test_neither_the_command_line_nor_the_function_imports_what_draws() -> None:
 
 
 @pytest.fixture
-def opened(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def opened(workspace: Path, app_test: Any) -> Callable[..., Any]:
     """Runs the app without a browser."""
     import streamlit as st
-    from streamlit.testing.v1 import AppTest
 
     def run(page: str = "Forecast", **query: str) -> Any:
         st.cache_data.clear()
         st.cache_resource.clear()
-        made = AppTest.from_file(str(Path(launch.__file__).parent / "app.py"), default_timeout=60)
+        made = app_test.from_file(str(Path(launch.__file__).parent / "app.py"), default_timeout=60)
         made.query_params["page"] = page
         for name, value in query.items():
             made.query_params[name] = value
@@ -677,13 +676,14 @@ def test_that_no_volume_is_reported_is_said_in_place_of_its_panel(
 
 
 @pytest.fixture
-def testing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def testing(tmp_path: Path, app_test: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Streamlit's own runner of pages, in an empty folder and without answers of other tests."""
-    streamlit = pytest.importorskip("streamlit")
+    import streamlit
+
     streamlit.cache_data.clear()
     streamlit.cache_resource.clear()
     monkeypatch.chdir(tmp_path)
-    return pytest.importorskip("streamlit.testing.v1")
+    return app_test
 
 
 def test_the_banner_reads_alerts_and_changes_nothing(
@@ -717,7 +717,7 @@ def test_a_companion_can_be_picked(testing: Any, monkeypatch: pytest.MonkeyPatch
 
         forecast_page.show()
 
-    shown = testing.AppTest.from_function(page).run(timeout=60)
+    shown = testing.from_function(page).run(timeout=60)
     assert not shown.exception
     [model] = [box for box in shown.selectbox if box.label == "Model"]
     assert model.options == ["champion", "ewma-t"]
@@ -736,7 +736,7 @@ def test_the_chance_of_a_price_is_that_of_the_command(testing: Any) -> None:
 
         forecast_page.show()
 
-    shown = testing.AppTest.from_function(page).run(timeout=60)
+    shown = testing.from_function(page).run(timeout=60)
     assert not shown.exception
     [price] = shown.number_input
     lower = price.set_value(29.0).run(timeout=60)
@@ -782,10 +782,8 @@ def test_the_chance_of_a_price_is_in_the_prices_of_the_picture_after_a_split(
     ],
 )
 def test_the_chance_is_that_of_the_price_in_the_box(
-    monkeypatch: pytest.MonkeyPatch, symbol: str, start: float, form: str, typed: float, named: str
+    app_test: Any, monkeypatch: pytest.MonkeyPatch, symbol: str, start: float, form: str, typed: float, named: str
 ) -> None:
-    from streamlit.testing.v1 import AppTest
-
     from tickercast.dashboard import state
 
     asked: list[float] = []
@@ -803,7 +801,7 @@ def test_the_chance_is_that_of_the_price_in_the_box(
         odds_section.show(symbol, pd.DataFrame({"last_close": [start], "cutoff": [pd.Timestamp("2023-07-21")]}))
 
     monkeypatch.setattr(state, "odds", odds)
-    shown = AppTest.from_function(page, args=(symbol, start), default_timeout=60).run()
+    shown = app_test.from_function(page, args=(symbol, start), default_timeout=60).run()
     [box] = shown.number_input
     assert box.proto.format == form
     assert f"{asked[-1]:,.{form[2]}f}" in shown.caption[0].value
@@ -836,7 +834,7 @@ def test_the_portfolio_page_values_what_is_typed(testing: Any) -> None:
 
         portfolio_page.show()
 
-    shown = testing.AppTest.from_function(page).run(timeout=60)
+    shown = testing.from_function(page).run(timeout=60)
     assert not shown.exception
     [holdings] = shown.text_area
     assert holdings.value == "symbol,shares\nIBM,100\nMSFT,100"
@@ -867,7 +865,7 @@ def test_what_makes_paths_uncertain_is_said_beside_odds_and_portfolios(
         portfolio_page.show()
 
     for page in (forecast, portfolio):
-        shown = testing.AppTest.from_function(page).run(timeout=60)
+        shown = testing.from_function(page).run(timeout=60)
         assert not shown.exception
         said = " ".join(element.value for element in shown.caption)
         assert "Results expected inside this horizon: MSFT 2023-07-27 (before the open)." in said
@@ -891,7 +889,7 @@ def test_the_portfolio_page_tells_the_age_of_the_forecasts_that_it_values(
 
     def said(*symbols: str) -> str:
         holdings = "\n".join(["symbol,shares", *(f"{symbol},100" for symbol in symbols)])
-        typed = testing.AppTest.from_function(page).run(timeout=60).text_area[0].set_value(holdings).run(timeout=60)
+        typed = testing.from_function(page).run(timeout=60).text_area[0].set_value(holdings).run(timeout=60)
         assert (not typed.exception, not typed.error) == (True, True)
         return " ".join(element.value for element in [*typed.markdown, *typed.caption])
 
@@ -911,13 +909,13 @@ def test_the_portfolio_page_begins_with_symbols_of_one_cutoff_or_says_what_it_ne
         portfolio_page.show()
 
     App().forecast(["BTCUSDT"], "2022-02-01T10", source="simulated", frequency="1h")
-    shown = testing.AppTest.from_function(page).run(timeout=60)
+    shown = testing.from_function(page).run(timeout=60)
     assert (not shown.exception, not shown.error) == (True, True)
     assert "A portfolio needs forecasts of days, and none is stored." in shown.info[0].value
     App().forecast(["AAPL", "MSFT"], "2011-12-15", source="sample")
     App().forecast(["MSFT", "IBM"], "2012-08-15", source="sample")
     pytest.importorskip("streamlit").cache_data.clear()
-    shown = testing.AppTest.from_function(page).run(timeout=60)
+    shown = testing.from_function(page).run(timeout=60)
     assert shown.text_area[0].value == "symbol,shares\nIBM,100\nMSFT,100"
     assert not shown.error
 
@@ -939,7 +937,7 @@ def test_that_a_baseline_is_served_is_said(testing: Any) -> None:
 
         forecast_page.show()
 
-    shown = testing.AppTest.from_function(page).run(timeout=60)
+    shown = testing.from_function(page).run(timeout=60)
     assert not shown.exception
     [warning] = shown.warning
     said = "Made by a baseline: tickercast-lstm version 1 was shown to be worse than ewma-t on 2012-08-14, by 5.0%"
@@ -947,10 +945,9 @@ def test_that_a_baseline_is_served_is_said(testing: Any) -> None:
 
 
 def test_the_page_of_a_forecast_says_and_marks_its_results_day(
-    workspace: Path, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, app_test: Any, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import streamlit
-    from streamlit.testing.v1 import AppTest
 
     from tickercast.dashboard import state
 
@@ -960,7 +957,7 @@ def test_the_page_of_a_forecast_says_and_marks_its_results_day(
     monkeypatch.setenv("TICKERCAST_WAREHOUSE", f"duckdb://{workspace}/w.duckdb")
     state._app.clear()
     streamlit.cache_data.clear()  # of tests before
-    page = AppTest.from_file(str(Path(state.__file__).with_name("app.py")), default_timeout=60)
+    page = app_test.from_file(str(Path(state.__file__).with_name("app.py")), default_timeout=60)
     page.query_params["symbol"] = "MSFT"
     page.run()
     assert not page.exception

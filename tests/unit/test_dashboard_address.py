@@ -19,10 +19,9 @@ Open = Callable[..., Any]
 
 
 @pytest.fixture
-def opened(tmp_path: Path, make_bars: Callable[..., Bars], monkeypatch: pytest.MonkeyPatch) -> Open:
+def opened(tmp_path: Path, make_bars: Callable[..., Bars], app_test: Any, monkeypatch: pytest.MonkeyPatch) -> Open:
     """Opens an address over two vintages of two symbols, without a browser."""
     import streamlit
-    from streamlit.testing.v1 import AppTest
 
     streamlit.cache_data.clear()
     streamlit.cache_resource.clear()
@@ -33,7 +32,7 @@ def opened(tmp_path: Path, make_bars: Callable[..., Bars], monkeypatch: pytest.M
     monkeypatch.setenv("TICKERCAST_WAREHOUSE", place.warehouse.url)
 
     def run(**query: str) -> Any:
-        app = AppTest.from_file(APP, default_timeout=60)
+        app = app_test.from_file(APP, default_timeout=60)
         for name, value in query.items():
             app.query_params[name] = value
         made = app.run()
@@ -153,9 +152,7 @@ def test_what_the_address_asks_for_in_vain_is_said(opened: Open, name: str, valu
     assert shown(page) == "MSFT"
 
 
-def test_of_many_values_those_that_are_spelt_alike_are_named_as_some_of_them() -> None:
-    from streamlit.testing.v1 import AppTest
-
+def test_of_many_values_those_that_are_spelt_alike_are_named_as_some_of_them(app_test: Any) -> None:
     def page() -> None:
         from tickercast.dashboard import address
 
@@ -164,7 +161,7 @@ def test_of_many_values_those_that_are_spelt_alike_are_named_as_some_of_them() -
             address.unknown("compare", asked, symbols, "nothing is shown")
         address.say_unknown()
 
-    near, first = (said.value.replace("\\", "") for said in AppTest.from_function(page).run().warning)
+    near, first = (said.value.replace("\\", "") for said in app_test.from_function(page).run().warning)
     assert near == "The address asks for compare=MSF. It can be one of 12, such as MSFT, MSTR; nothing is shown."
     assert first.startswith("The address asks for compare=7. It can be one of 12, such as X7")
 

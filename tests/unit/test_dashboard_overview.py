@@ -34,10 +34,9 @@ def place(tmp_path: Path, make_bars: Callable[..., Bars]) -> Place:
 
 
 @pytest.fixture
-def opened(place: Place, monkeypatch: pytest.MonkeyPatch) -> Open:
+def opened(place: Place, app_test: Any, monkeypatch: pytest.MonkeyPatch) -> Open:
     """Opens an address at a time, without a browser."""
     import streamlit
-    from streamlit.testing.v1 import AppTest
 
     from tickercast.dashboard import state
 
@@ -45,7 +44,7 @@ def opened(place: Place, monkeypatch: pytest.MonkeyPatch) -> Open:
         streamlit.cache_data.clear()
         app = App(Settings(warehouse=place.warehouse.url, bucket=place.store.url), now=lambda: now)
         monkeypatch.setattr(state, "_app", lambda: app)
-        page = AppTest.from_file(APP, default_timeout=60)
+        page = app_test.from_file(APP, default_timeout=60)
         for name, value in query.items():
             page.query_params[name] = value
         made = page.run()

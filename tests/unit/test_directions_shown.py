@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -85,9 +86,9 @@ def test_where_none_is_stored_the_command_says_what_to_do(workspace: Path) -> No
     assert "TICKERCAST_MODELS=champion,xgb-direction" in done.output
 
 
-def test_the_dashboard_shows_them(stored: App) -> None:
-    streamlit = pytest.importorskip("streamlit")
-    testing = pytest.importorskip("streamlit.testing.v1")
+def test_the_dashboard_shows_them(stored: App, app_test: Any) -> None:
+    import streamlit
+
     streamlit.cache_data.clear()
     streamlit.cache_resource.clear()
 
@@ -96,7 +97,7 @@ def test_the_dashboard_shows_them(stored: App) -> None:
 
         direction_section.show()
 
-    page_run = testing.AppTest.from_function(page).run(timeout=60)
+    page_run = app_test.from_function(page).run(timeout=60)
     assert not page_run.exception
     text = " ".join(element.value for element in page_run.markdown)
     assert "Direction of the next hour" in text
