@@ -28,7 +28,7 @@ PATIENCE_MS = 60_000
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("demo")
-    demo.fill(made)
+    demo.fill(made, cutoffs=2)
     return made
 
 
