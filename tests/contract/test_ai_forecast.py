@@ -16,7 +16,7 @@ import pytest
 import sqlglot
 from deploy.ai_forecast import job
 from sqlglot import expressions
-from tests.contract.test_views import bars, completed, fill, forecasts, same, zeta
+from tests.contract.test_views import bars, completed, forecasts, same, stored, zeta
 from tests.support.place import Place
 
 from tickercast.backends.warehouse.sql import to_duckdb
@@ -78,9 +78,7 @@ def tables(**more: Any) -> dict[str, pd.DataFrame]:
 
 def insert(rows: Mapping[str, pd.DataFrame], times: int = 1) -> pd.DataFrame:
     """The rows of the model after the query has run."""
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        fill(connection, rows)
+    with stored(rows) as connection:
         for _ in range(times):
             connection.execute(to_duckdb(stood_in()))
         return connection.execute("SELECT * FROM forecasts WHERE model_name = 'timesfm' ORDER BY symbol, step").df()
@@ -129,9 +127,7 @@ def test_a_split_since_the_forecast_changes_no_price() -> None:
 
 def test_both_engines_give_the_same_rows(zeta: Any) -> None:
     rows = tables()
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        fill(connection, rows)
+    with stored(rows) as connection:
         found = connection.execute(to_duckdb(selected())).df()
     assert len(found) == 20
     same(found, zeta.read(selected(), completed(rows)))

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pytest
-from tests.contract.test_views import fill
+from tests.contract.test_views import stored
 from tests.support import directions
 from tests.support.directions import direction_rows, hours, price_rows
 
@@ -17,8 +16,7 @@ MANY = hours(days=120, a_day=8)
 
 
 def ask(tables: dict[str, pd.DataFrame], query: str) -> pd.DataFrame:
-    with duckdb.connect() as connection:
-        fill(connection, tables)
+    with stored(tables) as connection:
         return connection.execute(query).df()
 
 

@@ -7,6 +7,7 @@ import functools
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -497,7 +498,12 @@ def zeta(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="session")
 def viewed(zeta: Any) -> Callable[[str], pd.DataFrame]:
     """The rows of a view of `rows()` on Google's engine."""
-    return functools.cache(lambda view: zeta.read(f"SELECT * FROM {view}", rows()))
+
+    @functools.cache
+    def read(view: str) -> pd.DataFrame:
+        return zeta.read(f"SELECT * FROM {view}", rows_for(OBJECTS[view].text, read))
+
+    return read
 
 
 def rows_for(query: str, viewed: Callable[[str], pd.DataFrame]) -> dict[str, pd.DataFrame]:
@@ -505,31 +511,65 @@ def rows_for(query: str, viewed: Callable[[str], pd.DataFrame]) -> dict[str, pd.
     return rows() | {view: viewed(view) for view in SqlObject("", is_view=False, text=query).sources & {*VIEWS}}
 
 
+def created() -> duckdb.DuckDBPyConnection:
+    """A database with the tables and views, and the tables of the first release, all empty."""
+    connection = duckdb.connect()
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
+    for found in [*before(), *OBJECTS.values()]:
+        connection.execute(to_duckdb(found.text))
+    return connection
+
+
+project = functools.cache(created)
+
+
+@contextmanager
+def stored(tables: Mapping[str, pd.DataFrame]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A transaction with the rows of some tables; spans, scores and sums follow from the others if not given.
+
+    Nobody else sees what is in it, and it is taken back at the end.
+    """
+    with project().cursor() as connection:
+        connection.begin()
+        fill(connection, tables)
+        yield connection
+        connection.rollback()
+
+
+@functools.cache
+def with_rows() -> duckdb.DuckDBPyConnection:
+    """A database with `rows()`, to read from."""
+    connection = created()
+    fill(connection, rows())
+    return connection
+
+
+def of_rows(query: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """Execute a query over `rows()`."""
+    return with_rows().execute(query, dict(parameters or {})).df()
+
+
 def in_duckdb(
     query: str, tables: Mapping[str, pd.DataFrame], parameters: Mapping[str, Any] | None = None
 ) -> pd.DataFrame:
     """Execute a query over the rows of some tables; spans, scores and sums follow from the others if not given."""
-    with duckdb.connect() as connection:
-        fill(connection, tables)
+    with stored(tables) as connection:
         return connection.execute(query, dict(parameters or {})).df()
 
 
 def fill(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pd.DataFrame]) -> None:
-    connection.execute("SET TimeZone = 'UTC'")
-    for found in [*before(), *OBJECTS.values()]:
-        connection.execute(to_duckdb(found.text))
-        if found.name in tables:
-            insert(connection, found.name, tables[found.name])
-        elif found.name == "spans" and "prices" in tables:
+    for name in [*(found.name for found in before()), *OBJECTS]:
+        if name in tables:
+            insert(connection, name, tables[name])
+        elif name == "spans" and "prices" in tables:
             insert(connection, "spans", spans(tables["prices"]))
-        elif found.name in DERIVED and "forecasts" in tables:
-            connection.execute(f"INSERT INTO {found.name} BY NAME {to_duckdb(REWRITES[found.name])}")
+        elif name in DERIVED and "forecasts" in tables:
+            connection.execute(f"INSERT INTO {name} BY NAME {to_duckdb(REWRITES[name])}")
 
 
 def completed(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The tables with those that follow from them."""
-    with duckdb.connect() as connection:
-        fill(connection, tables)
+    with stored(tables) as connection:
         derived = {name: connection.execute(f"SELECT * FROM {name}").df() for name in ("spans", *DERIVED)}
         return derived | dict(tables)
 
@@ -547,11 +587,7 @@ def modified_in_duckdb(
     statement: str, table: str, tables: Mapping[str, pd.DataFrame], retired: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
     """All rows of a table after an UPDATE or DELETE of it."""
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        for found in OBJECTS.values():
-            if not found.is_view:
-                connection.execute(to_duckdb(found.text))
+    with stored({}) as connection:
         for name, kind in (retired or {}).items():
             connection.execute(to_duckdb(f"ALTER TABLE {table} ADD COLUMN {name} {kind}"))
         for name, some in tables.items():
@@ -615,7 +651,7 @@ def test_each_view_has_the_same_columns_and_types_on_both_engines(view: str, zet
 @pytest.mark.parametrize("view", VIEWS)
 def test_each_view_gives_the_same_rows_on_both_engines(view: str, viewed: Callable[[str], pd.DataFrame]) -> None:
     assert len(viewed(view))
-    same(in_duckdb(f"SELECT * FROM {view}", rows()), viewed(view))
+    same(of_rows(f"SELECT * FROM {view}"), viewed(view))
 
 
 def parameters_of(query: str) -> dict[str, Any]:
@@ -635,7 +671,7 @@ def test_each_chart_of_the_reports_shows_the_same_rows_on_both_engines(
     chart: str, zeta: Any, viewed: Callable[[str], pd.DataFrame]
 ) -> None:
     query = CHARTS[chart]
-    expected, found = zeta.read(query, rows_for(query, viewed), {}), in_duckdb(to_duckdb(query), rows(), {})
+    expected, found = zeta.read(query, rows_for(query, viewed), {}), of_rows(to_duckdb(query))
     assert len(expected)
     same(found, expected)
 
@@ -655,7 +691,7 @@ def test_each_query_gives_the_same_rows_on_both_engines_in_the_same_order(
     if name == "current_hours":
         given, more = given | {"frequency": "1h"}, {"ingestions": ledger_of_hours()}
     expected = zeta.read(query, rows_for(query, viewed) | more, given)
-    found = in_duckdb(to_duckdb(query), rows() | more, given)
+    found = in_duckdb(to_duckdb(query), rows() | more, given) if more else of_rows(to_duckdb(query), given)
     assert len(expected)
     assert "LIMIT" not in query or len(expected) in given.values()  # the limit was reached
     same(found, expected)
@@ -676,7 +712,7 @@ def test_each_update_makes_the_same_rows_on_both_engines(table: str, zeta: Any) 
     assert older[table][FILLED[table]].isna().any()
     assert found[FILLED[table]].notna().all()
     same(modified_in_duckdb(migration.text, table, {table: found}, retired), found)
-    same(found.drop(columns=list(retired)), in_duckdb(f"SELECT * FROM {table}", rows()))
+    same(found.drop(columns=list(retired)), of_rows(f"SELECT * FROM {table}"))
 
 
 @pytest.mark.parametrize("table", REWRITES)
@@ -712,8 +748,7 @@ def _is_naive(found: pd.DataFrame) -> bool:
 
 def rewritten(table: str, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The rows of a table after the rewrite of those of the first release."""
-    with duckdb.connect() as connection:
-        fill(connection, tables)
+    with stored(tables) as connection:
         connection.execute(f"INSERT INTO {table} BY NAME {to_duckdb(REWRITES[table])}")
         return connection.execute(f"SELECT * FROM {table}").df()
 
@@ -805,7 +840,7 @@ FEW_COMPACTED = {
 
 @pytest.mark.parametrize("table", FEW_COMPACTED)
 def test_each_compaction_drops_the_same_rows_on_both_engines_and_changes_no_view(table: str, zeta: Any) -> None:
-    some = rows() | {table: in_duckdb(f"SELECT * FROM {table} WHERE {FEW_COMPACTED[table]}", rows())}
+    some = rows() | {table: of_rows(f"SELECT * FROM {table} WHERE {FEW_COMPACTED[table]}")}
     compaction = of_all_months(COMPACTIONS[table]).replace("@until", "TIMESTAMP '2100-01-01 00:00:00+00'")
     expected = zeta.modify(compaction, table, {table: some[table]})
     found = modified_in_duckdb(compaction, table, some)
@@ -821,7 +856,7 @@ def test_each_compaction_drops_the_same_rows_on_both_engines_and_changes_no_view
 def test_the_sums_of_blocks_are_merged_from_the_scores_that_both_engines_count(zeta: Any) -> None:
     using = sqlglot.parse_one(of_all_months(COMPACTIONS["skill_blocks"]), read="bigquery").args["using"].this
     query = using.sql("bigquery").replace("@until", "TIMESTAMP '2023-05-02 00:00:00+00'")
-    few = {"scores": in_duckdb("SELECT * FROM scores WHERE step < 3 AND symbol = 'LONG'", rows())}
+    few = {"scores": of_rows("SELECT * FROM scores WHERE step < 3 AND symbol = 'LONG'")}
     found = in_duckdb(to_duckdb(query), few)
     assert len(found) > 8
     same(found, zeta.read(query, few))
@@ -830,12 +865,13 @@ def test_the_sums_of_blocks_are_merged_from_the_scores_that_both_engines_count(z
 @pytest.mark.parametrize("until", [datetime(2023, 4, 10, tzinfo=UTC), NEVER])
 def test_merging_the_sums_of_blocks_changes_no_view(until: datetime) -> None:
     some = rows()
-    merged = in_duckdb(what_remains(COMPACTIONS["skill_blocks"]), some, {"until": until})
+    merged = of_rows(what_remains(COMPACTIONS["skill_blocks"]), {"until": until})
     twice = some | {"skill_blocks": pd.concat([some["skill_blocks"], undone(some), some["skill_blocks"].iloc[:3]])}
-    for view in ("forecast_skill", "coverage", "calibration", "model_history"):
-        same(answers(some | {"skill_blocks": merged})[view], answers(some)[view])
+    found = answers(some | {"skill_blocks": merged}, OF_SUMS)
+    for view in OF_SUMS:
+        same(found[view], of_rows(f"SELECT * FROM {view}"))
     again = in_duckdb(what_remains(COMPACTIONS["skill_blocks"]), twice, {"until": NEVER})
-    same(again, in_duckdb(what_remains(COMPACTIONS["skill_blocks"]), some, {"until": NEVER}))
+    same(again, of_rows(what_remains(COMPACTIONS["skill_blocks"]), {"until": NEVER}))
 
 
 def test_sums_that_no_compaction_has_added_up_say_the_same() -> None:
@@ -843,8 +879,9 @@ def test_sums_that_no_compaction_has_added_up_say_the_same() -> None:
     sums = some["skill_blocks"]
     assert set(sums["grain"].dropna()) == {"both", "symbol", "step"}
     as_stored = sums[sums["grain"].isna() | (sums["grain"] == "both")].assign(grain=None)
-    for view in ("forecast_skill", "coverage", "calibration", "model_history"):
-        same(answers(some | {"skill_blocks": as_stored})[view], answers(some)[view])
+    found = answers(some | {"skill_blocks": as_stored}, OF_SUMS)
+    for view in OF_SUMS:
+        same(found[view], of_rows(f"SELECT * FROM {view}"))
 
 
 def undone(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -855,11 +892,14 @@ def undone(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return taken
 
 
-def answers(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """All rows of all views."""
-    with duckdb.connect() as connection:
-        fill(connection, tables)
-        return {view: connection.execute(f"SELECT * FROM {view}").df() for view in VIEWS}
+OF_SUMS = ("forecast_skill", "coverage", "calibration", "model_history")
+"""The views that read `skill_blocks`."""
+
+
+def answers(tables: Mapping[str, pd.DataFrame], views: Collection[str] = VIEWS) -> dict[str, pd.DataFrame]:
+    """All rows of some views."""
+    with stored(tables) as connection:
+        return {view: connection.execute(f"SELECT * FROM {view}").df() for view in views}
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -867,19 +907,27 @@ def test_views_of_empty_tables_are_empty(view: str) -> None:
     assert in_duckdb(f"SELECT * FROM {view}", {}).empty
 
 
+@pytest.fixture
+def planner() -> Iterator[duckdb.DuckDBPyConnection]:
+    """The empty tables and views, without an optimizer that would drop every filter there."""
+    with project().cursor() as connection:
+        connection.execute("SET disabled_optimizers = 'statistics_propagation'")
+        yield connection
+        connection.execute("RESET disabled_optimizers")
+
+
 @pytest.mark.parametrize("view", VIEWS)
-def test_a_filter_on_a_symbol_frequency_or_date_reaches_the_tables_or_is_listed_as_one_that_does_not(view: str) -> None:
+def test_a_filter_on_a_symbol_frequency_or_date_reaches_the_tables_or_is_listed_as_one_that_does_not(
+    view: str, planner: duckdb.DuckDBPyConnection
+) -> None:
     reached, others = [], []
-    with duckdb.connect() as connection:
-        fill(connection, {})
-        connection.execute("SET disabled_optimizers = 'statistics_propagation'")  # which would drop every filter here
-        for name, kind, *_ in connection.execute(f"DESCRIBE {view}").fetchall():
-            if kind == "DATE" or name in ("symbol", "frequency"):
-                value = "DATE '2023-05-01'" if kind == "DATE" else "'LONG'"
-                text = f"EXPLAIN (FORMAT JSON) SELECT * FROM {view} WHERE {name} = {value}"
-                [plan] = json.loads(connection.execute(text).df()["explain_value"].item())
-                found = [_ORIGINAL.get((view, name), name) in each for each in filters(plan, _holding(view, name))]
-                (reached if found and all(found) else others).append(name)
+    for name, kind, *_ in planner.execute(f"DESCRIBE {view}").fetchall():
+        if kind == "DATE" or name in ("symbol", "frequency"):
+            value = "DATE '2023-05-01'" if kind == "DATE" else "'LONG'"
+            text = f"EXPLAIN (FORMAT JSON) SELECT * FROM {view} WHERE {name} = {value}"
+            [plan] = json.loads(planner.execute(text).df()["explain_value"].item())
+            found = [_ORIGINAL.get((view, name), name) in each for each in filters(plan, _holding(view, name))]
+            (reached if found and all(found) else others).append(name)
     assert others == list(UNREACHED.get(view, ((), ""))[0])
     assert reached or view in NOT_BY_SERIES
 
@@ -1049,7 +1097,7 @@ def both_models(cutoff: date = CUTOFF, last_close: float = 100.0, symbol: str = 
 
 
 def test_positions_and_equity_worked_by_hand() -> None:
-    held = in_duckdb("SELECT * FROM positions ORDER BY symbol", rows()).set_index("symbol")
+    held = of_rows("SELECT * FROM positions ORDER BY symbol").set_index("symbol")
     hours = directions.hours()["prices"]
     coin, last = hours["symbol"].iloc[0], hours[hours["symbol"] == hours["symbol"].iloc[0]]["close"].iloc[-1]
     assert held["quantity"].to_dict() == {
@@ -1058,7 +1106,7 @@ def test_positions_and_equity_worked_by_hand() -> None:
     }  # the coin was split; LONG and the other account are flat
     assert held.loc["ONE", "gain"] == 3 * 7.5 - 3 * 101 - 0.25
     assert held.loc[coin, "value"] == pytest.approx(6 * last)
-    states = in_duckdb("SELECT * FROM equity WHERE account = 'paper://a' ORDER BY cutoff_at", rows())
+    states = of_rows("SELECT * FROM equity WHERE account = 'paper://a' ORDER BY cutoff_at")
     assert states["gain"].tolist() == [0.0, 0.25, -0.25]
     assert states["drawdown"].tolist() == [0.0, 0.0, 0.4]
 
@@ -1417,35 +1465,36 @@ def test_of_prophets_forecasts_with_one_cutoff_a_signal_is_of_the_newest_whateve
 
 def test_sums_that_were_taken_back_leave_those_of_the_scores_that_count() -> None:
     assert (rows()["skill_blocks"]["n"] < 0).any()
-    summed = rows() | {"skill_blocks": in_duckdb(to_duckdb(REWRITES["skill_blocks"]), rows())}
-    for view in ("forecast_skill", "coverage", "calibration", "model_history"):
-        same(in_duckdb(f"SELECT * FROM {view}", rows()), in_duckdb(f"SELECT * FROM {view}", summed))
+    summed = answers(rows() | {"skill_blocks": of_rows(to_duckdb(REWRITES["skill_blocks"]))}, OF_SUMS)
+    for view in OF_SUMS:
+        same(of_rows(f"SELECT * FROM {view}"), summed[view])
 
 
 def test_sums_that_were_all_taken_back_are_no_rows() -> None:
     sums = completed(history_of(1.0, blocks=1))["skill_blocks"]
     both = pd.concat([sums, sums.assign(**{name: -sums[name] for name in SUMS})])
-    for view in ("forecast_skill", "coverage", "calibration"):
-        assert len(in_duckdb(f"SELECT * FROM {view}", {"skill_blocks": sums}))
-        assert in_duckdb(f"SELECT * FROM {view}", {"skill_blocks": both}).empty
+    views = ("forecast_skill", "coverage", "calibration")
+    assert all(len(found) for found in answers({"skill_blocks": sums}, views).values())
+    assert all(found.empty for found in answers({"skill_blocks": both}, views).values())
 
 
 def test_simulated_bars_count_for_no_skill_and_no_coverage() -> None:
     tables = history_of(1.0, blocks=9)
     marked = {name: table.assign(simulated=True) for name, table in tables.items()}
-    for view in ("forecast_skill", "coverage", "calibration", "model_history"):
-        assert len(in_duckdb(f"SELECT * FROM {view}", tables))
-        assert in_duckdb(f"SELECT * FROM {view}", marked).empty
-    assert in_duckdb("SELECT * FROM forecast_scores", marked)["simulated"].all()
+    assert all(len(found) for found in answers(tables, OF_SUMS).values())
+    found = answers(marked, [*OF_SUMS, "forecast_scores"])
+    assert all(found[view].empty for view in OF_SUMS)
+    assert found["forecast_scores"]["simulated"].all()
 
 
 def test_dates_that_a_model_has_seen_count_for_no_skill_and_no_coverage() -> None:
     tables = history_of(1.0, blocks=9)
     seen = tables["forecasts"].assign(model_has_seen=tables["forecasts"]["model_name"] == "lstm")
     marked = tables | {"forecasts": seen}
+    found = answers(marked, OF_SUMS)
     for view in ("forecast_skill", "coverage", "calibration"):
-        assert "lstm" not in set(in_duckdb(f"SELECT * FROM {view}", marked)["model_name"])
-    history = in_duckdb("SELECT * FROM model_history", marked).set_index("model_name")
+        assert "lstm" not in set(found[view]["model_name"])
+    history = found["model_history"].set_index("model_name")
     assert (history["forecasts"] > 0).all()
     assert history["n_scored"]["lstm"] == 0 < history["n_scored"]["random-walk"]
 
@@ -1642,12 +1691,11 @@ def test_a_champions_backfill_replaces_no_live_forecast_and_simulated_ones_are_k
 def test_skill_coverage_and_history_tell_a_champion_from_its_shadow() -> None:
     tables = history_of(1.0, blocks=9)
     own = tables["forecasts"][tables["forecasts"]["model_name"] == "lstm"]
-    beside = own.assign(role="shadow", model_version="0", close_lo_80=1.0, close_hi_80=2.0)
-    both = tables | {"forecasts": pd.concat([tables["forecasts"], beside])}
-    alone = tables | {"forecasts": tables["forecasts"]}
-    for view in ("forecast_skill", "coverage", "calibration", "model_history"):
-        champion = f"SELECT * FROM {view} WHERE role = 'champion'"
-        same(in_duckdb(champion, both), in_duckdb(champion, alone))
-        shadow = in_duckdb(f"SELECT * FROM {view} WHERE role = 'shadow'", both)
+    shadows = own.assign(role="shadow", model_version="0", close_lo_80=1.0, close_hi_80=2.0)
+    both = tables | {"forecasts": pd.concat([tables["forecasts"], shadows])}
+    alone, beside = answers(tables, OF_SUMS), answers(both, OF_SUMS)
+    for view in OF_SUMS:
+        champion, shadow = (beside[view][beside[view]["role"] == role] for role in ("champion", "shadow"))
+        same(champion, alone[view][alone[view]["role"] == "champion"])
         assert set(shadow["model_name"]) == {"lstm"}
         assert set(shadow["coverage_80"]) == {0.0}

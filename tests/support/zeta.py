@@ -4,6 +4,7 @@
 """
 
 import ctypes
+import functools
 import math
 import re
 from collections.abc import Container, Iterable, Mapping
@@ -108,7 +109,7 @@ class Zeta:
             tables: rows of tables; the others are empty.
             retired: columns that the table still has and its file no longer states, with their types.
         """
-        columns = schema(self._objects[table]) | dict(retired or {})
+        columns = {**schema(self._objects[table]), **(retired or {})}
         request = service.EvaluateModifyRequest(sql=statement, options=self._options)
         self._describe(request, tables, {table: columns}, numbered=True)
         answer = self._call("EvaluateModify", request, service.EvaluateModifyResponse)
@@ -144,11 +145,14 @@ class Zeta:
         *,
         numbered: bool = False,
     ) -> None:
-        """Add the project's tables and their rows to a request; `columns` replaces those of a table's file."""
+        """Add the tables that a request's statement names, with rows; `columns` replaces those of a table's file."""
+        named = set(re.findall(r"\w+", request.sql))
         catalog = request.simple_catalog
         catalog.name = "project"
         catalog.builtin_function_options.language_options.CopyFrom(self._options.language_options)
         for found in self._objects.values():
+            if found.name not in named:
+                continue
             if not found.is_view:
                 kinds = (columns or {}).get(found.name) or schema(found)
                 _declare(catalog.table.add(), found.name, kinds, numbered)
@@ -184,7 +188,8 @@ def body(view: SqlObject) -> str:
     return query
 
 
-def schema(table: SqlObject) -> dict[str, str]:
+@functools.cache
+def schema(table: SqlObject) -> Mapping[str, str]:
     """The columns of a table's statement, with their types."""
     parsed = sqlglot.parse_one(table.text, read="bigquery")
     return {column.name: column.args["kind"].sql("bigquery") for column in parsed.find_all(sql.ColumnDef)}
