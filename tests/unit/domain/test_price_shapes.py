@@ -126,13 +126,29 @@ def assert_same(reading: Reading, bars: pd.DataFrame, symbol: str = "MSFT") -> N
         np.testing.assert_allclose(found.columns[name.lower()], bars[name].to_numpy(float), rtol=1e-12)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("number", "layout", "dates"), [(n, *both) for n, both in enumerate(product(LAYOUTS, DATES))])
-def test_one_history_is_read_the_same_in_every_shape(number: int, layout: str, dates: str) -> None:
-    bars = history(1, level=1500.0)
-    shapes = [shape for shape in product(NUMBERS, ",;\t|") if shape != ("comma", ",")]
-    for (numbers, mark), encode in zip(shapes, islice(cycle(ENCODINGS.values()), number, None), strict=False):
-        assert_same(read_prices(encode(written(bars, layout, dates, numbers, mark)), symbol="MSFT"), bars)
+CELLS = [shape for shape in product(NUMBERS, ",;\t|") if shape != ("comma", ",")]
+DRAWN = 4
+"""With so many a layout and spelling of dates, each of these meets each of CELLS."""
+
+
+def drawn(layout: int, dates: int) -> list[tuple[str, str]]:
+    """Spellings of numbers, each with a separator."""
+    return [CELLS[(DRAWN * layout + dates + more) % len(CELLS)] for more in range(DRAWN)]
+
+
+def test_each_layout_and_each_spelling_of_dates_meets_each_of_numbers_and_each_separator() -> None:
+    for dates in range(len(DATES)):
+        assert {pair for layout in range(len(LAYOUTS)) for pair in drawn(layout, dates)} == {*CELLS}
+    for layout in range(len(LAYOUTS)):
+        assert {pair for dates in range(len(DATES)) for pair in drawn(layout, dates)} == {*CELLS}
+
+
+@pytest.mark.parametrize(("at", "dates"), list(product(range(len(LAYOUTS)), DATES)))
+def test_one_history_is_read_the_same_in_every_shape(at: int, dates: str) -> None:
+    bars, number = history(1, level=1500.0), list(DATES).index(dates)
+    encodings = islice(cycle(ENCODINGS.values()), at + number, None)
+    for (numbers, mark), encode in zip(drawn(at, number), encodings, strict=False):
+        assert_same(read_prices(encode(written(bars, LAYOUTS[at], dates, numbers, mark)), symbol="MSFT"), bars)
 
 
 @settings(deadline=None, max_examples=150)
