@@ -1,6 +1,7 @@
 """The common part of the stand-ins for Google's services: they answer HTTP on a free port of this machine."""
 
 import json
+import selectors
 import socket
 import ssl
 import threading
@@ -37,7 +38,8 @@ class StandIn:
     def __init__(self) -> None:
         self._server = _Listener(("127.0.0.1", 0), _Handler)
         self._server.stand_in = self
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self._end, self._ended = socket.socketpair()
+        self._thread = threading.Thread(target=self._listen)
         self._thread.start()
 
     @property
@@ -45,9 +47,17 @@ class StandIn:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def close(self) -> None:
-        self._server.shutdown()
+        self._end.close()
         self._thread.join()
         self._server.server_close()
+
+    def _listen(self) -> None:
+        """Answer until the end is closed; `serve_forever` would look for that only now and then."""
+        with selectors.DefaultSelector() as selector, self._ended:
+            selector.register(self._server, selectors.EVENT_READ)
+            selector.register(self._ended, selectors.EVENT_READ)
+            while all(key.fileobj is self._server for key, _ in selector.select()):
+                self._server.handle_request()
 
     def answer(self, verb: str, url: str, headers: HTTPMessage, content: bytes) -> Answer | None:
         """The answer to a request; none at all is a lost connection."""
