@@ -164,16 +164,24 @@ def test_the_same_data_and_seeds_give_the_same_model_curves_and_measures(trained
     assert second == first
 
 
+def trained_after(series: list[Bars], built: int) -> Any:
+    """A network trained after so many other layers were built."""
+    keras.utils.clear_session()
+    for _ in range(built):
+        keras.layers.Dense(1)
+    return train_one(Trainer(TINY), examples(series, THROUGH), 0, 1, lambda epoch: None)
+
+
+@pytest.fixture(scope="module")
+def trained_first(series: list[Bars]) -> Any:
+    return trained_after(series, 0)
+
+
 @pytest.mark.parametrize("built", [7, 8, 9])
-def test_a_network_does_not_depend_on_the_layers_that_were_built_before_it(series: list[Bars], built: int) -> None:
-    some = examples(series, THROUGH)
-    trained = []
-    for layers in (0, built):
-        keras.utils.clear_session()
-        for _ in range(layers):
-            keras.layers.Dense(1)
-        trained.append(train_one(Trainer(TINY), some, 0, 1, lambda epoch: None))
-    np.testing.assert_array_equal(trained[0].z, trained[1].z)
+def test_a_network_does_not_depend_on_the_layers_that_were_built_before_it(
+    trained_first: Any, series: list[Bars], built: int
+) -> None:
+    np.testing.assert_array_equal(trained_after(series, built).z, trained_first.z)
 
 
 def test_a_network_does_not_depend_on_those_trained_before_it_in_the_same_graph(series: list[Bars]) -> None:
@@ -185,8 +193,8 @@ def test_a_network_does_not_depend_on_those_trained_before_it_in_the_same_graph(
     assert shared._step.experimental_get_tracing_count() == 1
 
 
-def test_a_network_answers_as_it_did_in_its_best_epoch(series: list[Bars]) -> None:
-    fold = train_one(Trainer(TINY), examples(series, THROUGH), 0, 1, lambda epoch: None)
+def test_a_network_answers_as_it_did_in_its_best_epoch(trained_first: Any) -> None:
+    fold = trained_first
     np.testing.assert_allclose(answer(fold.model, fold.validation), fold.z, atol=1e-5)
     loss = example_losses(fold.z, fold.validation).mean()
     assert loss == pytest.approx(min(fold.curves["val_z_loss"]), rel=1e-5)
