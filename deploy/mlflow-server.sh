@@ -29,6 +29,8 @@ SETTINGS
 
 # The database's address has a password, and arguments are for everybody to read: MLflow takes both from the environment.
 export MLFLOW_BACKEND_STORE_URI MLFLOW_ARTIFACTS_DESTINATION
+# Most of the processes of an MLflow server would run jobs for language models.
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
 exec mlflow server \
   --host "${MLFLOW_HOST:-0.0.0.0}" --port "${PORT:-${MLFLOW_PORT:-5000}}" --app-name basic-auth --workers "${MLFLOW_WORKERS:-2}" \
   --allowed-hosts "${MLFLOW_SERVER_ALLOWED_HOSTS:-localhost:*,127.0.0.1:*,mlflow:*}"

@@ -326,6 +326,16 @@ def test_an_event_may_take_as_long_as_the_pages_say() -> None:
     assert f"| {seconds} s per event |" in PAGES["limits"]
 
 
+def test_the_mlflow_server_starts_no_processes_for_jobs_that_nobody_asks_for(tmp_path: Path) -> None:
+    (tmp_path / "mlflow").write_text("#!/bin/sh\nexec env\n")
+    (tmp_path / "mlflow").chmod(0o755)
+    given = ("BACKEND_STORE_URI", "ARTIFACTS_DESTINATION", "ADMIN_PASSWORD", "FLASK_SERVER_SECRET_KEY")
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+    environment |= {f"MLFLOW_{name}": "given" for name in given}
+    done = subprocess.run([PROJECT / "deploy" / "mlflow-server.sh"], env=environment, capture_output=True, text=True)
+    assert "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false" in done.stdout.splitlines(), done.stderr
+
+
 def test_the_mlflow_server_does_not_start_without_a_password() -> None:
     environment = {"PATH": "/usr/bin:/bin", "MLFLOW_BACKEND_STORE_URI": "x", "MLFLOW_ARTIFACTS_DESTINATION": "y"}
     done = subprocess.run([PROJECT / "deploy" / "mlflow-server.sh"], env=environment, capture_output=True, text=True)
