@@ -246,7 +246,7 @@ def other_s3() -> "S3ObjectStore":
     return store
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_bars() -> Callable[..., Bars]:
     """Makes the history of a symbol: a seeded walk over the sessions of its exchange that ends on a date."""
 

@@ -18,18 +18,24 @@ APP = str(Path(__file__).parents[2] / "src" / "tickercast" / "dashboard" / "app.
 Open = Callable[..., Any]
 
 
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory, make_bars: Callable[..., Bars]) -> str:
+    """The URL of a warehouse with two vintages of two symbols, which no page changes."""
+    place = Place(tmp_path_factory.mktemp("place"))
+    series = [make_bars("MSFT", last=date(2023, 7, 21)), make_bars("AAPL", last=date(2023, 7, 21), seed=2)]
+    for day in (date(2023, 7, 7), date(2023, 7, 21)):
+        place.handle(place.upload(f"ohlc/{day}/batch-0001.csv", to_csv([bars.until(day) for bars in series])))
+    return place.warehouse.url
+
+
 @pytest.fixture
-def opened(tmp_path: Path, make_bars: Callable[..., Bars], app_test: Any, monkeypatch: pytest.MonkeyPatch) -> Open:
-    """Opens an address over two vintages of two symbols, without a browser."""
+def opened(warehouse: str, app_test: Any, monkeypatch: pytest.MonkeyPatch) -> Open:
+    """Opens an address, without a browser."""
     import streamlit
 
     streamlit.cache_data.clear()
     streamlit.cache_resource.clear()
-    place = Place(tmp_path)
-    series = [make_bars("MSFT", last=date(2023, 7, 21)), make_bars("AAPL", last=date(2023, 7, 21), seed=2)]
-    for day in (date(2023, 7, 7), date(2023, 7, 21)):
-        place.handle(place.upload(f"ohlc/{day}/batch-0001.csv", to_csv([bars.until(day) for bars in series])))
-    monkeypatch.setenv("TICKERCAST_WAREHOUSE", place.warehouse.url)
+    monkeypatch.setenv("TICKERCAST_WAREHOUSE", warehouse)
 
     def run(**query: str) -> Any:
         app = app_test.from_file(APP, default_timeout=60)
