@@ -367,7 +367,7 @@ def test_variants_have_names_and_hashes_of_their_parameters() -> None:
         "momentum": "'momentum' is no strategy: .* Did you mean interval-momentum?",
         "direction:edge=1": "'edge=1' is no parameter of direction: NAME=NUMBER was needed, and it has margin=0",
         "direction:margin=x": "'margin=x' is no parameter",
-        "interval-momentum:span=2.5": "span=2.5 of interval-momentum is out of range: a whole number from 1 to 1000",
+        "interval-momentum:span=2.5": "'span=2.5' of interval-momentum is no whole number: one was needed",
         "interval-momentum:span=-1": "span=-1 of interval-momentum is out of range",
         "volatility-target:target=-1": "target=-1 of volatility-target is out of range: a number from 0.001 to 10 was",
         "volatility-target:target=0.1,target=0.5": "names target twice: each parameter of volatility-target was needed",
@@ -376,6 +376,23 @@ def test_variants_have_names_and_hashes_of_their_parameters() -> None:
             parse(text)
     with pytest.raises(UsageError, match="The parameter size of mine has no number for its default"):
         variant("mine", lambda known, *, size: Decision(np.zeros(2), str))
+
+
+def test_a_parameter_that_is_annotated_as_int_takes_whole_numbers_alone() -> None:
+    def counting(known: Known, *, span: int = 50, share: float = 1) -> Decision:
+        return Decision(known.closes[:, -span:].mean(axis=1) * 0 + share / 4, lambda n: f"{span} bars")
+
+    made = variant("mine", counting, "span=2,share=0.5")
+    assert made(random_panel(2, 9).known(5, np.zeros(2))).reason(0) == "2 bars"
+    with pytest.raises(UsageError, match=r"'span=2\.5' of mine is no whole number: one was needed, such as span=50"):
+        variant("mine", counting, "span=2.5")
+    with pytest.raises(UsageError, match=r"The parameter span of mine has no number .*, a whole one where it is annot"):
+        variant("mine", halved)
+
+
+def halved(known: Known, *, span: int = 2.5) -> Decision:  # type: ignore[assignment]
+    """Its default is no whole number."""
+    return Decision(np.zeros(2), str)
 
 
 # ---------------------------------------------------------------- measures

@@ -51,7 +51,7 @@ class Decision:
 
 
 Decide = Callable[..., Decision]
-"""A strategy: `decide(known, *, parameter=default, …)`; parameters are numbers."""
+"""A strategy: `decide(known, *, parameter=default, …)`; parameters are numbers, whole ones where annotated as `int`."""
 
 
 # ---------------------------------------------------------------- built in
@@ -69,7 +69,7 @@ def always_flat(known: Known) -> Decision:
     return Decision(np.zeros(len(known.symbols)), lambda n: "always flat")
 
 
-def interval_momentum(known: Known, *, span: float = 10, threshold: float = 0.5, short: float = 0) -> Decision:
+def interval_momentum(known: Known, *, span: int = 10, threshold: float = 0.5, short: float = 0) -> Decision:
     """Hold what has moved up, in units of its own forecast interval.
 
     Args:
@@ -78,12 +78,11 @@ def interval_momentum(known: Known, *, span: float = 10, threshold: float = 0.5,
         threshold: the least move, in half widths of the 80% interval of as many bars.
         short: 1 to be short by as much of what has moved down.
     """
-    bars = round(span)
-    half = _per_bar(known) * math.sqrt(bars)
-    scaled = np.log(known.closes[:, -1] / _close_before(known.closes, bars)) / half
+    half = _per_bar(known) * math.sqrt(span)
+    scaled = np.log(known.closes[:, -1] / _close_before(known.closes, span)) / half
     weights = _sides(scaled, threshold, short) * known.share
     return _while_recent(
-        known, weights, lambda n: f"moved {scaled[n]:+.2f} half widths of its 80% interval in {bars} bars"
+        known, weights, lambda n: f"moved {scaled[n]:+.2f} half widths of its 80% interval in {span} bars"
     )
 
 
@@ -174,13 +173,11 @@ class Strategy:
         decide: the function.
         reads: the inputs that it needs beside bars.
         limits: the least and the largest value of its parameters.
-        whole: the parameters that are counts.
     """
 
     decide: Decide
     reads: tuple[str, ...] = ()
     limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    whole: tuple[str, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -192,7 +189,7 @@ STRATEGIES: Mapping[str, Strategy] = {
     "buy-and-hold": Strategy(buy_and_hold),
     "always-flat": Strategy(always_flat),
     "interval-momentum": Strategy(
-        interval_momentum, (FORECAST,), {"span": (1, 1000), "threshold": (0, 100), "short": (0, 1)}, ("span",)
+        interval_momentum, (FORECAST,), {"span": (1, 1000), "threshold": (0, 100), "short": (0, 1)}
     ),
     "direction": Strategy(direction, (DIRECTION,), {"margin": (0, 0.5), "short": (0, 1)}),
     "prophet-trend": Strategy(prophet_trend, (PROPHET,), {"threshold": (0, 100), "short": (0, 1)}),
@@ -233,7 +230,8 @@ class Variant:
     @property
     def hash(self) -> str:
         """Eight letters that another strategy, parameter or text would change."""
-        whole = {"strategy": self.strategy, "parameters": dict(self.parameters), "source": self.source}
+        values = {key: float(value) for key, value in self.parameters.items()}
+        whole = {"strategy": self.strategy, "parameters": values, "source": self.source}
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:8]
 
     def __call__(self, known: Known) -> Decision:
@@ -302,10 +300,9 @@ def parse(text: str) -> Variant:
     made = variant(name, found.decide, words, found.reads)
     for key, (least, most) in found.limits.items():
         value = made.parameters[key]
-        if not least <= value <= most or (key in found.whole and value % 1):
-            number = "a whole number" if key in found.whole else "a number"
+        if not least <= value <= most:
             raise UsageError(
-                f"{key}={value:g} of {name} is out of range: {number} from {least:g} to {most:g} was needed."
+                f"{key}={value:g} of {name} is out of range: a number from {least:g} to {most:g} was needed."
             )
     return made
 
@@ -316,10 +313,10 @@ def variant(
     """A strategy with parameters as words: `parameter=value,…`.
 
     Raises:
-        UsageError: the strategy has no such parameter, the words name one twice, or one has no number for its
-            default.
+        UsageError: the strategy has no such parameter, the words name one twice, one has no number for its default,
+            or no whole number where it is annotated as `int`.
     """
-    usual = _defaults(name, decide)
+    usual, whole = _defaults(name, decide), _counts(decide)
     given: dict[str, float] = {}
     for word in filter(None, (word.strip() for word in words.split(","))):
         key, _, value = word.partition("=")
@@ -338,17 +335,29 @@ def variant(
                 f"{shown(words, 80)!r} names {key} twice: each parameter of {name} was needed once at most. "
                 "Leave one out."
             )
-        given[key] = number
+        if key in whole and number % 1:
+            raise UsageError(
+                f"{shown(word, 40)!r} of {name} is no whole number: one was needed, such as {key}={usual[key]:g}. "
+                "Round it."
+            )
+        given[key] = int(number) if key in whole else number
     changed = {key: value for key, value in given.items() if value != usual[key]}
     return Variant(name, decide, usual | given, changed, tuple(reads), source)
 
 
 def _defaults(name: str, decide: Decide) -> dict[str, float]:
     _, *parameters = inspect.signature(decide).parameters.values()
-    odd = [each.name for each in parameters if not isinstance(each.default, int | float)]
+    whole = _counts(decide)
+    odd = [each.name for each in parameters if not isinstance(each.default, int if each.name in whole else int | float)]
     if odd:
         raise UsageError(
-            f"The parameter {odd[0]} of {name} has no number for its default: one was needed, as in "
-            f"def decide(known, *, {odd[0]}=1.0)."
+            f"The parameter {odd[0]} of {name} has no number for its default: one was needed, a whole one where it is "
+            f"annotated as int, as in def decide(known, *, {odd[0]}=1.0) or {odd[0]}: int = 10."
         )
-    return {each.name: float(each.default) for each in parameters}
+    return {each.name: int(each.default) if each.name in whole else float(each.default) for each in parameters}
+
+
+def _counts(decide: Decide) -> set[str]:
+    """The parameters that are annotated as whole numbers."""
+    parameters = inspect.signature(decide).parameters.values()
+    return {each.name for each in parameters if each.annotation in (int, "int")}
