@@ -250,6 +250,18 @@ def test_an_answer_of_something_else_is_a_sentence(
         assert re.search(r"its answer cannot be read \(\w+\)\. Try again later\.$", str(error))  # noqa: PT017
 
 
+def test_a_number_that_is_missing_is_a_sentence_and_no_zero(
+    at_alpaca: Venue, at_binance: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = at_alpaca.server._account
+    monkeypatch.setattr(at_alpaca.server, "_account", lambda: account() | {"equity": None})
+    at_binance.broker.submit(at_binance.order("0.01"))
+    monkeypatch.setitem(at_binance.server.prices, "BTCUSDT", "")
+    for venue in (at_alpaca, at_binance):
+        with pytest.raises(BrokerUnavailable, match=r"its answer cannot be read \(InvalidOperation\)"):
+            venue.broker.account()
+
+
 def test_wrong_keys_are_said_without_the_keys(venue: Venue) -> None:
     secret = "planted-secret"
     broker: Broker = (

@@ -413,7 +413,7 @@ def _report(seen: Any, fills: _Fills) -> OrderReport:
         venue_id=str(seen["id"]),
         symbol=in_yahoos_spelling(seen["symbol"], seen["asset_class"]),
         side=Side(seen["side"]),
-        quantity=decimal(seen["qty"]) or filled,  # an order of an amount has none
+        quantity=decimal(seen["qty"] or filled),  # an order of an amount has none
         filled=filled,
         status=status,
         reason=reason,
@@ -450,7 +450,7 @@ def _position(seen: Mapping[str, Any]) -> Position:
         symbol=in_yahoos_spelling(seen["symbol"], seen["asset_class"]),
         quantity=-size if seen["side"] == "short" else size,
         average_price=decimal(seen["avg_entry_price"]),
-        price=decimal(seen["current_price"] or seen["lastday_price"]),
+        price=decimal(seen["current_price"] or seen["lastday_price"] or 0),  # none of what is not listed any more
     )
 
 

@@ -413,7 +413,7 @@ def _rules(symbol: str, listed: Mapping[str, Any]) -> Rules:
     return Rules(
         symbol,
         lot=max((decimal(each["stepSize"]) for each in lots), default=ZERO),  # both are powers of ten
-        tick=decimal(filters.get("PRICE_FILTER", {}).get("tickSize")),
+        tick=decimal(filters["PRICE_FILTER"]["tickSize"]) if "PRICE_FILTER" in filters else ZERO,
         least_quantity=max((decimal(each["minQty"]) for each in lots), default=ZERO),
         least_value=max((decimal(each["minNotional"]) for each in least), default=ZERO),
         most_quantity=min(most, default=ZERO),

@@ -191,12 +191,12 @@ def milliseconds(since_1970: int) -> datetime:
 
 
 def decimal(value: object) -> Decimal:
-    """A number of an answer, exactly as it was written; nothing is 0.
+    """A number of an answer, exactly as it was written.
 
     Raises:
-        ValueError: the text is no finite number.
+        ValueError, ArithmeticError: the text is no finite number.
     """
-    number = Decimal(str(value or 0))
+    number = Decimal(str(value))
     if not number.is_finite():
         raise ValueError(value)
     return number
