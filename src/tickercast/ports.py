@@ -453,7 +453,7 @@ class Broker(Protocol):
         """
 
     def cancel(self, client_id: str, symbol: str) -> None:
-        """Take an order back; nothing happens where it has ended, or never was.
+        """Take an order back; nothing happens where it has ended, is being filled, or never was.
 
         Args:
             client_id: the client id of the order.

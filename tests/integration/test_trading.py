@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -28,7 +28,7 @@ from tickercast.domain.files.price_files import to_csv
 from tickercast.domain.frequency import DAILY, HOURLY
 from tickercast.domain.measures.promotion import Condition, training
 from tickercast.domain.trading.limits import Cause
-from tickercast.domain.trading.orders import Order
+from tickercast.domain.trading.orders import Order, Side
 from tickercast.domain.trading.signals import Known
 from tickercast.domain.trading.strategy import Decision, Variant, variant
 from tickercast.domain.trading.strategy_backtest import Costs
@@ -534,7 +534,89 @@ def test_orders_last_as_long_as_the_bars_that_each_was_decided_on(
     done = app.trade(made, symbols=both)
     states = app.tables.read("order_events").sort_values("written_at").groupby("symbol")["status"].last()
     assert dict(states) == {"MSFT": "accepted", "BTC-USD": "accepted"}
-    assert done.left["BTC-USD"] == "its order of 2024-03-17 is still open"
+    assert [(each.planned.symbol, each.planned.leg) for each in done.sent] == [("MSFT", "entry"), ("BTC-USD", "entry")]
+
+
+MONDAY = date(2024, 3, 11)
+
+
+@pytest.fixture(scope="module")
+def stored_evenings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Simulated bars up to a Friday, and forecasts of it, of its Monday and of the Friday before."""
+    home = tmp_path_factory.mktemp("evenings")
+    app = App(Settings(home=str(home), source="simulated"))
+    for days in (-3, 0, 4):
+        app.forecast(["BTC-USD", "MSFT", "CL=F"], MONDAY + timedelta(days))
+    return home
+
+
+@pytest.fixture
+def evenings(stored_evenings: Path, workspace: Path) -> Callable[[list[datetime]], App]:
+    """An application at the time that a list holds."""
+    shutil.copytree(stored_evenings, workspace / "home")
+    return lambda clock: App(Settings(home=str(workspace / "home")), now=lambda: clock[0])
+
+
+def by_turns(weights: Sequence[float], first: date) -> Variant:
+    """A weight for each day from the first on, shared by all symbols."""
+
+    def decide(known: Known) -> Decision:
+        return Decision(np.full(len(known.symbols), weights[(known.cutoff - first).days] * known.share), str)
+
+    return variant("by-turns", decide)
+
+
+@pytest.mark.parametrize(
+    ("symbols", "evening", "newest"),
+    [
+        (["BTC-USD"], time(18, 30), timedelta(days=1)),  # the coin's day ends at midnight
+        (["BTC-USD", "MSFT"], time(22, 30), timedelta(0)),
+        (["CL=F"], time(22, 30), timedelta(0)),  # the next session has begun half an hour before
+    ],
+)
+def test_what_is_being_filled_counts_so_that_each_evening_orders(
+    evenings: Any, symbols: list[str], evening: time, newest: timedelta
+) -> None:
+    weights, clock = [0.4, -0.3, 0.3, 0.1], [datetime.combine(MONDAY, evening, UTC)]
+    app, made, ordered = evenings(clock), by_turns(weights, MONDAY - newest), dict.fromkeys(symbols, Decimal(0))
+    for weight in weights:
+        done = app.trade(made, symbols=symbols)
+        assert not done.left
+        prices = {each.planned.symbol: each.planned.price for each in done.sent}
+        for each in done.sent:
+            ordered[each.planned.symbol] += each.planned.quantity * (1 if each.planned.side is Side.BUY else -1)
+        reached = [float(ordered[symbol] * prices[symbol] / done.state.equity) for symbol in symbols]
+        assert reached == pytest.approx([weight / len(symbols)] * len(symbols), rel=1e-6)
+        clock[0] += timedelta(days=1)
+
+
+def test_coins_that_are_traded_as_their_day_ends_have_the_account_of_the_backtest(evenings: Any) -> None:
+    clock = [datetime.combine(MONDAY, time(0, 2), UTC)]
+    app, made = evenings(clock), by_turns([0.4, -0.3, 0.3, 0.1], MONDAY)
+    for _ in range(4):
+        clock[0] += timedelta(days=1)
+        app.trade(made, symbols=["BTC-USD"])
+    account = app.tables.read("equity").sort_values("cutoff")
+    end = MONDAY + timedelta(days=3)
+    expected = app.strategy_backtest([made], MONDAY, end, symbols=["BTC-USD"]).results[0].net
+    assert account["equity"].to_numpy() == pytest.approx(expected.equity, rel=1e-11)
+
+
+def test_what_is_being_filled_counts_as_held_and_is_not_taken_back(evenings: Any) -> None:
+    clock, coin = [datetime.combine(MONDAY, time(18, 30), UTC)], ["BTC-USD"]
+    app, [held], made = evenings(clock), variants_of(["buy-and-hold"]), by_turns([0.4, 0, 0, 0], MONDAY - timedelta(1))
+    for each, broker in ((held, "paper://"), (made, "paper://"), (made, "paper://bracketed")):
+        assert len(app.trade(each, broker, coin, bracket=broker == "paper://bracketed").sent) == 1
+    clock[0] += timedelta(days=1)
+    assert not app.trade(held, symbols=coin).sent
+    still_open = {"paper://by-turns": "no open order taken back, 1 still open"}
+    assert app.halt_trading(account="paper://by-turns") == still_open
+    app.resume_trading(account="paper://by-turns")
+    assert [each.planned.side for each in app.trade(made, symbols=coin).sent] == [Side.SELL]
+    waits = app.trade(made, "paper://bracketed", coin, bracket=True)  # an exit may have been met meanwhile
+    assert waits.left == {"BTC-USD": "its order of 2024-03-10 is still open"}
+    clock[0] += timedelta(days=2)
+    assert not app.trade(made, symbols=coin).held
 
 
 def test_a_member_without_the_newest_bar_is_named(service: App, workspace: Path) -> None:

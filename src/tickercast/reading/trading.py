@@ -58,6 +58,12 @@ class Intent:
         return self.status in _ENDED
 
     @property
+    def rest(self) -> Decimal:
+        """What is not filled by then; negative of a sale."""
+        rest = self.order.quantity - _decimal(self.filled)
+        return rest if self.order.side is Side.BUY else -rest
+
+    @property
     def placed(self) -> float:
         """The value that is bought or sold, or may still be."""
         quantity = float(self.order.quantity)

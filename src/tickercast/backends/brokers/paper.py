@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pandas as pd
 
-from tickercast.domain.calendar import session_opens
+from tickercast.domain.calendar import session_opens, sessions_between
 from tickercast.domain.closes import with_closes
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.trading.orders import (
@@ -45,12 +45,13 @@ from tickercast.domain.trading.paper import (
     bases,
     lasting,
 )
-from tickercast.domain.trading.signals import bars_a_year, before, traded_value
+from tickercast.domain.trading.signals import LATE, bars_a_year, before, traded_value
 from tickercast.errors import OrderRefused, UsageError
 from tickercast.ports import Between, Warehouse
 
 _BARS = ["symbol", "session_date", "closed_at", "open", "high", "low", "close", "adj_close", "volume"]
 _HOUR = timedelta(hours=1)
+_DAY = timedelta(days=1)
 _FOUND = timedelta(days=10)  # the span in which the newest bar is looked for
 
 
@@ -98,7 +99,9 @@ class Paper:
 
     def open_orders(self) -> Sequence[OrderReport]:
         """The orders that wait for a bar, and the exits of brackets."""
-        return [_report(state) for state in self._exchange().orders.values() if state.status.open]
+        return [
+            _report(state, self._is_filling(state)) for state in self._exchange().orders.values() if state.status.open
+        ]
 
     def submit(self, order: Order) -> OrderReport:
         """Take an order, once: the same client id again is the same order."""
@@ -127,12 +130,12 @@ class Paper:
     def order(self, client_id: str, symbol: str) -> OrderReport | None:
         """The state of an order or of the exit of its bracket."""
         state = self._exchange().orders.get(client_id)
-        return _report(state) if state else None
+        return _report(state, self._is_filling(state)) if state else None
 
     def cancel(self, client_id: str, symbol: str) -> None:
-        """Take an order back that has not been filled."""
+        """Take an order back that no open has met yet."""
         state = self._exchange().orders.get(client_id)
-        if state is not None and state.status.open:
+        if state is not None and state.status.open and not self._is_filling(state):
             self._append(client_id, "cancel", state.sent.symbol)
 
     def clock(self) -> Clock:
@@ -144,6 +147,19 @@ class Paper:
         held = self._bars(symbols, self.now - _FOUND)
         lot = _exact(self.terms.lot)
         return {symbol: Rules(symbol, lot=lot, tick=Decimal(0)) for symbol in symbols if symbol in held}
+
+    def _is_filling(self, state: State) -> bool:
+        """Whether an order that waits has met an open by now: its bar, which tells the price, has not ended."""
+        if state.client_id != state.sent.client_id or not state.status.open:
+            return False
+        first = np.datetime64(state.sent.at) - LATE
+        if self.frequency.is_daily:  # a session may open on the evening before
+            days = sessions_between(state.sent.symbol, first.item().date(), self.now.date() + _DAY)
+            opens = session_opens(state.sent.symbol, np.array(days, "datetime64[D]"))
+        else:
+            hour = first.astype("datetime64[h]")
+            opens = np.array([hour, hour + _HOUR])
+        return bool(((first <= opens) & (opens <= np.datetime64(_naive(self.now)))).any())
 
     # ------------------------------------------------------------ what is stored
 
@@ -289,7 +305,7 @@ def _ended(rows: pd.DataFrame) -> dict[str, Status]:
     return {client_id: known[status] for client_id, status in pairs if status in known}
 
 
-def _report(state: State) -> OrderReport:
+def _report(state: State, filling: bool) -> OrderReport:
     fills = [
         Fill(f"{state.client_id}/{number}", _exact(part.quantity), _exact(part.price), _exact(part.fee), _utc(part.at))
         for number, part in enumerate(state.parts, start=1)
@@ -305,6 +321,7 @@ def _report(state: State) -> OrderReport:
         state.reason,
         fills,
         _utc(state.at),
+        filling,
     )
 
 

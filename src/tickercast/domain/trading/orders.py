@@ -131,6 +131,7 @@ class OrderReport:
         reason: why it was rejected, in the venue's words; else empty.
         fills: the parts, the oldest first.
         reported_at: the venue's time of this state.
+        filling: whether an open has come that fills it, at a price that is not known yet: it cannot be taken back.
     """
 
     client_id: str
@@ -143,6 +144,7 @@ class OrderReport:
     reason: str
     fills: Sequence[Fill]
     reported_at: datetime
+    filling: bool = False
 
 
 @dataclass(frozen=True)

@@ -188,7 +188,7 @@ def adopt_positions(
     taken_over: list[str] = []
     with alone(account, store, now):
         ours = Reconciliation(broker, account, warehouse, frequency, now, dry=False)
-        _, moving = ours.collect(read_book(account, warehouse))
+        moving = ours.collect(read_book(account, warehouse)).moving
         theirs, at = {each.symbol: each for each in broker.positions()}, now()
         held, hashes = read_held(account, warehouse), _hashes(account, warehouse) | {own: venue.strategy_hash}
         known = {

@@ -37,8 +37,8 @@ from tickercast.domain.trading.orders import (
     Bracket,
     Order,
     OrderReport,
+    Position,
     Rules,
-    Side,
     Status,
     client_id,
     exit_id,
@@ -191,6 +191,21 @@ def account_of(broker: Broker, state: Account) -> str:
     return f"{broker.url.partition('://')[0]}://{state.account_id}"
 
 
+@dataclass(frozen=True)
+class Collected:
+    """What a venue said of the orders that had not ended.
+
+    Attributes:
+        pending: the orders that it never got.
+        moving: the symbols of which it has an open order.
+        filling: the open orders that an open has met, at a price that is not known yet.
+    """
+
+    pending: Sequence[Intent]
+    moving: Collection[str]
+    filling: Sequence[Intent]
+
+
 @dataclass
 class Reconciliation:
     """Brings what is stored of an account up to what its venue says.
@@ -211,10 +226,11 @@ class Reconciliation:
     now: Callable[[], datetime]
     dry: bool
 
-    def collect(self, book: Book) -> tuple[list[Intent], set[str]]:
-        """Store what the venue says of open orders; returns those it never got, and the symbols that may move."""
+    def collect(self, book: Book) -> Collected:
+        """Store what the venue says of open orders."""
         pending: list[Intent] = []
         moving: set[str] = set()
+        filling: list[Intent] = []
         for intent in book.intents:
             filled = intent.filled
             if not intent.ended:
@@ -223,6 +239,7 @@ class Reconciliation:
                     self._store(report, intent, book)
                     filled = float(report.filled)
                     moving |= {intent.order.symbol} if report.status.open else set()
+                    filling += [intent] if report.filling else []
                 elif intent.status:
                     self._store_event(intent, Status.EXPIRED, "the venue does not know it any more", self.now(), filled)
                 else:
@@ -231,7 +248,7 @@ class Reconciliation:
                 report = self.broker.order(exit_id(intent.order.client_id), intent.order.symbol)
                 if report is not None:
                     self._store(report, intent, book)
-        return pending, moving
+        return Collected(pending, moving, filling)
 
     def held(self) -> dict[str, Decimal]:
         """The quantities that our fills make, by symbol."""
@@ -313,6 +330,7 @@ class _Run(Reconciliation):
     symbols: Sequence[str]
     hold: Hold | None
     sleep: Callable[[float], None]
+    filling: Sequence[Intent] = field(default=(), init=False)
 
     def finish(self, state: Account) -> Traded:
         clock = self.broker.clock()
@@ -323,7 +341,7 @@ class _Run(Reconciliation):
                 "ours."
             )
         self._is_ours_alone()
-        pending, mismatch = self._reconcile()
+        pending, self.filling, mismatch = self._reconcile()
         made = Traded(self.variant, self.account, self.broker.simulated, None, state, self.held(), dry=self.dry)
         events = read_trading_events(self.warehouse, self.account)
         halt = halted(events, self.account, self.variant.name)
@@ -382,15 +400,23 @@ class _Run(Reconciliation):
             "positions on the venue's page, and run tickercast trade resume --adopt."
         )
 
-    def _reconcile(self) -> tuple[list[Intent], str]:
-        """Ask for every order that may have moved; the intents that the venue never got, and what does not fit."""
-        mismatch, pending = "", list[Intent]()
+    def _reconcile(self) -> tuple[Sequence[Intent], Sequence[Intent], str]:
+        """Ask for every order that may have moved; those never received, those being filled, and what does not fit."""
         for _ in range(_ATTEMPTS):  # a fill may come between two answers
-            pending, moving = self.collect(read_book(self.account, self.warehouse))
-            mismatch = self._mismatch(moving)
+            found = self.collect(read_book(self.account, self.warehouse))
+            mismatch = self._mismatch(found.moving)
             if not mismatch:
                 break
-        return pending, mismatch
+        return found.pending, found.filling, mismatch
+
+    def _positions(self) -> list[Position]:
+        """The positions once the orders that are being filled have been, at the price that was seen."""
+        held = {each.symbol: each for each in self.broker.positions()}
+        for intent in self.filling:
+            symbol, price = intent.order.symbol, exact(intent.value) / intent.order.quantity
+            before = held.get(symbol, Position(symbol, ZERO, None, price))
+            held[symbol] = replace(before, quantity=round(before.quantity + intent.rest, _DIGITS))
+        return [held[symbol] for symbol in sorted(held) if held[symbol].quantity]
 
     def _mismatch(self, moving: Iterable[str]) -> str:
         """The difference between the positions of the venue and ours, in a sentence."""
@@ -410,7 +436,7 @@ class _Run(Reconciliation):
     def _weights(self, state: Account) -> dict[str, float]:
         if state.equity <= 0:
             return {}
-        return {each.symbol: float(each.quantity * each.price / state.equity) for each in self.broker.positions()}
+        return {each.symbol: float(each.quantity * each.price / state.equity) for each in self._positions()}
 
     def _valued(self, state: Account, targets: Targets) -> Account:
         """The account with what the venue has no price of any more at its last close: a delisting is no loss."""
@@ -508,7 +534,7 @@ class _Run(Reconciliation):
             mark = self._mark(panel.close[:, n])
             close = float(panel.close[-1, n]) if bars[symbol] == end else mark
             wants.append(Want(symbol, float(limited[n]), wanted[n][1], mark, close))
-        for each in self.broker.positions():
+        for each in self._positions():
             if each.symbol not in panel.symbols:
                 gone = bool(self.symbols) and each.symbol not in self.symbols
                 weight, price = 0.0 if gone else math.nan, float(each.price) or math.nan
@@ -536,7 +562,7 @@ class _Run(Reconciliation):
     def _order(self, made: Traded, targets: Targets, cutoff_at: datetime, pending: Sequence[Intent]) -> Traded:
         now = self.broker.clock().now
         panel = targets.panel
-        bars = dict.fromkeys((each.symbol for each in self.broker.positions()), panel.ends[-1].item())
+        bars = dict.fromkeys((each.symbol for each in self._positions()), panel.ends[-1].item())
         bars |= zip(panel.symbols, panel.bars_at(now), strict=True)
         decided = {symbol: self._decided_at(symbol, bar, cutoff_at) for symbol, bar in bars.items()}
         late = {symbol: why for symbol in panel.symbols if (why := self._late(symbol, bars[symbol], now))}
@@ -575,14 +601,14 @@ class _Run(Reconciliation):
         stuck = {symbol: why for symbol, why in self._stuck(targets, bars).items() if symbol not in moving}
         why_not = {**planned.left, **ended}
         if made.halt is not None:  # a stop closes what it can
-            held = {each.symbol for each in self.broker.positions()} - moving
+            held = {each.symbol for each in self._positions()} - moving
             why_not |= {each: f"{why_not[each]}; its position is not closed" for each in held & why_not.keys()}
         left = {**targets.missing, **stuck, **why_not, **kept}
         return replace(made, sent=done, left=left, met=[said for _, said in met], halt=halt)
 
     def _stuck(self, targets: Targets, bars: Mapping[str, date]) -> dict[str, str]:
         """The reason to order nothing of a held symbol or a member, by symbol: a bar was due, and is missing."""
-        panel, positions = targets.panel, self.broker.positions()
+        panel, positions = targets.panel, self._positions()
         held = {each.symbol for each in positions}
         found = {symbol: targets.missing.get(symbol, "no signal of it is known") for symbol in held - {*panel.symbols}}
         for symbol, bar, is_member in zip(panel.symbols, panel.newest, panel.member[-1], strict=True):
@@ -607,15 +633,14 @@ class _Run(Reconciliation):
         decided: Mapping[str, datetime],
         late: Mapping[str, str],
     ) -> Plan:
-        held = {each.symbol: each.quantity for each in self.broker.positions()}
+        held = {each.symbol: each.quantity for each in self._positions()}
         busy, resting = dict(late), dict[str, Decimal]()
+        filling = {each.order.client_id for each in self.filling if each.order.bracket is None}  # no exit is met yet
         for intent in book.intents:
             if intent.status and not intent.ended:
                 symbol = intent.order.symbol
-                if intent.cutoff_at == decided.get(symbol):
-                    rest = intent.order.quantity - exact(intent.filled)
-                    amount = rest if intent.order.side is Side.BUY else -rest
-                    resting[symbol] = resting.get(symbol, ZERO) + amount
+                if intent.cutoff_at == decided.get(symbol) or intent.order.client_id in filling:
+                    resting[symbol] = resting.get(symbol, ZERO) + intent.rest
                 else:
                     busy[symbol] = f"its order of {intent.cutoff} is still open"
         if resting:  # counted as if it were filled, onto our own fills: the venue may hold what it has not told yet
