@@ -480,6 +480,17 @@ def test_a_position_in_a_symbol_that_stops_trading_is_named_each_day(service: Ap
     assert [reason for _, reason in flat[0][1]] == ["it has no bar since 2012-07-24", "always flat"]
 
 
+def test_dust_on_the_simulated_exchange_is_not_fetched_however_old_its_bars_are(service: App) -> None:
+    [held] = variants_of(["buy-and-hold"])
+    found = []
+    for day, broker in zip(DAYS, ("paper://x?capital=50", "paper://x?capital=50&lot=10"), strict=False):
+        service.trade(held, broker, SYMBOLS, as_of=day)
+        service.settings = changed(service.settings, {"trade": f"buy-and-hold@{broker}"})
+        found.append(service.held_on_paper(DAILY))
+    assert found == [sorted(SYMBOLS), []]
+    assert set(service.tables.read("positions")["symbol"]) == set(SYMBOLS)
+
+
 def test_a_stock_at_the_weekend_is_not_missed(service: App) -> None:
     [held] = variants_of(["buy-and-hold"])
     for day in DAYS[3:5]:  # a Thursday and a Friday

@@ -17,7 +17,8 @@ from tests.support.venues.exchange import KEY, SECRET, SUBMIT
 from tickercast.app import App
 from tickercast.backends.brokers import alpaca, binance
 from tickercast.backends.brokers.binance import BinanceTestnet
-from tickercast.config import Settings
+from tickercast.config import Settings, changed
+from tickercast.domain.frequency import DAILY
 from tickercast.domain.trading.signals import Known
 from tickercast.domain.trading.strategy import Decision, variant
 from tickercast.errors import Transient, UsageError
@@ -234,6 +235,26 @@ def test_dust_that_no_order_can_sell_keeps_no_other_strategy_out(desk_at_binance
         assert len(done.sent) == 2
         assert 0 < min(server.held.values()) < Decimal("0.00001") or day != DAYS[1]
     assert desk_at_binance.trade("other").halt is None
+
+
+def test_dust_is_named_once_and_not_fetched_any_more(desk_at_binance: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    desk, server = desk_at_binance, desk_at_binance.server
+    app = desk.service
+    app.settings = changed(app.settings, {"trade": f"always-flat@{desk.broker}"})
+    server.fee_rate = Decimal("0.001")
+    named = []
+    for day, desk.share in zip(DAYS, (0.4, 0.0, 0.0), strict=True):
+        desk.evening(day)
+        named.append(dict(desk.trade().left))
+        named.append(app.held_on_paper(DAILY))
+    dust = {f"{name[:3]}-USD": size for name, size in server.held.items() if name != "USDT"}
+    said = {name: f"{size:.8f} of it remain, and the venue takes no order of so little" for name, size in dust.items()}
+    assert named == [{}, desk.symbols, said, [], {}, []]
+    desk.symbols = ["ETH-USD"]
+    assert desk.trade().left == {}
+    server.fail("GET /api/v3/account", "504")
+    assert app.held_on_paper(DAILY) == ["BTC-USD", "ETH-USD"]
+    assert "Whether binance-testnet://" in caplog.text
 
 
 def test_entries_that_the_buying_power_does_not_suffice_for_are_named(

@@ -1,6 +1,7 @@
 """Use cases of trading on paper: universes, live signals and backtests of strategies."""
 
 import importlib.util
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tickercast import engines
 from tickercast.app.ports import Ports, nothing
 from tickercast.app.symbols import read_text
 from tickercast.config import silence_telemetry
@@ -22,16 +24,19 @@ from tickercast.domain.trading.signals import Panel, panel
 from tickercast.domain.trading.strategy import DIRECTION, FORECAST, PROPHET, Targets, Variant, parse, variant
 from tickercast.domain.trading.strategy_backtest import Backtest, Costs, backtest
 from tickercast.domain.trading.universe import Choice, Members, Universe, parse_choice, read_members
-from tickercast.errors import UsageError
+from tickercast.errors import TickercastError, UsageError
 from tickercast.jobs.daily.choose_universe import RANKED_BY, choose_universe, span
 from tickercast.jobs.training.walk_signals import walk_signals
 from tickercast.models import catalogue
 from tickercast.reading.holdings import read_holdings
 from tickercast.reading.signals import membership, stored_panel, stored_series
-from tickercast.reading.trading import read_at_work, read_venues
+from tickercast.reading.trading import Venue, read_held, read_venues, read_waiting
 
 if TYPE_CHECKING:
     from tickercast.models.direction import DirectionModel
+    from tickercast.ports import Broker
+
+log = logging.getLogger(__name__)
 
 STORED = "stored"
 """The source whose bars are those of the warehouse."""
@@ -76,9 +81,27 @@ class Strategies(Ports):
             UsageError: the setting or its file is not valid, or nobody can be ranked.
             Transient: an engine does not answer.
         """
-        accounts = {venue.account for venue in read_venues(self.warehouse) if venue.frequency == DAILY.name}
-        held = sorted({symbol for each in accounts for symbol in read_at_work(each, self.warehouse)})
+        venues = [venue for venue in read_venues(self.warehouse) if venue.frequency == DAILY.name]
+        held = sorted({symbol for each in venues for symbol in self._at_work(each)})
         return self._chosen(parse_choice(self.settings.universe), as_of, held, source)
+
+    def _at_work(self, venue: Venue) -> set[str]:
+        """The symbols of which an account has an open order, or holds more than dust that no order can sell."""
+        from tickercast.jobs.trading.trade import dust_at, exact
+
+        waiting, rows = read_waiting(venue.account, self.warehouse), read_held(venue.account, self.warehouse)
+        held = {str(symbol): exact(each) for symbol, each in rows.groupby("symbol")["quantity"].sum().items()}
+        try:
+            is_dust = dust_at(self._broker_of(venue), held)
+        except TickercastError as error:
+            log.warning("Whether %s holds dust alone is not known, and all of it is fetched: %s", venue.account, error)
+            return waiting | held.keys()
+        return waiting | {symbol for symbol, quantity in held.items() if not is_dust(symbol, quantity)}
+
+    def _broker_of(self, venue: Venue) -> "Broker":
+        name = venue.account.partition("://")[2]
+        bench = engines.Bench(self.warehouse, self.now(), frequency_of(venue.frequency), name)
+        return engines.broker(venue.broker, self.settings, bench)
 
     def _chosen(self, choice: Choice, day: date, held: Sequence[str], source: str) -> Universe:
         members, by, over = self.members(choice.file), choice.by, choice.over

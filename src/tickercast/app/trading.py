@@ -22,7 +22,7 @@ from tickercast.domain.trading.plan import BRACKET
 from tickercast.domain.trading.strategy import Targets, Variant
 from tickercast.domain.trading.universe import Members
 from tickercast.errors import UsageError
-from tickercast.reading.trading import TradingStatus, Venue, read_at_work, read_equity, read_status, read_venues
+from tickercast.reading.trading import TradingStatus, read_equity, read_status, read_venues
 
 if TYPE_CHECKING:
     from tickercast.jobs.trading.halt import Adopted
@@ -214,7 +214,7 @@ class Trading(Strategies):
         return _trades(text, "TICKERCAST_TRADE" if frequency.is_daily else "TICKERCAST_TRADE_HOURLY", frequency)
 
     def held_on_paper(self, frequency: Frequency | str) -> list[str]:
-        """The symbols of which the accounts that a flow trades in hold something, or have an open order.
+        """The symbols of which the accounts that a flow trades in hold more than dust, or have an open order.
 
         Raises:
             UsageError: the settings name a strategy or a broker that is none, or an account twice.
@@ -222,11 +222,9 @@ class Trading(Strategies):
         """
         frequency = frequency_of(frequency)
         traded = [_account_at(url, made, frequency) for made, url in self.trades(frequency)]
-        accounts = (
-            [each.account for each in read_venues(self.warehouse) if each.frequency == frequency.name] if traded else []
-        )
-        own = [each for each in accounts if each in traded or f"{each.partition('://')[0]}://" in traded]
-        return sorted({symbol for each in own for symbol in read_at_work(each, self.warehouse)})
+        venues = [each for each in read_venues(self.warehouse) if each.frequency == frequency.name] if traded else []
+        own = [each for each in venues if each.account in traded or f"{each.account.partition('://')[0]}://" in traded]
+        return sorted({symbol for each in own for symbol in self._at_work(each)})
 
     def traders(self) -> list[tuple[Variant, "Broker"]]:
         """The strategies that the settings name for any flow, each with its broker, which is not asked anything.
@@ -267,11 +265,6 @@ class Trading(Strategies):
                     count = int(gains[-rule.last :].sum())
                     found.append(f"{venue.strategy} gained in {count} of its last {rule.last} results")
         return found
-
-    def _broker_of(self, venue: Venue) -> "Broker":
-        name = venue.account.partition("://")[2]
-        bench = engines.Bench(self.warehouse, self.now(), frequency_of(venue.frequency), name)
-        return engines.broker(venue.broker, self.settings, bench)
 
 
 def _foreign(symbols: Sequence[str], broker: "Broker") -> dict[str, str]:

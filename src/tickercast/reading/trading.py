@@ -196,14 +196,13 @@ def read_equity(account: str, strategy: str, warehouse: Warehouse) -> pd.DataFra
     return rows.sort_values(["cutoff_at", "recorded_at"], ignore_index=True)
 
 
-def read_at_work(account: str, warehouse: Warehouse) -> set[str]:
-    """The symbols of which an account holds something, or has an order that has not ended.
+def read_waiting(account: str, warehouse: Warehouse) -> set[str]:
+    """The symbols of which an account has an order that has not ended.
 
     Raises:
         WarehouseUnavailable: try again.
     """
-    waiting = {each.order.symbol for each in read_book(account, warehouse).intents if not each.ended}
-    return waiting | set(read_held(account, warehouse)["symbol"])
+    return {each.order.symbol for each in read_book(account, warehouse).intents if not each.ended}
 
 
 def read_held(account: str, warehouse: Warehouse) -> pd.DataFrame:

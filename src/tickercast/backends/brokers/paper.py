@@ -143,10 +143,14 @@ class Paper:
         return Clock(self.now, True, self.now)
 
     def rules(self, symbols: Sequence[str]) -> Mapping[str, Rules]:
-        """Fractions are traded; symbols of which no bar is stored are left out."""
-        held = self._bars(symbols, self.now - _FOUND)
+        """Fractions are traded; what is not held and has no recent bar is left out."""
+        recent, held = self._bars(symbols, self.now - _FOUND), self._exchange().positions
         lot = _exact(self.terms.lot)
-        return {symbol: Rules(symbol, lot=lot, tick=Decimal(0)) for symbol in symbols if symbol in held}
+        return {
+            symbol: Rules(symbol, lot=lot, tick=Decimal(0), tradable=symbol in recent)
+            for symbol in symbols
+            if symbol in recent or symbol in held
+        }
 
     def _is_filling(self, state: State) -> bool:
         """Whether an order that waits has met an open by now: its bar, which tells the price, has not ended."""

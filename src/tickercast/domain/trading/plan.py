@@ -146,8 +146,8 @@ def plan(
             for leg, amount in _legs(now, change, closes=want.weight == 0):
                 is_short = (leg == ENTRY) == (amount < 0)
                 rule = rules[symbol].when_short if is_short else rules[symbol]
-                if leg == EXIT and abs(now) < rule.lot:
-                    continue  # no venue takes the rest of a lot, today or ever
+                if leg == EXIT and not rule.takes(abs(now), Decimal(repr(want.mark))):
+                    continue  # dust: the venue does not take all of it, either
                 parts, why = _planned(want, leg, amount, rule, bracket if leg == ENTRY else None)
                 orders += parts
                 left |= {symbol: why} if why else {}

@@ -20,6 +20,7 @@ import pandas as pd
 
 from tickercast.domain.closes import with_closes
 from tickercast.domain.frequency import Frequency, stamp
+from tickercast.domain.text import rounded
 from tickercast.domain.trading.limits import (
     Action,
     Cause,
@@ -191,6 +192,25 @@ def account_of(broker: Broker, state: Account) -> str:
     return f"{broker.url.partition('://')[0]}://{state.account_id}"
 
 
+def dust_at(broker: Broker, symbols: Collection[str]) -> Callable[[str, Decimal], bool]:
+    """Say of quantities of some symbols whether a venue takes no order that sells so little; it is asked once.
+
+    Raises:
+        Unauthenticated: the venue refuses the keys.
+        BrokerUnavailable: try again.
+    """
+    prices = {each.symbol: each.price for each in broker.positions()} if symbols else {}
+    rules = broker.rules(sorted(symbols)) if symbols else {}
+
+    def is_dust(symbol: str, quantity: Decimal) -> bool:
+        if symbol not in rules:  # nobody knows
+            return False
+        rule = rules[symbol] if quantity > 0 else rules[symbol].when_short
+        return not rule.takes(abs(quantity), prices.get(symbol, ZERO))
+
+    return is_dust
+
+
 @dataclass(frozen=True)
 class Collected:
     """What a venue said of the orders that had not ended.
@@ -341,6 +361,7 @@ class _Run(Reconciliation):
                 "ours."
             )
         self._is_ours_alone()
+        before = self.held()
         pending, self.filling, mismatch = self._reconcile()
         made = Traded(self.variant, self.account, self.broker.simulated, None, state, self.held(), dry=self.dry)
         events = read_trading_events(self.warehouse, self.account)
@@ -364,7 +385,19 @@ class _Run(Reconciliation):
         if self.dry:
             return made
         self.collect(read_book(self.account, self.warehouse))
-        return replace(made, state=self._valued(self.broker.account(), targets), held=self.held())
+        held = self.held()
+        left = {**made.left, **self._remains(before, held)}
+        return replace(made, state=self._valued(self.broker.account(), targets), held=held, left=left)
+
+    def _remains(self, before: Mapping[str, Decimal], held: Mapping[str, Decimal]) -> dict[str, str]:
+        """What a sale of this run, or one that it heard of, has left of a position, where no order can sell it."""
+        smaller = {symbol: rest for symbol, rest in held.items() if abs(rest) < abs(before.get(symbol, ZERO))}
+        is_dust = dust_at(self.broker, smaller)
+        return {
+            symbol: f"{rounded(float(rest))} of it remain, and the venue takes no order of so little"
+            for symbol, rest in smaller.items()
+            if is_dust(symbol, rest)
+        }
 
     # ------------------------------------------------------------ reconcile
 
@@ -373,12 +406,11 @@ class _Run(Reconciliation):
         own = (self.variant.name, self.frequency.name)
         held = read_held(self.account, self.warehouse)
         others = held[(held["strategy"] != own[0]) | (held["frequency"] != own[1])].to_dict("records")
-        prices = {each.symbol: each.price for each in self.broker.positions()} if others else {}
-        rules = self.broker.rules(sorted({row["symbol"] for row in others})) if others else {}
+        is_dust = dust_at(self.broker, {row["symbol"] for row in others})
         used = [
             ("holds", row["symbol"], row["strategy"], row["frequency"])
             for row in others
-            if _can_be_closed(exact(row["quantity"]), prices.get(row["symbol"], ZERO), rules.get(row["symbol"]))
+            if not is_dust(row["symbol"], exact(row["quantity"]))
         ]
         used += [
             ("has an open order of", each.order.symbol, each.strategy, each.frequency)
@@ -609,7 +641,9 @@ class _Run(Reconciliation):
     def _stuck(self, targets: Targets, bars: Mapping[str, date]) -> dict[str, str]:
         """The reason to order nothing of a held symbol or a member, by symbol: a bar was due, and is missing."""
         panel, positions = targets.panel, self._positions()
-        held = {each.symbol for each in positions}
+        amounts = {each.symbol: each.quantity for each in positions}
+        is_dust = dust_at(self.broker, amounts.keys() - {*panel.symbols})
+        held = {symbol for symbol, amount in amounts.items() if not is_dust(symbol, amount)}
         found = {symbol: targets.missing.get(symbol, "no signal of it is known") for symbol in held - {*panel.symbols}}
         for symbol, bar, is_member in zip(panel.symbols, panel.newest, panel.member[-1], strict=True):
             if (symbol in held or is_member) and bar is not None and self._is_overdue(symbol, bar, bars[symbol]):
@@ -776,13 +810,6 @@ def record_event(event: TradingEvent, warehouse: Warehouse, key: str) -> None:
     name = f"trading_events/{event.account}/{event.strategy}/{event.action}/{event.cause}/{digest}"
     frame = pd.DataFrame([row]).astype({"cutoff_at": "datetime64[us, UTC]"})
     warehouse.append("trading_events", frame, key=name)
-
-
-def _can_be_closed(quantity: Decimal, price: Decimal, rules: Rules | None) -> bool:
-    """Whether a venue takes an order that closes a position: what fees leave of a lot stays for ever."""
-    if rules is None:  # nobody knows
-        return True
-    return (rules if quantity > 0 else rules.when_short).takes(abs(quantity), price)
 
 
 def _as_planned(intent: Intent) -> Planned:
