@@ -480,6 +480,18 @@ def test_a_position_in_a_symbol_that_stops_trading_is_named_each_day(service: Ap
     assert [reason for _, reason in flat[0][1]] == ["it has no bar since 2012-07-24", "always flat"]
 
 
+def test_a_position_whose_bars_are_lost_is_a_sentence(service: App, workspace: Path) -> None:
+    [held] = variants_of(["buy-and-hold"])
+    for day in DAYS[:2]:
+        service.trade(held, symbols=SYMBOLS, as_of=day)
+    with duckdb.connect(workspace / "home" / "warehouse.duckdb") as connection:
+        connection.execute("DELETE FROM prices WHERE symbol = 'AAPL'")
+    with pytest.raises(
+        UsageError, match=r"holds AAPL, and no session of it is stored .* Run: tickercast forecast AAPL"
+    ):
+        App().trade(held, symbols=["MSFT"], as_of=DAYS[2])
+
+
 def test_dust_on_the_simulated_exchange_is_not_fetched_however_old_its_bars_are(service: App) -> None:
     [held] = variants_of(["buy-and-hold"])
     found = []

@@ -82,7 +82,7 @@ class Paper:
 
         Raises:
             UsageError: the account had another capital, cost of borrowing or currency, or bars of another frequency
-                before.
+                before, or a held symbol has no bars any more.
         """
         made = self._exchange()
         return Account(
@@ -219,7 +219,13 @@ class Paper:
             if sent:
                 first = min(one.at for one in sent) - before(self.frequency)  # as far as a backtest reads
                 series = self._bars(sorted({one.symbol for one in sent}), first)
-        return Exchange(series, sent, self._terms, _naive(self.now))
+        made = Exchange(series, sent, self._terms, _naive(self.now))
+        if lost := sorted(made.positions.keys() - series.keys()):
+            raise UsageError(
+                f"paper://{self.account_id} holds {lost[0]}, and no {self.frequency.noun} of it is stored up to "
+                f"{self.now:%Y-%m-%d %H:%M} UTC: its bars were needed to value it. Run: tickercast forecast {lost[0]}."
+            )
+        return made
 
     def _sent(self, rows: pd.DataFrame) -> list[Sent]:
         account = f"paper://{self.account_id}"
