@@ -966,6 +966,19 @@ def test_pending_names_what_provisioning_would_change(open_warehouse: Callable[[
     assert made.provision() == ["dear"]
 
 
+def test_views_of_another_release_are_named_as_they_are_renewed_and_new_ones_are_not(
+    open_warehouse: Callable[[Path], Warehouse], sql: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = open_warehouse(sql)
+    made.provision()
+    assert not told(caplog)
+    for name, least in (("dear", 20), ("dearer", 30)):
+        view = f"CREATE OR REPLACE VIEW {name} AS\nSELECT * FROM bars WHERE close > {least}"
+        (sql / "views" / f"{name}.sql").write_text(view)
+    made.provision()
+    assert told(caplog) == [f"{made.url} has views of another release: renewing dear. No row changes."]
+
+
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
     """The log lines about a migration."""
     return [record.getMessage() for record in caplog.records if record.name == logs.MIGRATION]
@@ -1001,10 +1014,13 @@ def test_tables_of_an_earlier_release_are_said_to_be_that_and_stay_so_until_they
     newer.provision()
     assert told(caplog) == [
         f"{newer.url} is of an earlier release: migrating drift, forecasts, ingestions, prices, retrains. "
-        "No row is lost; earlier releases may refuse the tables then."
+        "No row is lost; earlier releases may refuse the tables then.",
+        f"{newer.url} has views of another release: renewing coverage, drift_daily, forecast_history, forecast_scores, "
+        "forecast_skill, indicators, ingestion_health, latest_forecasts, latest_prices, model_history, "
+        "predicted_prices, price_histogram. No row changes.",
     ]
     newer.provision()
-    assert len(told(caplog)) == 1
+    assert len(told(caplog)) == 2
     for ask in asked:
         ask()
 

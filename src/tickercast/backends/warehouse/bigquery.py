@@ -190,10 +190,12 @@ class BigQueryWarehouse:
         return _aside(applied)
 
     def _is_just_made(self, found: SqlObject, applied: Mapping[str, str]) -> bool:
-        """Whether a table is as its file defines it, but for the label that another process is about to set."""
-        if found.is_view or applied.get(found.name) != "":
+        """Whether a table or view is as its file defines it, but for the label that a process is about to set."""
+        if applied.get(found.name) != "":
             return False
-        return {field.name for field in self._table(found.name).schema} == {one.name for one in columns(found)}
+        return found.is_view or {field.name for field in self._table(found.name).schema} == {
+            one.name for one in columns(found)
+        }
 
     def _is_of_earlier_release(self, table: str) -> bool:
         stored = self._table(table)

@@ -308,20 +308,25 @@ def announce_migration(
 ) -> None:
     """Log which tables of an earlier release are migrated, before it is done: there is no way back.
 
+    Views of another release are replaced without a loss, and named in a line of their own.
+
     Args:
         url: the warehouse.
         objects: the tables and views, as their files define them.
         changed: the state, `missing` or `changed`, of each table or view that differs, by name.
         before: the tables that were renamed, so that their rows can be rewritten.
     """
-    altered = [each.name for each in objects if not each.is_view and changed.get(each.name) == "changed"]
-    names = sorted({*altered, *(name.removesuffix(BEFORE) for name in before)})
-    if names:
-        logging.getLogger(logs.MIGRATION).warning(
+    log = logging.getLogger(logs.MIGRATION)
+    altered = [each for each in objects if changed.get(each.name) == "changed"]
+    tables = {each.name for each in altered if not each.is_view} | {name.removesuffix(BEFORE) for name in before}
+    if tables:
+        log.warning(
             "%s is of an earlier release: migrating %s. No row is lost; earlier releases may refuse the tables then.",
             url,
-            ", ".join(names),
+            ", ".join(sorted(tables)),
         )
+    if views := sorted(each.name for each in altered if each.is_view):
+        log.warning("%s has views of another release: renewing %s. No row changes.", url, ", ".join(views))
 
 
 def outdated(url: str, lacking: Collection[str]) -> Outdated:
