@@ -7,13 +7,15 @@ tests run on Google Cloud, in a bucket that is created and deleted for each. bot
 """
 
 import errno
+import functools
+import itertools
 import re
 import socket
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from google.api_core import exceptions as api
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
+from tickercast.backends.object_store.drops import Drops
 from tickercast.backends.object_store.gcs import GcsObjectStore
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.domain.objects import REPEATS, repeating
@@ -366,6 +369,77 @@ def test_the_file_of_a_name_outlives_an_older_generation(tmp_path: Path) -> None
     older, _ = store.write("a/b.csv", b"one"), store.write("a/b.csv", b"two")
     store.delete("a/b.csv", generation=older)
     assert (tmp_path / "bucket" / "a" / "b.csv").read_bytes() == b"two"
+
+
+class Killed(BaseException):
+    """The end of a process, which does nothing from then on."""
+
+
+def killed_at_each_step(
+    monkeypatch: pytest.MonkeyPatch, root: Path, work: Callable[[LocalObjectStore, str], object]
+) -> Iterator[tuple[Path, str]]:
+    """Work on an object until the first file changes, until the second and so on, and once to the end.
+
+    Yields:
+        A folder of its own for each, and the generation that was live.
+    """
+    for steps in itertools.count():
+        store, left, is_done = LocalObjectStore(root / str(steps)), iter(range(steps)), False
+        generation = store.write(NAME, b"bars")
+
+        def step(*given: Any, do: Callable[..., Any], left: Iterator[int] = left, **named: Any) -> Any:
+            if next(left, None) is None:
+                raise Killed
+            return do(*given, **named)
+
+        with monkeypatch.context() as patched, suppress(Killed):
+            for name in ("unlink", "replace"):
+                patched.setattr(Path, name, functools.partialmethod(step, do=getattr(Path, name)))
+            work(store, generation)
+            is_done = True
+        yield root / store.bucket, generation
+        if is_done:
+            return
+
+
+def test_a_delete_that_is_killed_leaves_the_whole_object_or_none_of_it_and_the_next_finishes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = []
+    for folder, generation in killed_at_each_step(
+        monkeypatch, tmp_path, lambda store, generation: store.delete(NAME, generation=generation)
+    ):
+        store, live = LocalObjectStore(folder), folder / NAME
+        gone.append(store.names("") == [])
+        if gone[-1]:
+            for ask in (store.read, store.written_at):
+                with pytest.raises(ObjectNotFound):
+                    ask(NAME, generation=generation)
+        else:
+            assert (store.generation(NAME), store.read(NAME), live.read_bytes()) == (generation, b"bars", b"bars")
+        assert Drops(folder).names() == []
+        store.delete(NAME, generation=generation)
+        kept = [path.name for path in (folder / ".generations" / NAME).iterdir() if not path.name.startswith(".")]
+        assert (kept, live.exists()) == ([f"{generation}.deleted"], False)
+        assert store.write(NAME, b"again", if_generation="") > generation
+    assert gone == sorted(gone)
+    assert {*gone} == {False, True}
+
+
+def test_a_write_that_is_killed_leaves_the_old_object_or_the_new_and_the_next_finishes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for folder, generation in killed_at_each_step(
+        monkeypatch, tmp_path, lambda store, _: store.write(NAME, b"newer bars")
+    ):
+        store = LocalObjectStore(folder)
+        found.append(store.read(NAME))
+        assert (store.read(NAME, generation=generation), Drops(folder).names()) == (b"bars", [])
+        store.write(NAME, b"newer bars")
+        assert (store.read(NAME), (folder / NAME).read_bytes()) == (b"newer bars", b"newer bars")
+    assert found == sorted(found)
+    assert {*found} == {b"bars", b"newer bars"}
 
 
 def test_generations_rise_while_the_clock_stands_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,9 @@
     {root}/.generations/ohlc/2023-07-22/MSFT.csv/{n}.json      and its metadata: a StorageObjectData
     {root}/.generations/ohlc/2023-07-22/MSFT.csv/{n}.deleted   in place of both, after a delete
 
-A generation exists once its whole content has been renamed into place. Its text is the number of microseconds since
-1970, as Cloud Storage's is, and numbers never repeat or decrease.
+A generation exists once its whole content has been renamed into place, and is gone once its `.deleted` is there: a
+process that is killed meanwhile leaves files that count no more, which a repeated delete removes. Its text is the
+number of microseconds since 1970, as Cloud Storage's is, and numbers never repeat or decrease.
 """
 
 import base64
@@ -94,7 +95,7 @@ class LocalObjectStore:
         wanted = self.generation(name) if generation is None else generation
         with self._translated():
             try:
-                return self._inside(self._numbered(name, wanted)).read_bytes()
+                return self._inside(self._kept(name, wanted)).read_bytes()
             except FileNotFoundError as error:
                 at = f" at generation {wanted}" if wanted else ""
                 raise ObjectNotFound(f"{self.url} holds no {name}{at}. Send it again.") from error
@@ -103,13 +104,13 @@ class LocalObjectStore:
         """The live generation of an object, empty where it does not exist."""
         listed = self._listed(name)
         highest = str(_highest(listed))
-        return highest if highest in listed else ""
+        return highest if highest in listed and f"{highest}{_DELETED}" not in listed else ""
 
     def written_at(self, name: str, *, generation: str) -> datetime:
         """The time at which a generation of an object was written, or the write that it repeats."""
         with self._translated():
             try:
-                described = json.loads(self._numbered(name, generation, ".json").read_bytes())
+                described = json.loads(self._kept(name, generation, ".json").read_bytes())
             except FileNotFoundError as error:
                 raise ObjectNotFound(
                     f"{self.url} holds no {name} at generation {generation}. Send it again."
@@ -146,16 +147,16 @@ class LocalObjectStore:
             return self.copy(name, to, generation=generation)
 
     def delete(self, name: str, *, generation: str) -> None:
-        """Delete a generation of an object; nothing happens if it is gone."""
+        """Delete a generation of an object; of one that is gone, remove what an interrupted delete has left."""
         content = self._numbered(name, generation)
         with self._locked():
             if not content.is_file():
                 return
-            if generation == self.generation(name):
+            _replace(self._numbered(name, generation, _DELETED), b"")
+            if int(generation) == _highest(self._listed(name)):
                 self._live(name).unlink(missing_ok=True)
-            _replace(content.with_name(f"{generation}{_DELETED}"), b"")
-            content.unlink()
-            content.with_name(f"{generation}.json").unlink(missing_ok=True)
+            self._numbered(name, generation, ".json").unlink(missing_ok=True)
+            content.unlink()  # last: by it `Drops` knows the live copy
 
     def _is_live(self, name: str) -> bool:
         """Whether a name is a live object's; a link in its place, which `Drops.links` names, is none."""
@@ -229,6 +230,16 @@ class LocalObjectStore:
     def _numbered(self, name: str, generation: str, ending: str = "") -> Path:
         """The file of a generation; a text that is no number names one that is not there."""
         return self._folder(name) / f"{generation if generation.isdecimal() else 0}{ending}"
+
+    def _kept(self, name: str, generation: str, ending: str = "") -> Path:
+        """The file of a generation that was not deleted.
+
+        Raises:
+            FileNotFoundError: it was deleted.
+        """
+        if self._numbered(name, generation, _DELETED).exists():
+            raise FileNotFoundError(generation)
+        return self._numbered(name, generation, ending)
 
     def _inside(self, path: Path) -> Path:
         """The path, unless a link on its way leads elsewhere."""
