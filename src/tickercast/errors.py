@@ -88,7 +88,16 @@ class InvalidName(UsageError):
 
 
 class UnknownSymbol(Permanent):
-    """The market data source does not know the symbol."""
+    """The market data source does not know the symbol.
+
+    Args:
+        given: the message.
+        meant: the symbol that the message proposes instead; empty: none.
+    """
+
+    def __init__(self, *given: object, meant: str = "") -> None:
+        super().__init__(*given)
+        self.meant = meant
 
 
 class NoResults(Permanent):
@@ -96,7 +105,20 @@ class NoResults(Permanent):
 
 
 class NoRecentBars(Permanent):
-    """The source has no bar, or no recent one, on or before `as_of`."""
+    """The source has no bar, or no recent one, on or before `as_of`.
+
+    Args:
+        said: the message, or with a source what its message says after the source's name.
+        source: the name of the source, where the message begins with it.
+    """
+
+    def __init__(self, said: str, source: str = "") -> None:
+        super().__init__(f"{source} {said}" if source else said)
+        self._said, self._source = said, source
+
+    def of(self, source: str) -> "NoRecentBars":
+        """The same under another name of the source."""
+        return NoRecentBars(self._said, source) if self._source else self
 
 
 class InvalidBars(Permanent):

@@ -1,12 +1,13 @@
 """The errors are in one place, and drawn there as they are."""
 
 import ast
+import copy
 import inspect
 import re
 from pathlib import Path
 
 from tickercast import errors
-from tickercast.errors import TickercastError
+from tickercast.errors import NoRecentBars, TickercastError
 
 SOURCE = Path(errors.__file__).parent
 
@@ -37,3 +38,10 @@ def test_no_other_module_has_errors_of_its_own() -> None:
         if isinstance(node, ast.ClassDef) and {ast.unparse(base).rpartition(".")[2] for base in node.bases} & names
     ]
     assert elsewhere == []
+
+
+def test_what_an_error_says_of_its_source_can_be_said_under_another_name() -> None:
+    error = copy.copy(NoRecentBars("has MSFT from 2000-01-03 to 2013-03-01.", "/srv/x has MSFT from"))
+    assert str(error) == "/srv/x has MSFT from has MSFT from 2000-01-03 to 2013-03-01."
+    assert str(error.of("The source")) == "The source has MSFT from 2000-01-03 to 2013-03-01."
+    assert str(NoRecentBars("MSFT is stale.").of("The source")) == "MSFT is stale."

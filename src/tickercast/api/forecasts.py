@@ -127,8 +127,7 @@ def _of_source(error: TickercastError, symbol: str) -> TickercastError:
             "correct the symbol."
         )
     if isinstance(error, NoRecentBars):
-        _, has, days = str(error).rpartition(f" has {symbol} from ")
-        return NoRecentBars(f"{source}{has}{days}" if has else str(error))
+        return error.of(source)
     if isinstance(error, SourceUnavailable):
         log.warning("%s", error)
         return type(error)(f"{source} does not answer: bars were needed. Try again later, or send bars along.")

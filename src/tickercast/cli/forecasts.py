@@ -29,7 +29,7 @@ from tickercast.cli.terminal import (
     say_how_far,
     split,
 )
-from tickercast.domain.text import shown
+from tickercast.domain.text import is_named, shown
 from tickercast.errors import CalendarError, EngineUnusable, Permanent, TickercastError, Transient, UsageError
 from tickercast.plain import first_of
 
@@ -418,7 +418,7 @@ def complain_of(failures: Mapping[str, TickercastError]) -> None:
     """Print each reason once, before it the symbols that it does not name itself."""
     symbols: dict[str, list[str]] = {}
     for name, reason in failures.items():
-        symbols.setdefault(str(reason), []).extend([] if name in str(reason) else [name])
+        symbols.setdefault(str(reason), []).extend([] if is_named(name, str(reason)) else [name])
     for sentence, names in symbols.items():
         complain(f"{shown(first_of(names, _NAMED), _LONGEST)}: {sentence}" if names else sentence)
 

@@ -213,8 +213,9 @@ class Bars:
             return inside
         needed = f"a bar on or before {last}" if not len(self.through(last)) else f"a bar from {first} to {last}"
         raise NoRecentBars(
-            f"{source} has {self.symbol} from {self.first} to {self.cutoff}, and {needed} was needed. Name a date that "
-            "it has, or another source: --source yahoo, --source FOLDER or --source simulated."
+            f"has {self.symbol} from {self.first} to {self.cutoff}, and {needed} was needed. Name a date that it has, "
+            "or another source: --source yahoo, --source FOLDER or --source simulated.",
+            source,
         )
 
     def rows(self, start: int, end: int) -> "Bars":

@@ -44,6 +44,24 @@ def reported(symbol: str, text: str) -> Finding:
     return Finding(symbol, check, rest) if rest else Finding(symbol, "note", text)
 
 
+def no_forecast(symbol: str, model: str, why: str) -> Finding:
+    """A finding that a model made no forecast beside the champion's, with the reason.
+
+    >>> str(no_forecast("MSFT", "prophet", "no convergence."))
+    'companion: prophet made no forecast: no convergence'
+    """
+    return Finding(symbol, "companion", f"{model} made no forecast: {' '.join(why.split()).rstrip('.')}")
+
+
+def has_no_forecast(model: str, told: str) -> bool:
+    """Whether findings, as the ledger keeps them, say that a model made no forecast.
+
+    >>> [has_no_forecast(model, "gap: x; companion: ewma-t made no forecast: y") for model in ("ewma-t", "t")]
+    [True, False]
+    """
+    return f"; {no_forecast('', model, '')}" in f"; {told}"
+
+
 def sentence(found: Iterable[Finding]) -> str:
     """The findings about one symbol in a line, as the ledger keeps them; empty if there are none.
 

@@ -1,6 +1,7 @@
 """Quotations in sentences: text from a file or a message, made safe, and numbers as people read them."""
 
 import math
+import re
 
 from tickercast.plain import printable
 
@@ -13,6 +14,15 @@ def shown(seen: object, longest: int) -> str:
 def one_line(error: Exception, longest: int = 160) -> str:
     """An error's message as one line, safe to quote."""
     return shown(" ".join(str(error).split()), longest)
+
+
+def is_named(name: str, sentence: str) -> bool:
+    """Whether a sentence names something, rather than another name or a word that its letters are in.
+
+    >>> [is_named("F", one) for one in ("F has no bar.", "For F-B no bar was found.", "No bar of F.")]
+    [True, False, True]
+    """
+    return re.search(rf"(?<![\w.^-]){re.escape(name)}(?![\w=-]|\.\w)", sentence) is not None
 
 
 def decimals(value: float) -> int:

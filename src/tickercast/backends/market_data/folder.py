@@ -138,7 +138,8 @@ class Folder:
         return UnknownSymbol(
             f"{self._path} does not hold {symbol}: it has {first_of(known, _NAMED)}. "
             + (f"Did you mean {close[0]}? " if close else "")
-            + "Name one of those, or another source: --source yahoo or --source simulated."
+            + "Name one of those, or another source: --source yahoo or --source simulated.",
+            meant=close[0] if close else "",
         )
 
 

@@ -43,7 +43,8 @@ def _bars(symbol: str) -> Bars:
         raise UnknownSymbol(
             f"The sample does not hold {symbol}: it has {', '.join(SYMBOLS)}. "
             + (f"Did you mean {close[0]}? " if close else "")
-            + "Name one of those, or another source: --source yahoo, --source FOLDER or --source simulated."
+            + "Name one of those, or another source: --source yahoo, --source FOLDER or --source simulated.",
+            meant=close[0] if close else "",
         )
     from bokeh_sampledata import stocks  # the import reads all five
 

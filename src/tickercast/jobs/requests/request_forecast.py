@@ -20,8 +20,6 @@ from tickercast.ports import MarketData, ObjectStore, Warehouse
 from tickercast.reading.forecasts import actual_closes
 from tickercast.reading.track_record import trained_through
 
-_MEANT = "Did you mean"
-
 
 @dataclass(frozen=True)
 class Requested(Sequence[Forecast]):
@@ -173,14 +171,14 @@ def _with_hints(failures: Mapping[str, Permanent], warehouse: Warehouse, frequen
 
     Of hours only symbols that were forecast before are known: coins are spelled as their exchange does, not as Yahoo.
     """
-    unknown = [
-        name for name, reason in failures.items() if isinstance(reason, UnknownSymbol) and _MEANT not in str(reason)
-    ]
+    unknown = [name for name, why in failures.items() if isinstance(why, UnknownSymbol) and not why.meant]
     spelt = {name: known for name in unknown if frequency.is_daily and (known := advice(name))}
-    hints = {name: UnknownSymbol(f"{failures[name]} {_MEANT} {known}?") for name, known in spelt.items()}
+    hints = {
+        name: UnknownSymbol(f"{failures[name]} Did you mean {known}?", meant=known) for name, known in spelt.items()
+    }
     rest = [name for name in unknown if name not in spelt]
     hints |= {
-        name: UnknownSymbol(f"{failures[name]} {_MEANT} {known}, which was forecast before?")
+        name: UnknownSymbol(f"{failures[name]} Did you mean {known}, which was forecast before?", meant=known)
         for name, known in suggest(rest, warehouse=warehouse, frequency=frequency).items()
         if known != name
     }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from tickercast.domain.findings import has_no_forecast
 from tickercast.domain.forecast import Forecast
 from tickercast.errors import FunctionUnavailable, Permanent
 from tickercast.jobs.requests.upload import Upload
@@ -245,7 +246,7 @@ def _not_forecast(rows: pd.DataFrame, model: str) -> dict[str, Permanent]:
     """The reason why a model forecast none of these symbols, which the champion has forecast."""
     failures: dict[str, Permanent] = {}
     for symbol, findings in zip(rows["symbol"], rows["findings"].fillna(""), strict=True):
-        reason = f"{findings}." if f"{model} made no forecast" in findings else _NOT_SERVED
+        reason = f"{findings}." if has_no_forecast(model, findings) else _NOT_SERVED
         failures[symbol] = Permanent(f"{symbol} is forecast by the champion, and not by {model}: {reason}")
     return failures
 

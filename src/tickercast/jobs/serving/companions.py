@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.findings import Finding
+from tickercast.domain.findings import Finding, no_forecast
 from tickercast.domain.forecast import QUANTILES, Predictor, Served
 from tickercast.errors import Permanent
 
@@ -111,8 +111,7 @@ def _sorted_out(
             if not isinstance(answer, str):
                 made.append((served, place, answer))
                 continue
-            reason = " ".join(answer.split()).rstrip(".")
-            missing.append(Finding(bars.symbol, "companion", f"{served.model.name} made no forecast: {reason}"))
+            missing.append(no_forecast(bars.symbol, served.model.name, answer))
         absent = sum((number, place) not in answers for place in range(len(series)))
         if absent:
             log.warning("%s made no forecast of %d symbols: %s", served.model.name, absent, otherwise)

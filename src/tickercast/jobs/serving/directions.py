@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.findings import Finding
+from tickercast.domain.findings import Finding, no_forecast
 from tickercast.domain.forecast import Role
 from tickercast.errors import Permanent
 
@@ -77,8 +77,7 @@ def predict_directions(model: DirectionPredictor, asked: Sequence[Asked]) -> tup
     for one in asked:
         answer = _answer(model, one.bars)
         if isinstance(answer, str):
-            reason = " ".join(answer.split()).rstrip(".")
-            missing.append(Finding(one.bars.symbol, "companion", f"{model.name} made no forecast: {reason}"))
+            missing.append(no_forecast(one.bars.symbol, model.name, answer))
         else:
             made.append((one, answer))
     return _rows(model, made), missing

@@ -9,6 +9,7 @@
 from collections.abc import Mapping
 
 from tickercast.domain.symbols import is_symbol
+from tickercast.domain.text import is_named
 from tickercast.errors import Permanent
 
 MOST = 100
@@ -39,4 +40,4 @@ def bounded(failures: Mapping[str | None, Permanent]) -> dict[str | None, Perman
 
 
 def _named(name: str, error: Permanent) -> str:
-    return str(error) if str(error).startswith(name) else f"{name}: {error}"
+    return str(error) if is_named(name, str(error)) else f"{name}: {error}"
