@@ -40,6 +40,7 @@ def application(folder: Path) -> App:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     app = application(tmp_path_factory.mktemp("api"))
+    app.forecast("MSFT", "2012-08-14")
     app.forecast(["MSFT", "AAPL"], "2012-08-15")
     with client(app) as found:
         yield found
@@ -84,7 +85,7 @@ def test_one_symbol_is_answered_by_one_object(served: Client, path: str, needed:
         ("/v1/models", 2),
         ("/v1/indicators/MSFT?sessions=7", 7),
         ("/v1/indicators/MSFT?first=2012-08-14&last=2012-08-14", 1),
-        ("/v1/skill/MSFT", 0),
+        ("/v1/skill/MSFT", 2),
     ],
 )
 def test_rows_are_json_or_csv(served: Client, path: str, rows: int) -> None:
@@ -96,8 +97,7 @@ def test_rows_are_json_or_csv(served: Client, path: str, rows: int) -> None:
     ):
         assert written.headers["content-type"] == "text/csv; charset=utf-8"
         assert len(written.text.splitlines()) == rows + 1
-    if rows:
-        assert written.text.splitlines()[0].split(",") == list(found.json()[0])
+    assert written.text.splitlines()[0].split(",") == list(found.json()[0])
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,8 @@ def test_an_overview_is_as_current_as_the_clock(app: App, monkeypatch: pytest.Mo
 def test_an_answer_about_a_symbol_is_worked_out_again_for_its_own_files_alone(
     app: App, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    app.forecast(["MSFT", "AAPL"], "2012-08-14")
+    for day in ("2012-08-13", "2012-08-14"):
+        app.forecast(["MSFT", "AAPL"], day)
     asked: list[str] = []
     read = app.tables.read
 
@@ -472,7 +473,10 @@ def test_a_rejected_file_gives_its_reason(app: App, make_bars: MakeBars) -> None
         ("/v1/forecasts/%24%24", 422, "'$$' is not a symbol"),
         ("/v1/indicators/ZZZ", 404, "ZZZ has no bars"),
         ("/v1/odds/ZZZ?above=3", 404, "ZZZ"),
-        ("/v1/skill/ZZZ", 404, "ZZZ"),
+        ("/v1/skill/ZZZ", 404, "ZZZ has no forecast"),
+        ("/v1/skill/AAPL", 404, "No forecast of AAPL at frequency 1d that counts has come true yet: one was needed."),
+        ("/v1/indicators/MSFT?first=2012-08-16", 404, "MSFT has no bars in that range: it has them from "),
+        ("/v1/indicators/MSFT?last=1912-08-16", 404, " to 2012-08-15. Name other dates."),
         ("/v1/indicators/MSFT?first=2012-01-02&last=2011-01-03", 422, "Swap them"),
         ("/v1/odds/MSFT", 422, "No price was named"),
         ("/v1/odds/MSFT?above=31&below=29", 422, "Swap them"),

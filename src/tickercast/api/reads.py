@@ -1,7 +1,7 @@
 """Routes for reading: forecasts, records, indicators, odds, and the overview of all symbols."""
 
 import math
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 import pandas as pd
@@ -74,6 +74,10 @@ async def skill(request: Request, symbol: Symbol, frequency: Frequency = "1d", k
     found = await service.work(service.app.tables.read, "forecast_skill", wanted)
     if found.empty:
         await service.work(service.app.stored_forecast, symbol, frequency=frequency)  # says so if there is none
+        raise ObjectNotFound(
+            f"No forecast of {symbol} at frequency {frequency} that counts has come true yet: one was needed. Ask "
+            "again once bars of the days that follow have arrived."
+        )
     return rows(request, _whole(found, "step").sort_values(["role", "model_name", "step"], na_position="first"))
 
 
@@ -103,11 +107,14 @@ async def indicators(
     if found.empty:
         raise ObjectNotFound(f"{symbol} has no bars at frequency {frequency}: a symbol of /v1/symbols was needed.")
     found = found.sort_values(["session_date", "closed_at"])
-    if first is not None:
-        found = found[found["session_date"] >= pd.Timestamp(first)]
-    if last is not None:
-        found = found[found["session_date"] <= pd.Timestamp(last)]
-    return rows(request, found.tail(sessions))
+    days = found["session_date"]
+    inside = found[(days >= pd.Timestamp(first or date.min)) & (days <= pd.Timestamp(last or date.max))]
+    if inside.empty:
+        raise ObjectNotFound(
+            f"{symbol} has no bars in that range: it has them from {days.iloc[0].date()} to {days.iloc[-1].date()}. "
+            "Name other dates."
+        )
+    return rows(request, inside.tail(sessions))
 
 
 @router.get("/v1/odds/{symbol}", response_model=schemas.Odds, responses=CSV)
