@@ -13,26 +13,23 @@ from tickercast import config, engines, start
 start.end_on_interrupt()
 config.silence_prefect()
 
-from prefect import flow, tags, task
+from prefect import flow, tags
 
 from tickercast.cli import backfill as cli
 from tickercast.cli import run, single_command
 from tickercast.cli.terminal import bar
-from tickercast.errors import retry_if_transient
-from tickercast.jobs.requests.backfill import Backfilled, Part
 from tickercast.show.artifacts import run_name, run_tags
 
-
-@task(task_run_name="{part}", retries=2, retry_delay_seconds=[2, 20], retry_condition_fn=retry_if_transient)
-def send_part(part: Part, source: str, wait: float) -> list[Backfilled]:
-    """Send the files of a part, in the process that the task runner has chosen."""
-    return cli.send(part, source, wait)
+send_part = engines.flow_task(cli.send, retried=True).with_options(
+    name="send_part", task_run_name="{part}", retries=2, retry_delay_seconds=[2, 20]
+)
+"""The task that sends the files of a part, in the process that the task runner has chosen."""
 
 
 @flow(name="backfill", validate_parameters=False)
-def backfill(parts: Sequence[Part], source: str, wait: float) -> tuple[list[Backfilled], list[Exception]]:
+def backfill(parts: Sequence[cli.Part], source: str, wait: float) -> tuple[list[cli.Backfilled], list[Exception]]:
     """Send all parts; one that fails does not sink the others."""
-    results, failures = list[Backfilled](), list[Exception]()
+    results, failures = list[cli.Backfilled](), list[Exception]()
     try:
         with engines.flow_interruptible(), bar("sending sessions", sum(map(len, parts))) as progress:
             futures = [send_part.submit(part, source, wait) for part in parts]
@@ -63,7 +60,7 @@ def main(
     frequency, step = cli.step_of(every)
     app = cli.opened()
     plan = app.plan_backfill(symbols, first.date(), last.date(), every=step, source=source, frequency=frequency)
-    done: tuple[list[Backfilled], list[Exception]] = [], []
+    done: tuple[list[cli.Backfilled], list[Exception]] = [], []
     if plan.parts:
         named = run_name("backfill", first.date(), symbols)
         runner = engines.flow_runner(workers, dask=dask)

@@ -39,6 +39,7 @@ from tickercast.ports import (
 )
 
 if TYPE_CHECKING:
+    from prefect import Task
     from prefect.task_runners import TaskRunner
 
     from tickercast.backends import flow_prefect
@@ -730,7 +731,7 @@ def flow_task(
     *,
     retried: bool,
     artifacts: "Callable[[Any], Iterable[flow_prefect.Artifact]]" = lambda _: (),
-) -> Callable[..., Any]:
+) -> "Task[..., Any]":
     """A task of a Prefect flow around a job; see `flow_prefect.as_task`."""
     from tickercast.backends import flow_prefect
 

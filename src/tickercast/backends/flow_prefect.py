@@ -15,6 +15,7 @@ from tickercast.errors import FlowUnavailable, UsageError, retry_if_transient
 from tickercast.plain import shortened
 
 if TYPE_CHECKING:
+    from prefect import Task
     from prefect.task_runners import TaskRunner
 
 _PATIENCE_S = 10.0
@@ -80,7 +81,7 @@ class Artifact(Protocol):
 
 def as_task(
     job: Callable[..., Any], *, retried: bool, artifacts: Callable[[Any], Iterable[Artifact]]
-) -> Callable[..., Any]:
+) -> "Task[..., Any]":
     """A Prefect task around a job, of the same name.
 
     Args:

@@ -26,10 +26,12 @@ from tickercast.jobs.requests.backfill import Backfilled, BackfillPlan, Part
 
 __all__ = [
     "AnySource",
+    "Backfilled",
     "Dask",
     "Every",
     "First",
     "Last",
+    "Part",
     "SymbolsFile",
     "Tickers",
     "Wait",
