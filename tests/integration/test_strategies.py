@@ -152,6 +152,7 @@ def test_the_watchlist_is_taken_by_the_daily_run_and_survivors_are_named(workspa
     done = run("universe", "--from", "members.csv", *words, "--out", "mine.txt")
     assert done.exit_code == 0, done.output
     assert SURVIVORS in done.stdout
+    assert "ranked by" in done.stdout
     assert "FB has 30 bars up to 2012-06-29: 61 were needed" in done.stdout
     symbols = read_symbols("mine.txt")
     assert len(symbols) == 3

@@ -367,7 +367,7 @@ def universe_table(found: Universe) -> RenderableType:
         {
             "rank": f"{row.rank:,}",
             "symbol": row.symbol,
-            "score": rounded(row.score, 4),
+            "ranked by": rounded(row.score, 4),
             "": "held" if row.is_held else "",
         }
         for row in found.rows
