@@ -239,7 +239,7 @@ def test_a_symbol_that_was_forecast_much_later_does_not_hide_the_cutoff_that_all
     assert run("forecast", "MSFT", "2010-08-16", "--source", "sample").exit_code == 0
 
     for words in (["portfolio", "three.csv"], ["report", "--holdings", "three.csv"]):
-        assert "The newest before is 2010-06-30: take it with --as-of 2010-06-30" in refused(*words)
+        assert refused(*words).endswith("; or ask for 2010-06-30, the newest date before that has them.")
     assert "worth 2,255.30 USD on 2010-06-30" in run("portfolio", "three.csv", "--as-of", "2010-06-30").stdout
 
 
@@ -254,7 +254,7 @@ def test_a_forecast_whose_simulated_bars_are_left_out_is_refused(forecast: Path)
     Path("one.csv").write_text("symbol,shares\nIBM,1\n")
 
     said = refused("odds", "IBM", "100", "--as-of", "2023-07-21")
-    assert "The newest before is 2010-06-30: take it with --as-of 2010-06-30" in said
+    assert said.endswith("; or ask for 2010-06-30, the newest date before that has them.")
     failed = run("portfolio", "one.csv", "--record", "--from", "2023-01-01")
     assert isinstance(failed.exception, TooFewSessions), failed.output
     assert "simulated ones are left out once a symbol has real ones. Run: tickercast forecast IBM DATE." in str(
@@ -284,8 +284,8 @@ def test_a_forecast_whose_simulated_bars_are_left_out_is_refused(forecast: Path)
         (
             ["paths", "MSFT", "IBM", "--as-of", "2010-08-01"],
             "No cutoff from 2010-07-22 to 2010-08-01 has stored forecasts of all of MSFT, IBM, and one was needed. "
-            "The newest before is 2010-06-30: take it with --as-of 2010-06-30, or run: tickercast forecast MSFT IBM "
-            "2010-07-30.",
+            "Run: tickercast forecast MSFT IBM 2010-07-30; or ask for 2010-06-30, the newest date before that has "
+            "them.",
         ),
         (["paths"], "No symbol was given"),
         (

@@ -52,6 +52,7 @@ def test_the_provider_says_who_somebody_is_and_the_settings_what_they_may_do(
         assert "warehouse" in seen
     else:
         assert "may not open this dashboard" in seen
+        assert "TICKERCAST_" not in seen
         assert "warehouse" not in seen
 
 

@@ -65,9 +65,9 @@ def _admitted(settings: Settings, claims: Mapping[str, Any]) -> Visitor:
         st.title("tickercast")
         st.error(
             markdown(
-                f"{name_of(claims)} may not open this dashboard: an address or claim that "
-                "TICKERCAST_DASHBOARD_VIEWERS or TICKERCAST_DASHBOARD_OPERATORS names was needed, and an address that "
-                "the provider has verified. Ask an operator, or sign in as somebody else."
+                f"{name_of(claims)} may not open this dashboard: an address or claim on its list of viewers or "
+                "operators was needed, and an address that the provider has verified. Ask an operator, or sign in as "
+                "somebody else."
             ),
             icon=":material/block:",
         )

@@ -64,7 +64,7 @@ def claims(assertion: str, audience: str) -> Mapping[str, Any]:
     except (JoseError, ValueError, TypeError) as error:
         raise AccessDenied(
             f"The signature of Google's IAP is not valid ({type(error).__name__}): one for {audience} was needed. "
-            "Sign in again, or correct TICKERCAST_IAP_AUDIENCE."
+            "Sign in again, or have whoever runs the dashboard correct its audience of IAP."
         ) from error
     return token.claims | {"email_verified": True}
 

@@ -257,14 +257,12 @@ def _shared(rows: pd.DataFrame, symbols: Sequence[str]) -> pd.Timestamp | None:
 def _no_cutoff(symbols: Sequence[str], last: date, older: pd.Timestamp | None) -> str:
     """The message where no cutoff shortly before a date is shared, with the newest older one that is."""
     named = symbols[0] if len(symbols) == 1 else f"all of {', '.join(symbols)}"
-    taken = (
-        "Run" if older is None else f"The newest before is {older.date()}: take it with --as-of {older.date()}, or run"
-    )
+    other = "" if older is None else f"; or ask for {older.date()}, the newest date before that has them"
     sessions = [set(sessions_between(symbol, last - _STALE, last)) for symbol in symbols]
     day = max(set.intersection(*sessions), default=last)  # on another one, cutoffs would be apart
     return (
-        f"No cutoff from {last - _STALE} to {last} has stored forecasts of {named}, and one was needed. {taken}: "
-        f"tickercast forecast {' '.join(symbols)} {day}."
+        f"No cutoff from {last - _STALE} to {last} has stored forecasts of {named}, and one was needed. Run: "
+        f"tickercast forecast {' '.join(symbols)} {day}{other}."
     )
 
 

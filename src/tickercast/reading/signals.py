@@ -74,8 +74,8 @@ def stored_panel(
         left_out = " Simulated ones are left out once a symbol has real bars." if rows["simulated"].any() else ""
         raise UsageError(
             f"No signal of {', '.join(symbols[:8]) or 'any symbol'} is stored from {first} to {last}, and at least one "
-            f"was needed.{left_out} Run: tickercast forecast TICKER DATE. A backtest can walk through bars instead, "
-            "with --source."
+            f"was needed.{left_out} Run: tickercast forecast TICKER DATE. A backtest can walk through a "
+            "source's bars instead."
         )
     rows = fitting.copy()
     for name, version in rows[_VERSION].drop_duplicates().itertuples(index=False):

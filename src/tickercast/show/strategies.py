@@ -115,7 +115,7 @@ def _cut_short(found: Backtest) -> Iterator[str]:
             yield (
                 f"{result.variant.name} held {held} after the last bar, while others had newer ones: that counts as a "
                 f"delisting, and {found.costs.delisting_loss:.0%} of what was long was lost. If trading went on, "
-                "forecast from newer bars, or end earlier, with --to."
+                "forecast from newer bars, or let the backtest end earlier."
             )
         cut = result.net.capped + result.net.unfilled
         if cut:
