@@ -87,9 +87,18 @@ class Look:
 
     def open(self, name: str = "Forecast", **more: str) -> Any:
         self.page.goto(f"{self._dashboard.url}/?{urlencode({'page': name} | more)}")
-        self.page.get_by_role("heading", name=name, level=1).wait_for()
-        self.settle()
+        self.wait_for(name)
         return self.page
+
+    def turn_to(self, name: str) -> None:
+        """Choose another page."""
+        self.page.get_by_role("radio", name=name).click()
+        self.wait_for(name)
+
+    def wait_for(self, heading: str) -> None:
+        """Wait until a page, by its name, or the forecast of a symbol is drawn."""
+        self.page.get_by_role("heading", name=heading, level=1 if heading in PAGES else 2).wait_for()
+        self.settle()
 
     def settle(self) -> None:
         """Wait until the page is drawn."""
@@ -104,8 +113,7 @@ class Look:
         self.page.keyboard.type(symbol)
         self.page.get_by_role("option", name=symbol, exact=True).wait_for()
         self.page.keyboard.press("Enter")
-        self.page.get_by_role("heading", name=symbol, level=2).wait_for()
-        self.settle()
+        self.wait_for(symbol)
 
     def _asked(self, request: Any) -> None:
         if not request.url.startswith((self._dashboard.url, "data:", "blob:")):
@@ -253,22 +261,17 @@ def test_back_and_forward_go_through_symbols_ranges_and_pages(look: Callable[...
     seen.pick("GOOG")
     page.get_by_role("radio", name="1Y").click()
     seen.settle()
-    page.get_by_role("radio", name="Operations").click()
-    page.get_by_role("heading", name="Operations", level=1).wait_for()
-    seen.settle()
+    seen.turn_to("Operations")
     page.go_back()
-    page.get_by_role("heading", name="GOOG", level=2).wait_for()
-    seen.settle()
+    seen.wait_for("GOOG")
     assert page.get_by_role("radio", name="1Y").is_checked()
     page.go_back()
     seen.settle()
     page.wait_for_function("!location.search.includes('range')")
     page.go_back()
-    page.get_by_role("heading", name="IBM", level=2).wait_for()
-    seen.settle()
+    seen.wait_for("IBM")
     page.go_forward()
-    page.get_by_role("heading", name="GOOG", level=2).wait_for()
-    seen.settle()
+    seen.wait_for("GOOG")
 
 
 def test_the_first_choice_after_a_restart_of_the_server_counts(look: Callable[..., Look], folder: Path) -> None:
@@ -280,12 +283,9 @@ def test_the_first_choice_after_a_restart_of_the_server_counts(look: Callable[..
     with serving(folder, port=before.port):
         page.locator(state).wait_for()
         seen.settle()
-        page.get_by_role("radio", name="Overview").click()
-        page.get_by_role("heading", name="Overview", level=1).wait_for()
-        seen.settle()
+        seen.turn_to("Overview")
         page.go_back()
-        page.get_by_role("heading", name="GOOG", level=2).wait_for()
-        seen.settle()
+        seen.wait_for("GOOG")
         assert page.get_by_role("radio", name="6M").is_checked()
     seen.faults.clear()  # of the connection that was lost
 
@@ -326,8 +326,7 @@ def test_the_overview_holds_the_numbers_of_the_views_and_opens_a_symbol(
     seen.settle()
     table = page.get_by_test_id("stDataFrame").bounding_box()
     page.mouse.click(table["x"] + 40, table["y"] + 55)
-    page.get_by_role("heading", name="GOOG", level=2).wait_for()
-    seen.settle()
+    seen.wait_for("GOOG")
     page.go_back()
     page.get_by_text("1 of 5 symbols.").wait_for()
     seen.settle()
@@ -374,9 +373,7 @@ def test_choices_survive_a_visit_to_another_page(look: Callable[..., Look]) -> N
     page.get_by_role("radio", name="1Y").click()
     seen.settle()
     for name in ("Operations", "Overview", "Forecast"):
-        page.get_by_role("radio", name=name).click()
-        page.get_by_role("heading", name=name, level=1).wait_for()
-        seen.settle()
+        seen.turn_to(name)
     assert page.get_by_role("heading", name="GOOG", level=2).is_visible()
     assert page.get_by_role("radio", name="1Y").is_checked()
 
