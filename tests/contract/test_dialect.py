@@ -107,7 +107,11 @@ def test_each_query_gives_the_same_on_both_engines(query: str, zeta: Ask, duckdb
 
 @pytest.mark.parametrize(
     "expression",
-    ["1 / i", "MOD(7, i)", "LN(i)", "SQRT(i - 1)", "POW(i, -1)", "EXP(i + 1000)", "CAST('1.5' AS INT64)", "[1][i + 1]"],
+    [
+        *("1 / i", "MOD(7, i)", "LN(i)", "SQRT(i - 1)", "POW(i, -1)", "EXP(i + 1000)", "CAST('1.5' AS INT64)"),
+        *("[1][i + 1]", "9223372036854775807 + i + 1", "-9223372036854775808 - 1 - i", "1 << (i - 1)", "1 >> (i - 1)"),
+        *("(i + 4000000000) * 4000000000", "-(i - 9223372036854775807 - 1)", "SUM(i + 9223372036854775807) + 1"),
+    ],
 )
 def test_what_has_no_figure_fails_on_both_engines(expression: str, zeta: Ask, duckdb: Ask) -> None:
     query = f"SELECT {expression} AS v FROM UNNEST([0]) AS i"
@@ -151,6 +155,11 @@ def test_what_has_no_figure_fails_on_both_engines(expression: str, zeta: Ask, du
             "Leave the name of the aggregate out",
         ),
         ("(SELECT 1 FROM range(3))", "does not answer RANGE as"),
+        (
+            "1 < 9223372036854775808",
+            r"9223372036854775808 is no INT64: one is 9223372036854775807 at most\. Write it as",
+        ),
+        ("0xFFFFFFFFFFFFFFFF", r"0xFFFFFFFFFFFFFFFF is no INT64.* a FLOAT64, 18446744073709551615\.0\."),
     ],
 )
 def test_what_duckdb_cannot_answer_alike_is_refused_in_a_sentence(expression: str, sentence: str, duckdb: Ask) -> None:

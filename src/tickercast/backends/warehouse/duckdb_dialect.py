@@ -97,6 +97,7 @@ def _name_what_is_selected(select: sql.Select) -> None:
     for term in [*(group.expressions if group else ()), *(qualify.find_all(sql.Column) if qualify else ())]:
         if isinstance(term, sql.Column) and not term.table and term.name.lower() in made:
             named = made[term.name.lower()].copy()
+            named = _long(named) if named.is_int else named  # not the place of a column
             if not (term.find_ancestor(sql.Window) and named.find(sql.Window)):
                 term.replace(sql.paren(named, copy=False) if isinstance(named, sql.Binary) else named)
 
@@ -105,10 +106,79 @@ def _name_what_is_selected(select: sql.Select) -> None:
 
 
 def _literal(node: sql.Expr) -> sql.Expr:
-    """A number with a point is a FLOAT64, where DuckDB takes it for an exact decimal."""
+    """A number with a point is a FLOAT64, where DuckDB takes it for an exact decimal; every other one is an INT64."""
+    if not node.is_string and re.fullmatch(r"\d+", node.name):
+        return _integer(node, node.name)
     if node.is_string or not re.fullmatch(r"\d*\.\d*", node.name):
         return node
     return sql.Literal.number(f"{float(node.name)!r}e0" if "e" not in repr(float(node.name)) else node.name + "e0")
+
+
+def _hexadecimal(node: sql.Expr) -> sql.Expr:
+    return _integer(node, str(int(node.name, 16))) if node.args.get("is_integer") else node
+
+
+_LARGEST = 2**63 - 1
+_SMALL = 4_000_000  # more days than there are dates, to which DuckDB adds numbers of 32 bits alone
+_OPERATIONS = (
+    *(sql.Add, sql.Sub, sql.Mul, sql.Neg, sql.Paren, sql.SafeAdd, sql.SafeSubtract, sql.SafeMultiply, sql.Abs),
+    *(sql.Alias, sql.Select, sql.Array, sql.PropertyEQ, sql.Struct, sql.If, sql.Case, sql.Coalesce, sql.Nullif),
+    *(sql.Greatest, sql.Least),
+)
+
+
+def _integer(node: sql.Expr, digits: str) -> sql.Expr:
+    """A large number has 64 bits wherever something is worked out with it: DuckDB gives it 32 as long as it fits.
+
+    So has one that a recursion begins with, since what follows has its type.
+    """
+    of_least = int(digits) == _LARGEST + 1 and isinstance(node.parent, sql.Neg)
+    if int(digits) > _LARGEST and not of_least:
+        raise UsageError(
+            f"{node.sql('bigquery')} is no INT64: one is {_LARGEST} at most. Write it as a FLOAT64, {digits}.0."
+        )
+    number = sql.Literal.number(digits)
+    named_by = node.find_ancestor(sql.With) if isinstance(node.parent, sql.Alias) else None
+    is_long = int(digits) >= _SMALL and isinstance(node.parent, _OPERATIONS) and not of_least
+    return _long(number) if is_long or (named_by and named_by.recursive) else number
+
+
+def _long(number: sql.Expr) -> sql.Expr:
+    return _duckdb("CAST(:x AS BIGINT)", x=number)
+
+
+def _product(node: sql.Expr) -> sql.Expr:
+    """A product has 64 bits: of two numbers of 32 DuckDB's has 32, too."""
+    for operand in (node.this, node.expression):
+        if isinstance(operand, sql.Literal):
+            if operand.is_int:
+                operand.replace(_long(operand))
+            return node
+    return _duckdb(":a * CAST(1 AS BIGINT) * :b", a=_closed(node.this), b=_closed(node.expression))
+
+
+_LEFT = """
+CASE WHEN :n < 0 THEN ERROR('The bits are moved by a negative number.')
+     WHEN :n > 63 THEN :x & 0
+     ELSE CAST(
+       ((CAST(:x AS HUGEINT) * CAST(POW(2, :n) AS HUGEINT) + 9223372036854775808) % 18446744073709551616
+         + 18446744073709551616) % 18446744073709551616 - 9223372036854775808 AS BIGINT) END
+"""
+_RIGHT = """
+CASE WHEN :n < 0 THEN ERROR('The bits are moved by a negative number.')
+     WHEN :n > 63 THEN :x & 0
+     WHEN :n = 0 OR :x >= 0 THEN CAST(:x AS BIGINT) >> :n
+     ELSE (CAST(:x AS BIGINT) >> :n) & (9223372036854775807 >> (:n - 1)) END
+"""
+
+
+def _shift(to: str) -> Callable[[sql.Expr], sql.Expr]:
+    """Bits that are moved out are lost, and zeros follow, where DuckDB keeps the sign or fails."""
+
+    def rewritten(node: sql.Expr) -> sql.Expr:
+        return sql.paren(_duckdb(to, x=_closed(node.this), n=_closed(node.expression)), copy=False)
+
+    return rewritten
 
 
 _TEXT = """
@@ -147,7 +217,8 @@ def _safe(node: sql.Expr) -> sql.Expr:
 
 
 def _safe_arithmetic(sign: str) -> Callable[[sql.Expr], sql.Expr]:
-    return lambda node: _duckdb(f"TRY(:a {sign} :b)", a=_closed(node.this), b=_closed(node.expression))
+    of_two = f":a * CAST(1 AS BIGINT) {sign} :b" if sign == "*" else f":a {sign} :b"
+    return lambda node: _duckdb(f"TRY({of_two})", a=_closed(node.this), b=_closed(node.expression))
 
 
 def _closed(node: sql.Expr) -> sql.Expr:
@@ -480,6 +551,10 @@ def _distinct_count(node: sql.Expr) -> sql.Expr:
 
 _REWRITTEN: Mapping[str, Callable[[Any], sql.Expr]] = {
     "Literal": _literal,
+    "HexString": _hexadecimal,
+    "Mul": _product,
+    "BitwiseLeftShift": _shift(_LEFT),
+    "BitwiseRightShift": _shift(_RIGHT),
     "Cast": _cast,
     "TryCast": _cast,
     "SafeFunc": _safe,
