@@ -1,7 +1,9 @@
--- The scores of all forecasts that have come true: of several with the same cutoff, the newest before the close.
+-- The scores of all forecasts that have come true: of several with the same cutoff, the newest before the close. What a
+-- damaged model gave up to 0.2.0 is no number, and has no score.
 WITH made AS (
   SELECT *
   FROM forecasts
+  WHERE NOT IS_NAN(close_median) AND NOT IS_INF(close_median)
   QUALIFY ROW_NUMBER() OVER (
     PARTITION BY symbol, frequency, role, model_name, cutoff, IF(frequency = '1d', NULL, cutoff_at), step, simulated
     ORDER BY

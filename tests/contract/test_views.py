@@ -782,6 +782,18 @@ def test_a_rewrite_turns_rows_of_earlier_releases_into_those_of_today(
     same(found, today)
 
 
+def test_what_a_damaged_model_gave_has_no_score_and_spoils_no_sum() -> None:
+    broken = forecasts("A", CUTOFF, 100.0, reach=0.03, model_name="lstm", generation=2, object="b")
+    tables = {"prices": bars("A", [100, 101], last=date(2023, 7, 4)), "forecasts": pd.concat([both_models(), broken])}
+    with stored(tables) as connection:
+        connection.execute("UPDATE forecasts SET close_median = 'NaN', close_lo_80 = 'NaN' WHERE object = 'b'")
+        for name in ("scores", "skill_blocks"):
+            connection.execute(f"DELETE FROM {name}")
+            connection.execute(f"INSERT INTO {name} BY NAME {to_duckdb(REWRITES[name])}")
+        found = connection.execute("SELECT pinball_ratio FROM forecast_skill WHERE step IS NULL AND symbol = 'A'").df()
+    assert list(found["pinball_ratio"].between(0.1, 10)) == [True]
+
+
 def on_two_bases(whole: int, part: int, *, adjusted: float = 1.0) -> dict[str, pd.DataFrame]:
     """Two files of the first release, with generations: one up to 4 July, the other after a split of ten to one."""
     kept = bars("A", [98, 100, 103], last=date(2023, 7, 4), generation=whole, volume=1e5)
