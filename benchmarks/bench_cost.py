@@ -23,7 +23,10 @@ from tickercast.jobs.requests.upload import BATCH
 from tickercast.reading import views
 from tickercast.reading.calibration import calibrations
 
-_SAMPLED = ("FROM forecast_scores", "FROM forecast_history", "open, high, low", "FROM prices WHERE symbol IN")
+_SAMPLED = (
+    *("FROM forecast_scores", "FROM champion_scores", "FROM forecast_history", "open, high, low"),
+    "FROM prices WHERE symbol IN",
+)
 """The words in queries that ask about a sample of the symbols."""
 
 _FEW = 250

@@ -28,6 +28,7 @@ UNREACHED = {
     "anomalies": (("symbol",), "`cutoff`: the others of the day are its market"),
     "calibration": (("since", "through"), "`symbol`"),
     "champion_forecasts": (("target_date",), "`cutoff`, from some weeks before"),
+    "champion_scores": (("target_date",), "`cutoff`, from some weeks before"),
     "drift_daily": (("frequency",), "`day`"),
     "equity": (("frequency", "cutoff"), "nothing: a drawdown counts from the first row; the table is small"),
     "forecast_costs": (("symbol", "frequency", "cutoff"), "nothing: symbols share the cost of a file"),

@@ -3,7 +3,7 @@
 SELECT
   COUNT(DISTINCT cutoff_at) AS hours, MIN(cutoff_at) AS first, MAX(cutoff_at) AS last,
   COUNTIF(inside_80) / COUNT(*) AS coverage_80
-FROM forecast_scores
-WHERE frequency = @frequency AND role = 'champion' AND NOT simulated AND NOT backfilled AND NOT doubtful AND cutoff >= @since
+FROM champion_scores
+WHERE frequency = @frequency AND NOT simulated AND NOT backfilled AND NOT doubtful AND cutoff >= @since
   AND symbol IN UNNEST(@symbols)
 HAVING COUNT(*) > 0

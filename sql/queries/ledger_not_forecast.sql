@@ -2,5 +2,5 @@
 SELECT received_at, object, generation, symbol, status, reason
 FROM ingestions
 WHERE status NOT IN ('forecast', 'stored')
-ORDER BY received_at DESC, object, symbol
+ORDER BY received_at DESC, object, written_at DESC, generation DESC, symbol
 LIMIT @rows

@@ -1,5 +1,5 @@
 -- Closes outside the 95% interval that the champion gave them one session or hour before, and how unusual they were. If the
--- champion changed between two forecasts with the same cutoff, the newer one's counts.
+-- champion changed between two forecasts with the same cutoff, the newer one's counts, unless the close was known by then.
 --
 -- `sigmas` is the surprise, the log-return from the median, over the standard deviation that the 80% interval states.
 -- `market_sigmas` is the mean of that over all other symbols scored over the same session or hour, NULL where there are
@@ -16,7 +16,8 @@ WITH counted AS (
   QUALIFY ROW_NUMBER() OVER (
     PARTITION BY symbol, frequency, cutoff, IF(frequency = '1d', NULL, cutoff_at), target_date
     ORDER BY
-      origin = 'backfill', written_at DESC, revision DESC, scored_at DESC,
+      origin = 'backfill', COALESCE(created_at > target_at, DATE(created_at) > target_date), written_at DESC,
+      revision DESC,
       actual_close, close_median, close_lo_95, close_hi_95
   ) = 1
 ),

@@ -1,5 +1,6 @@
--- The current forecast of each symbol by each model and role, from its newest cutoff: one champion, whichever model it is
--- now, and every other model in the role that it has now. Simulated ones are left out if the symbol has real ones.
+-- The current forecast of each symbol by each model and role, the newest from its newest cutoff, whenever it was made: one
+-- champion, whichever model it is now, and every other model in the role that it has now. Simulated ones are left out if the
+-- symbol has real ones.
 CREATE OR REPLACE VIEW latest_forecasts AS
 WITH made_last AS (
   SELECT

@@ -1,5 +1,5 @@
 -- For a chart, one row per symbol and date or hour: the last 90 up to the cutoff with their indicators, then the champion's
--- newest forecast.
+-- newest forecast, whenever it was made.
 CREATE OR REPLACE VIEW predicted_prices AS
 WITH champion AS (
   SELECT *

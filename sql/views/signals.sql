@@ -1,6 +1,8 @@
 -- What a strategy reads at each forecast origin, one row per symbol and cutoff: the champion's forecast of the last step as
--- log-returns, the chance that the next hour closes higher, and Prophet's median, as far as these are stored. A backtest
--- reads the rows between two dates, a live signal the newest. Simulated rows are kept apart.
+-- log-returns, the chance that the next hour closes higher, and Prophet's median, as far as these are stored. Each part is
+-- the newest that was made before a close of it was known; one that was made later counts only if there is no other, and
+-- `backfilled` says so. A backtest reads the rows between two dates, a live signal the newest. Simulated rows are kept
+-- apart.
 CREATE OR REPLACE VIEW signals AS
 WITH champion AS (
   SELECT *
@@ -15,16 +17,17 @@ prophet AS (
   WHERE model_name = 'prophet' AND role <> 'shadow'
   QUALIFY ROW_NUMBER() OVER (
     PARTITION BY symbol, frequency, cutoff, IF(frequency = '1d', NULL, cutoff_at), simulated
-    ORDER BY origin = 'backfill', written_at DESC, generation DESC, step DESC, role
+    ORDER BY origin = 'backfill', backfilled, written_at DESC, generation DESC, step DESC, role
   ) = 1
 ),
 direction AS (
-  SELECT *
+  SELECT *, created_at > target_at AS backfilled
   FROM directions
   WHERE step = 1
   QUALIFY ROW_NUMBER() OVER (
     PARTITION BY symbol, frequency, cutoff, cutoff_at, simulated
-    ORDER BY origin = 'backfill', written_at DESC, generation DESC, created_at DESC, model_name, object
+    ORDER BY
+      origin = 'backfill', created_at > target_at, written_at DESC, generation DESC, created_at DESC, model_name, object
   ) = 1
 )
 SELECT
@@ -36,7 +39,8 @@ SELECT
   LN(prophet.close_median / prophet.last_close) AS prophet_return,
   champion.model_name, champion.model_version, champion.origin, champion.simulated,
   champion.model_has_seen OR COALESCE(direction.model_has_seen, FALSE) AS model_has_seen,
-  champion.doubtful OR COALESCE(direction.doubtful, FALSE) AS doubtful
+  champion.doubtful OR COALESCE(direction.doubtful, FALSE) AS doubtful,
+  champion.backfilled OR COALESCE(prophet.backfilled, FALSE) OR COALESCE(direction.backfilled, FALSE) AS backfilled
 FROM champion
 LEFT JOIN prophet
   ON champion.symbol = prophet.symbol AND champion.frequency = prophet.frequency AND champion.cutoff = prophet.cutoff

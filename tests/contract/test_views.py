@@ -1451,8 +1451,14 @@ def test_a_signal_holds_the_direction_of_its_hour_and_no_simulated_part() -> Non
     ]
     stated[0] = stated[0].assign(doubtful=[False, True], model_has_seen=[True, False])
     tables = {"forecasts": pd.concat(made), "directions": pd.concat(stated)}
-    found = in_duckdb("SELECT * FROM signals ORDER BY cutoff_at", tables)
+    late = directions.direction_rows("A", hours[:1], [100], [0.1], "5", created_at=AT)
+    only_late = directions.direction_rows("A", hours[1:], [100], [0.1], "5", created_at=AT)
+    found = in_duckdb("SELECT * FROM signals ORDER BY cutoff_at", tables | {"directions": pd.concat([*stated, late])})
     assert list(found["prob_up"]) == [0.6, 0.7]
+    assert not found["backfilled"].any()
+    found = in_duckdb("SELECT * FROM signals ORDER BY cutoff_at", tables | {"directions": only_late})
+    assert list(found["backfilled"]) == [False, True]
+    found = in_duckdb("SELECT * FROM signals ORDER BY cutoff_at", tables)
     assert found["prophet_return"].isna().all()
     assert list(found["doubtful"]) == [False, True]
     assert list(found["model_has_seen"]) == [True, False]
@@ -1654,6 +1660,70 @@ def test_of_two_champions_with_one_cutoff_the_newer_forecast_is_kept_whole() -> 
     for made in ([older, newer, before], [before, newer, older]):
         found = in_duckdb("SELECT * FROM champion_forecasts ORDER BY cutoff, step", {"forecasts": pd.concat(made)})
         assert list(found["last_close"]) == [99.0] * 10 + [101.0] * 10
+
+
+LATE: dict[str, Any] = {"generation": 2, "object": "late", "created_at": datetime(2023, 7, 6, 12, tzinfo=UTC)}
+"""A newer file of `CUTOFF`, handled once the first two closes were known."""
+
+
+def late_ones() -> pd.DataFrame:
+    """Forecasts that others followed after their first close, by the same model and by another champion."""
+    made = [
+        *(both_models(), both_models(last_close=101.0, **LATE), both_models(date(2023, 6, 1), 99.0, **LATE)),
+        forecasts("A", CUTOFF, 102.0, reach=0.03, model_name="better", **LATE | {"generation": 3}),
+        forecasts("A", CUTOFF, 100.0, reach=0.03, model_name="prophet", role="companion"),
+        forecasts("A", CUTOFF, 105.0, reach=0.03, model_name="prophet", role="baseline", **LATE).assign(
+            close_median=1.0
+        ),
+    ]
+    return pd.concat(made)
+
+
+def test_what_was_made_when_a_close_was_known_replaces_no_forecast_in_a_history_and_no_signal() -> None:
+    made = {"forecasts": late_ones()}
+    for query in ("forecast_history WHERE model_name = 'lstm'", "champion_forecasts"):
+        found = in_duckdb(f"SELECT * FROM {query} ORDER BY cutoff, step", made)
+        assert list(found["last_close"]) == [99.0] * 10 + [100.0] * 10
+        assert list(found["backfilled"]) == [True] * 10 + [False] * 10
+    signals = in_duckdb("SELECT * FROM signals ORDER BY cutoff", made)
+    assert list(signals["last_close"]) == [99.0, 100.0]
+    assert list(signals["backfilled"]) == [True, False]
+    assert signals["prophet_return"][1] == 0
+    newest = in_duckdb("SELECT DISTINCT last_close FROM latest_forecasts WHERE role = 'champion'", made)
+    assert list(newest["last_close"]) == [102.0]
+    assert set(in_duckdb("SELECT * FROM predicted_prices WHERE is_forecast", made)["model_name"]) == {"better"}
+
+
+def test_of_two_champions_of_one_cutoff_the_score_of_the_record_counts_once() -> None:
+    tables = {"prices": bars("A", [100, *range(101, 111)], last=date(2023, 7, 17)), "forecasts": late_ones()}
+    in_time = {"generation": 4, "created_at": datetime(2023, 7, 3, 23, tzinfo=UTC)}
+    newer = forecasts("A", CUTOFF, 100.0, reach=0.2, model_name="newer", **in_time)
+    again = tables | {"forecasts": pd.concat([tables["forecasts"], newer])}
+    given = {"frequency": "1d", "since": date(2023, 7, 1), "symbols": ["A"], "steps": 10, "origins": 5}
+    days = {"first": date(2023, 7, 1), "last": date(2023, 7, 31), "earliest": date(2023, 7, 1)}
+    for some, name in ((tables, "lstm"), (again, "newer")):
+        scores = in_duckdb("SELECT * FROM champion_scores ORDER BY step", some)
+        assert list(scores["step"]) == list(range(1, 11))
+        assert list(scores["model_name"].iloc[:2]) == [name, name]
+        covered = in_duckdb(to_duckdb(QUERIES["alert_coverage"]), again, given)
+        assert covered.values.tolist() == [["A", pd.Timestamp(CUTOFF), 1.0]]
+        ratio = 1 - (scores["loss"] / scores["scale"]).sum() / (scores["walk_loss"] / scores["scale"]).sum()
+        [skill] = in_duckdb(to_duckdb(QUERIES["universe_skill"]), some, days).itertuples()
+        assert skill.score == pytest.approx(ratio)
+        [uncounted] = in_duckdb(to_duckdb(QUERIES["uncounted"]), some, {"frequency": "1d"}).itertuples()
+        assert uncounted.n == 10
+
+
+def test_the_outcome_of_a_day_is_that_of_the_newest_forecast_before_it_however_often_others_were_corrected() -> None:
+    tables = {"prices": bars("A", [100, 101], last=date(2023, 7, 4)), "forecasts": late_ones()}
+    in_time = {"generation": 4, "created_at": datetime(2023, 7, 3, 23, tzinfo=UTC)}
+    newer = forecasts("A", CUTOFF, 100.5, reach=0.03, model_name="newer", **in_time)
+    tables["forecasts"] = pd.concat([tables["forecasts"], newer])
+    scores = in_duckdb("SELECT * FROM scores", tables)
+    scores.loc[scores["model_name"].isin(["lstm", "better"]), "revision"] = 2
+    given = {"since": date(2023, 7, 4), "until": date(2023, 7, 4), "symbols": ["A"], "steps": 10}
+    [found] = in_duckdb(to_duckdb(QUERIES["outcomes"]), tables | {"scores": scores}, given).itertuples()
+    assert found.last_close == 100.5
 
 
 def test_a_model_whose_role_changed_between_two_forecasts_with_one_cutoff_is_shown_in_the_new_one() -> None:

@@ -75,11 +75,13 @@ def test_of_two_champions_with_one_cutoff_the_newer_one_counts_and_is_no_market_
     hour = {} if frequency == "1d" else {"cutoff_at": MOMENT, "target_at": MOMENT + timedelta(hours=1)}
     newer = {"model_name": "har-season", "generation": "2", "written_at": MOMENT + timedelta(minutes=1)}
     hindsight = {"model_name": "ewma-t", "origin": "backfill", "written_at": MOMENT + timedelta(days=9)}
+    late = {"model_name": "late", "created_at": MOMENT + timedelta(days=9), "written_at": MOMENT + timedelta(days=9)}
     champions = [
         {"close_median": 99.0, "revision": 2},  # the replaced forecast has been scored again, too
         {**newer, "revision": 1, "close_median": 90.0},
         {**newer, "revision": 2},
         {**hindsight, "revision": 3, "close_median": 98.0},
+        {**late, "revision": 3, "close_median": 97.0},
     ]
     rows = [score("ALONE", 107.0, frequency=frequency, **hour, **changed) for changed in champions]
     warehouse.append("scores", pd.DataFrame(rows), key="scores/one")

@@ -105,6 +105,21 @@ def test_a_record_in_which_no_close_counts_says_how_many_came_true_and_why(place
     assert track_record(made, warehouse=place.warehouse) == TrackRecord(uncounted={"doubtful": 10})
 
 
+def test_who_asks_again_once_closes_are_known_gets_the_new_forecast_and_the_histories_keep_the_old(
+    place: Place, make_bars: MakeBars
+) -> None:
+    bars = make_bars()
+    before = arrive(place, bars)
+    place.now += timedelta(days=9)
+    corrected = bars.frame.assign(close=bars.frame["close"] + bars.frame.index.isin([len(bars) - 1]) * 0.01)
+    after = arrive(place, Bars("MSFT", corrected), date(2023, 7, 23))
+    assert (after.cutoff, after.last_close) == (before.cutoff, pytest.approx(before.last_close + 0.01))
+    assert champion_forecasts({"MSFT": CUTOFF}, place.warehouse) == {"MSFT": after}
+    for view in ("champion_forecasts", "forecast_history", "signals"):
+        assert set(place.warehouse.read(view)["last_close"]) == {before.last_close}
+    assert set(place.warehouse.read("latest_forecasts")["last_close"]) == {after.last_close}
+
+
 def test_a_stored_forecast_says_what_is_odd_about_its_bars(place: Place, make_bars: MakeBars) -> None:
     odd = arrive(place, Bars("MSFT", make_bars().frame.drop(index=[395])))
     assert odd.findings

@@ -11,7 +11,17 @@ from tickercast.domain.frequency import DAILY
 from tickercast.ports import Between, Warehouse
 
 _COLUMNS = (
-    *("symbol", "target_date", "last_close", "actual_close", "close_lo_95", "close_hi_95", "sigmas", "market_sigmas"),
+    *(
+        "symbol",
+        "cutoff",
+        "target_date",
+        "last_close",
+        "actual_close",
+        "close_lo_95",
+        "close_hi_95",
+        "sigmas",
+        "market_sigmas",
+    ),
 )
 
 
@@ -33,7 +43,7 @@ def anomalies(warehouse: Warehouse, last: Mapping[str, date]) -> list[Anomaly]:
         "target_date": Between(first, newest),
         "cutoff": _cutoffs(last),  # the scores are partitioned by cutoff
     }
-    rows = warehouse.read("anomalies", where, _COLUMNS).sort_values("symbol").to_dict("records")
+    rows = warehouse.read("anomalies", where, _COLUMNS).sort_values(["symbol", "cutoff"]).to_dict("records")
     return [
         Anomaly(
             symbol=row["symbol"],

@@ -17,8 +17,8 @@ from tickercast.ports import Between, MarketData, Warehouse
 def stored_forecasts(ledger: pd.DataFrame, warehouse: Warehouse, *, model: str = "") -> dict[str, Forecast]:
     """Read the forecast of each symbol that rows of the ledger account for.
 
-    If a later run has replaced a forecast with the same cutoff, the newer one is returned, under its own object and
-    generation.
+    If a later run has made another forecast with the same cutoff, the newer one is returned, under its own object and
+    generation: it is what was asked for last, whether or not a close of it was known.
 
     Args:
         ledger: rows with the status `forecast`, one a symbol, of one frequency.
@@ -32,14 +32,9 @@ def stored_forecasts(ledger: pd.DataFrame, warehouse: Warehouse, *, model: str =
         return {}
     frequency = frequency_of(str(ledger["frequency"].iloc[0]))
     days = list(ledger["cutoff"].dt.date.unique())
-    wanted = {"symbol": list(ledger["symbol"]), "frequency": frequency.name, "cutoff": days}
-    columns = [*COLUMNS, *([] if frequency.is_daily else ["cutoff_at", "target_at"])]
+    wanted = {"symbol": list(ledger["symbol"]), "cutoff": days}
     key = frequency.key("cutoff")
-    if model:
-        read = warehouse.read("forecast_history", {**wanted, "model_name": model}, [*columns, *_RANK])
-        found = _newest(read, key)
-    else:
-        found = warehouse.read("champion_forecasts", wanted, columns)
+    found = newest_forecasts(wanted, warehouse, frequency=frequency, model=model)
     found = found.merge(ledger[["symbol", "frequency", key, "simulated", "findings", *RESULTS_COLUMNS]])
     return forecasts_of(found)
 
@@ -49,8 +44,37 @@ def forecasts_of(rows: pd.DataFrame) -> dict[str, Forecast]:
     return {str(symbol): _forecast(steps.sort_values("step")) for symbol, steps in rows.groupby("symbol")}
 
 
+def newest_forecasts(
+    where: Mapping[str, Any], warehouse: Warehouse, *, frequency: Frequency = DAILY, model: str = ""
+) -> pd.DataFrame:
+    """The newest forecast of each symbol and cutoff, whenever it was made, and a backfill only if there is no other.
+
+    The view `champion_forecasts` has the newest that was made before its first close: see docs/vintages.md.
+
+    Args:
+        where: the symbols and cutoffs, as of the table `forecasts`.
+        warehouse: where the forecasts are.
+        frequency: the frequency of the bars.
+        model: the name of the model, whose forecasts as a shadow do not count; empty for the champion.
+
+    Returns:
+        `COLUMNS` and `role`, of hours `cutoff_at` and `target_at`, too, one row a step; simulated ones apart.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    columns = [*COLUMNS, *([] if frequency.is_daily else ["cutoff_at", "target_at"])]
+    made = {"model_name": model} if model else {"role": Role.CHAMPION}
+    rows = warehouse.read("forecasts", {**where, "frequency": frequency.name, **made}, [*columns, *_RANK])
+    rows = rows[rows["role"] != Role.SHADOW]
+    order = rows.assign(live=rows["origin"] != Origin.BACKFILL).sort_values([*_ORDER, "model_name"])
+    one = ["symbol", frequency.key("cutoff"), "simulated"]
+    newest = order.drop_duplicates(one, keep="last")[[*one, *_FILE]]
+    return rows.merge(newest)[[*columns, "role"]].drop_duplicates([*one, "step"])
+
+
 def champion_forecasts(cutoffs: Mapping[str, date], warehouse: Warehouse) -> dict[str, Forecast]:
-    """The champion's daily forecast of each symbol from its cutoff; a simulated one only if there is no other.
+    """The champion's newest daily forecast of each symbol from its cutoff; a simulated one only if there is no other.
 
     Args:
         cutoffs: the forecast origins, by symbol.
@@ -63,10 +87,9 @@ def champion_forecasts(cutoffs: Mapping[str, date], warehouse: Warehouse) -> dic
         return {}
     where = {
         "symbol": sorted(cutoffs),
-        "frequency": DAILY.name,
         "cutoff": Between(min(cutoffs.values()), max(cutoffs.values())),
     }
-    rows = warehouse.read("champion_forecasts", where, COLUMNS)
+    rows = newest_forecasts(where, warehouse)
     rows = rows[rows["cutoff"] == pd.to_datetime(rows["symbol"].map(cutoffs))]
     made = rows[rows["simulated"] == rows.groupby("symbol")["simulated"].transform("all")]
     return forecasts_of(with_remarks(made, warehouse)) if len(made) else {}
@@ -95,14 +118,9 @@ COLUMNS = [
 ]
 """The columns of a champion's forecast that make a `Forecast`; of hours `cutoff_at` and `target_at`, too."""
 
-_RANK = ["role", "origin", "written_at"]
-
-
-def _newest(rows: pd.DataFrame, cutoff: str) -> pd.DataFrame:
-    """The newest forecast of each model and symbol; a former champion's forecasts as shadow do not count."""
-    rows = rows[rows["role"] != Role.SHADOW].sort_values("written_at")
-    rows = rows.sort_values("origin", key=lambda origin: origin != Origin.BACKFILL, kind="stable")
-    return rows.drop_duplicates(["symbol", cutoff, "simulated", "step"], keep="last")
+_RANK = ("role", "origin", "written_at", "created_at")
+_ORDER = ("live", "written_at", "generation", "created_at")
+_FILE = ("object", "generation", "model_name", "role")
 
 
 def actual_closes(forecasts: Sequence[Forecast], *, source: MarketData) -> dict[str, Mapping[date, float]]:

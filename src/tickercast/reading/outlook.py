@@ -16,7 +16,7 @@ from tickercast.domain.outlook.odds import Odds, Ways, check_chance, check_price
 from tickercast.domain.outlook.paths import Paths, Residuals, past, paths, residuals, seed_of, steps_by, valuation_dates
 from tickercast.errors import TooFewSessions, UsageError
 from tickercast.ports import Between, Warehouse
-from tickercast.reading.forecasts import COLUMNS, forecasts_of, with_remarks
+from tickercast.reading.forecasts import forecasts_of, newest_forecasts, with_remarks
 from tickercast.reading.views import no_days
 
 YEARS = timedelta(days=11 * 365)
@@ -230,7 +230,7 @@ def _forecasts(symbols: Sequence[str], as_of: date | None, warehouse: Warehouse)
         )
     last = as_of or newest["cutoff"].max().date()
     in_use = newest[["symbol", "simulated"]].drop_duplicates()  # simulated ones only of symbols that have no others
-    rows = warehouse.read("champion_forecasts", {**where, "cutoff": Between(last - _STALE, last)}, COLUMNS)
+    rows = newest_forecasts({"symbol": list(symbols), "cutoff": Between(last - _STALE, last)}, warehouse)
     rows = rows.merge(in_use)
     shared = _shared(rows, symbols)
     if shared is None:

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from tickercast.domain.bars import BAR_COLUMNS, Bars, Extent
-from tickercast.domain.forecast import Origin
 from tickercast.domain.frequency import Frequency
 from tickercast.domain.trading.signals import Panel, Signals, before, panel
 from tickercast.domain.trading.universe import Members
@@ -26,7 +25,7 @@ COLUMNS = {
 """The columns of the view `signals`, by the names that strategies know."""
 
 _MOST_NAMED = 500  # symbols of a query; of more, all are read, and some kept
-_FLAGS = ("origin", "simulated", "model_has_seen", "doubtful")
+_FLAGS = ("backfilled", "simulated", "model_has_seen", "doubtful")
 _VERSION = ["model_name", "model_version"]
 
 
@@ -164,7 +163,7 @@ def _signals(rows: pd.DataFrame, key: str, frequency: Frequency) -> Signals:
     symbol = str(rows["symbol"].iloc[0])
     rows = rows[~rows["doubtful"]].sort_values(key)
     values = {name: rows[column].to_numpy(np.float64, na_value=np.nan) for name, column in COLUMNS.items()}
-    flags = rows["model_has_seen"].to_numpy(bool), (rows["origin"] == Origin.BACKFILL).to_numpy(bool)
+    flags = rows["model_has_seen"].to_numpy(bool), rows["backfilled"].to_numpy(bool)
     return Signals(symbol, _ends(rows[key], frequency), values, *flags)
 
 
