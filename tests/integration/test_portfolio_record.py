@@ -1,6 +1,7 @@
 """The record of a portfolio: what it was said to lose, and lost, counted once."""
 
 import json
+import shutil
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from tickercast.app import App
 from tickercast.cli import app as cli
+from tickercast.config import Settings
 from tickercast.domain.outlook.risk_record import Verdict, record
 from tickercast.errors import UsageError
 from tickercast.reading.holdings import read_holdings
@@ -27,11 +29,19 @@ def run(*words: str) -> Result:
     return CliRunner().invoke(cli, list(words))
 
 
-@pytest.fixture
-def forecast(workspace: Path) -> Path:
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forecasts of every cutoff, made once."""
+    home = tmp_path_factory.mktemp("stored")
+    app = App(Settings(home=str(home)))
     for day in CUTOFFS:
-        made = run("forecast", *SYMBOLS, day, "--source", "simulated")
-        assert made.exit_code == 0, made.output
+        app.forecast(SYMBOLS, day, source="simulated")
+    return home
+
+
+@pytest.fixture
+def forecast(stored: Path, workspace: Path) -> Path:
+    shutil.copytree(stored, workspace / ".tickercast")
     (workspace / "holdings.csv").write_text(HOLDINGS)
     return workspace
 
