@@ -116,7 +116,7 @@ def test_the_sessions_since_the_last_forecast_are_sent_but_those_that_were_refus
 
 
 def test_forecasts_are_counted_and_not_the_symbols_that_have_them(tmp_path: Path) -> None:
-    evening = Evening(tmp_path)
+    evening = Evening(tmp_path, may_train=False)
     evening.begin(1.0)
     for day, said in (
         (date(2024, 6, 10), "8 made of 8 symbols, from 2024-06-10"),

@@ -283,7 +283,7 @@ def test_the_library_fetches_and_lists_results_days(workspace: Path, sec: SecSer
 
 
 def evening(folder: Path) -> Evening:
-    made = Evening(folder, Registry(), day=date(2024, 6, 11), calibration=1.0)
+    made = Evening(folder, Registry(), day=date(2024, 6, 11), may_train=False)
     made.begin(1.0)
     return made
 

@@ -661,7 +661,7 @@ def test_what_left_the_universe_is_sold(service: App) -> None:
 
 
 def test_the_daily_run_trades_what_the_settings_name_and_reads_results_on_paper(tmp_path: Path) -> None:
-    evening = Evening(tmp_path)
+    evening = Evening(tmp_path, may_train=False)
     evening.begin(1.0)
     changes = {"trade": "buy-and-hold@paper:// volatility-target:target=0.1@paper://calm", "retrain_on_losses": "1/1"}
     evening.app.settings = changed(evening.app.settings, changes)
@@ -693,7 +693,7 @@ def test_a_run_is_of_the_day_on_which_it_began_and_trades_after_midnight_too(
 ) -> None:
     clock = [datetime(2024, 6, 10, 23, 30, tzinfo=UTC)]
     monkeypatch.setattr(Evening, "now", lambda _: clock[0])
-    evening = Evening(tmp_path)
+    evening = Evening(tmp_path, may_train=False)
     evening.begin(1.0)
     evening.app.settings = changed(evening.app.settings, {"trade": "buy-and-hold@paper://"})
 
@@ -712,7 +712,7 @@ def test_a_run_is_of_the_day_on_which_it_began_and_trades_after_midnight_too(
 def test_a_run_that_names_today_looks_for_current_forecasts_as_one_without_a_date(
     tmp_path: Path, as_of: date | None
 ) -> None:
-    evening, asked = Evening(tmp_path), []
+    evening, asked = Evening(tmp_path, may_train=False), []
     evening.begin(1.0)
 
     def wrap(job: Any) -> Any:
@@ -725,7 +725,7 @@ def test_a_run_that_names_today_looks_for_current_forecasts_as_one_without_a_dat
 
 
 def test_what_left_the_watchlist_is_fetched_until_the_daily_run_has_sold_it(tmp_path: Path) -> None:
-    evening = Evening(tmp_path)
+    evening = Evening(tmp_path, may_train=False)
     evening.begin(1.0)
     app, asked = evening.app, []
     app.settings = changed(app.settings, {"trade": "buy-and-hold@paper://"})
@@ -750,7 +750,7 @@ def test_what_left_the_watchlist_is_fetched_until_the_daily_run_has_sold_it(tmp_
 
 
 def test_what_left_the_watchlist_and_is_not_listed_any_more_is_named_and_fails_no_day(tmp_path: Path) -> None:
-    evening = Evening(tmp_path)
+    evening = Evening(tmp_path, may_train=False)
     evening.begin(1.0)
     evening.app.settings = changed(evening.app.settings, {"trade": "buy-and-hold@paper://"})
     for evening.day in (date(2024, 6, 10), date(2024, 6, 11)):
@@ -779,7 +779,7 @@ def test_a_coin_that_left_the_watchlist_is_forecast_until_the_hourly_run_has_sol
 
 
 def test_the_daily_run_chooses_its_universe_and_sells_what_has_left_it(tmp_path: Path) -> None:
-    evening = Evening(tmp_path)
+    evening = Evening(tmp_path, may_train=False)
     evening.begin(1.0)
     file = tmp_path / "members.csv"
     file.write_text("\n".join(("symbol", *SYMBOLS_OF_EVENING)) + "\n")
@@ -811,7 +811,7 @@ def test_the_daily_run_chooses_its_universe_and_sells_what_has_left_it(tmp_path:
 
 
 def test_a_universe_that_cannot_be_chosen_is_a_sentence(tmp_path: Path) -> None:
-    evening = Evening(tmp_path)
+    evening = Evening(tmp_path, may_train=False)
     evening.begin(1.0)
     for universe, said in (
         (f"{tmp_path}/none.csv", "none.csv"),
@@ -825,7 +825,7 @@ def test_a_universe_that_cannot_be_chosen_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_wrong_setting_is_said_and_never_stops_the_day(tmp_path: Path) -> None:
-    evening = Evening(tmp_path)
+    evening = Evening(tmp_path, may_train=False)
     evening.begin(1.0)
     evening.app.settings = changed(evening.app.settings, {"trade": "buy-and-hold"})
     [line] = traded_lines(evening.run().traded)

@@ -23,6 +23,7 @@ from tickercast.domain.cards.model_card import CHALLENGER_ALIAS, CHAMPION_ALIAS,
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.learning.recipe import Recipe
 from tickercast.errors import BundleError, UnknownSymbol
+from tickercast.jobs.daily.retrain import TrainingPlan, plan_training
 from tickercast.jobs.daily.run_day import Day
 from tickercast.jobs.requests.results import NO_PATIENCE, Patience
 from tickercast.model_store import ModelStore
@@ -185,6 +186,9 @@ class EveningApp(App):
     def seeds(self) -> Sequence[int]:
         return (1,)
 
+    def run_day(self, *given: Any, wrap: Wrap = lambda job: job, **named: Any) -> Day:
+        return super().run_day(*given, wrap=wrap if self.evening.may_train else _untrained(wrap), **named)
+
     def market_data(self, source: str = "") -> Any:
         return self.evening.exchange
 
@@ -208,6 +212,17 @@ class EveningApp(App):
         return self.store
 
 
+def _untrained(wrap: Wrap) -> Wrap:
+    """The steps of an evening on which no challenger is wanted."""
+
+    def steps(job: Any) -> Any:
+        if job is plan_training:
+            return lambda *_, **__: TrainingPlan(False, "no challenger is wanted this evening")
+        return wrap(job)
+
+    return steps
+
+
 @dataclass
 class Evening:
     """The day's work on an evening; `day` is the clock, `calibration` the result of the next training.
@@ -217,6 +232,8 @@ class Evening:
         registry: where trainings are registered.
         storm: see `Exchange`.
         may_demote: whether a champion is compared with the baselines that can be served.
+        may_train: whether a challenger is trained and compared, which takes most of an evening.
+        symbols: the watchlist.
     """
 
     folder: Path
@@ -227,6 +244,8 @@ class Evening:
     tuned: list[date] = field(default_factory=list)
     notifiers: list[Notifier] = field(default_factory=list)
     may_demote: bool = False
+    may_train: bool = True
+    symbols: Sequence[str] = SYMBOLS
 
     def __post_init__(self) -> None:
         self.exchange = Exchange(self.storm)
@@ -247,7 +266,7 @@ class Evening:
 
     def run(self, wrap: Wrap | None = None) -> Day:
         """Do the evening's work."""
-        return self.app.run_day(SYMBOLS, self.day, source="exchange", wrap=wrap)
+        return self.app.run_day(self.symbols, self.day, source="exchange", wrap=wrap or (lambda job: job))
 
     def fit(
         self,
