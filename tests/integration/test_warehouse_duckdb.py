@@ -108,6 +108,7 @@ def test_a_writer_that_waits_for_another_names_it(tmp_path: Path, caplog: pytest
 def test_a_program_that_looks_at_the_file_while_its_tables_are_made_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    duckdb.connect(tmp_path / "w.duckdb").close()
     warehouse = DuckDBWarehouse(tmp_path / "w.duckdb", resource("sql"))
     attached, seen = warehouse._attached, list[bool]()
 
