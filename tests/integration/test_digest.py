@@ -1,8 +1,9 @@
 """The digest, from a real warehouse through the real Apprise to receivers on this machine: once a day, and complete."""
 
 import base64
+import shutil
 import smtplib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes
@@ -52,19 +53,23 @@ class Desk:
         settings = Settings(
             bucket=f"file://{folder}/bucket", warehouse=f"duckdb://{folder}/w.duckdb", digest_urls=" ".join(urls)
         )
-        self.moment = datetime(2023, 7, 21, 23, tzinfo=UTC)
+        self.moment = _evening(FRIDAY)
         self.app = App(settings, now=lambda: self.moment)
         self.app.provision()
 
     def arrive(self, bars: Bars, day: date) -> None:
-        self.moment = datetime(day.year, day.month, day.day, 23, tzinfo=UTC)
+        self.moment = _evening(day)
         name = f"ohlc/{day}/{bars.symbol}.csv"
         self.app.silent_store.write(name, to_csv([bars.until(day)]))
         generation = self.app.silent_store.generation(name)
         self.app.handle(ObjectFinalized("bucket", name, generation, written_at=self.moment))
 
 
-@pytest.fixture
+def _evening(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, 23, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
 def series(make_bars: Any) -> dict[str, Bars]:
     """Three symbols up to Monday; on Friday one of them falls by a fifth, and the market does not."""
     made = {
@@ -78,18 +83,32 @@ def series(make_bars: Any) -> dict[str, Bars]:
     return made | {"IBM": Bars("IBM", crashed)}
 
 
-def desk_of(folder: Path, series: dict[str, Bars], *urls: str, through: date = FRIDAY) -> Desk:
-    desk = Desk(folder, *urls)
-    for day in (THURSDAY, FRIDAY, MONDAY):
-        for bars in series.values() if day <= through else ():
+@pytest.fixture(scope="module")
+def forecast(tmp_path_factory: pytest.TempPathFactory, series: dict[str, Bars]) -> Path:
+    """The bucket and the warehouse of a desk at which the files of Thursday and Friday arrived."""
+    folder = tmp_path_factory.mktemp("forecast")
+    desk = Desk(folder)
+    for day in (THURSDAY, FRIDAY):
+        for bars in series.values():
             desk.arrive(bars, day)
-    return desk
+    return folder
+
+
+@pytest.fixture
+def desk_of(forecast: Path, tmp_path: Path) -> Callable[..., Desk]:
+    """Makes the desk at which these files arrived."""
+
+    def make(*urls: str) -> Desk:
+        shutil.copytree(forecast, tmp_path, dirs_exist_ok=True)
+        return Desk(tmp_path, *urls)
+
+    return make
 
 
 def test_the_digest_says_what_was_hit_and_missed_what_changed_and_what_is_next(
-    tmp_path: Path, series: dict[str, Bars], receiver: Receiver
+    desk_of: Callable[..., Desk], series: dict[str, Bars], receiver: Receiver
 ) -> None:
-    desk = desk_of(tmp_path, series, receiver.apprise_url)
+    desk = desk_of(receiver.apprise_url)
     assert desk.app.send_digest(["AAPL", "MSFT", "IBM"]) == SentDigest(FRIDAY, ("JSON",))
     [message] = receiver.messages
     scores = desk.app.tables.read("forecast_scores", {"role": "champion", "step": 1})
@@ -112,9 +131,9 @@ def test_the_digest_says_what_was_hit_and_missed_what_changed_and_what_is_next(
 
 
 def test_a_day_is_sent_once_and_the_next_day_says_only_what_is_new(
-    tmp_path: Path, series: dict[str, Bars], receiver: Receiver
+    desk_of: Callable[..., Desk], series: dict[str, Bars], receiver: Receiver
 ) -> None:
-    desk = desk_of(tmp_path, series, receiver.apprise_url)
+    desk = desk_of(receiver.apprise_url)
     for _ in range(3):
         desk.app.send_digest()
     assert len(receiver.messages) == 1
@@ -132,12 +151,12 @@ def test_a_day_is_sent_once_and_the_next_day_says_only_what_is_new(
 
 
 def test_a_receiver_that_fails_is_tried_again_and_the_other_gets_it_once(
-    tmp_path: Path, series: dict[str, Bars], receiver: Receiver
+    desk_of: Callable[..., Desk], receiver: Receiver
 ) -> None:
     deaf = Receiver()
     deaf.status = 500
     try:
-        desk = desk_of(tmp_path, series, receiver.apprise_url, deaf.apprise_url)
+        desk = desk_of(receiver.apprise_url, deaf.apprise_url)
         sent = desk.app.send_digest()
         assert sent is not None
         assert sent.services == ("JSON",)
@@ -155,9 +174,11 @@ def test_a_receiver_that_fails_is_tried_again_and_the_other_gets_it_once(
 
 
 def test_an_earlier_day_is_not_sent_after_a_later_one(
-    tmp_path: Path, series: dict[str, Bars], receiver: Receiver
+    desk_of: Callable[..., Desk], series: dict[str, Bars], receiver: Receiver
 ) -> None:
-    desk = desk_of(tmp_path, series, receiver.apprise_url, through=MONDAY)
+    desk = desk_of(receiver.apprise_url)
+    for bars in series.values():
+        desk.arrive(bars, MONDAY)
     desk.app.send_digest()
     checked = desk.app._checked(None)
     past = digests.send_digest(
@@ -175,11 +196,11 @@ def test_an_earlier_day_is_not_sent_after_a_later_one(
 
 
 def test_a_run_that_dies_after_a_delivery_sends_the_rest_and_nothing_twice(
-    tmp_path: Path, series: dict[str, Bars], receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    desk_of: Callable[..., Desk], receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     second = Receiver()
     try:
-        desk = desk_of(tmp_path, series, receiver.apprise_url, second.apprise_url)
+        desk = desk_of(receiver.apprise_url, second.apprise_url)
         store = desk.app.silent_store
         write, written = store.write, [0]
 
@@ -201,7 +222,7 @@ def test_a_run_that_dies_after_a_delivery_sends_the_rest_and_nothing_twice(
 
 
 def test_a_mail_is_a_page_with_the_picture_and_a_chat_gets_text(
-    tmp_path: Path, series: dict[str, Bars], monkeypatch: pytest.MonkeyPatch
+    desk_of: Callable[..., Desk], series: dict[str, Bars], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[bytes] = []
 
@@ -218,7 +239,7 @@ def test_a_mail_is_a_page_with_the_picture_and_a_chat_gets_text(
 
     monkeypatch.setattr(smtplib, "SMTP", Mailer)
     monkeypatch.setattr(smtplib, "SMTP_SSL", Mailer)
-    desk = desk_of(tmp_path, series, f"mailtos://user:{SECRET}@example.org?to=a@example.org")
+    desk = desk_of(f"mailtos://user:{SECRET}@example.org?to=a@example.org")
     assert desk.app.send_digest() == SentDigest(FRIDAY, ("E-Mail",))
     [mail] = [message_from_bytes(content) for content in sent]
     parts = {part.get_content_type(): part.get_payload(decode=True) for part in mail.walk() if not part.is_multipart()}
@@ -265,10 +286,8 @@ def test_a_close_of_an_earlier_session_is_no_close_of_the_day(
     assert text.count("close of 2023") == 1
 
 
-def test_findings_from_files_call_nobody_and_are_no_markup(
-    tmp_path: Path, series: dict[str, Bars], receiver: Receiver
-) -> None:
-    desk = desk_of(tmp_path, series)
+def test_findings_from_files_call_nobody_and_are_no_markup(desk_of: Callable[..., Desk], receiver: Receiver) -> None:
+    desk = desk_of()
     found = desk.app.digest()
     assert found is not None
     odd = replace(found.rows[0], findings="<img src=x> @everyone")
@@ -281,14 +300,14 @@ def test_findings_from_files_call_nobody_and_are_no_markup(
 
 
 def test_the_command_prints_and_sends(
-    tmp_path: Path, series: dict[str, Bars], receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, desk_of: Callable[..., Desk], receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TICKERCAST_BUCKET", f"file://{tmp_path}/bucket")
     monkeypatch.setenv("TICKERCAST_WAREHOUSE", f"duckdb://{tmp_path}/w.duckdb")
     empty = CliRunner().invoke(cli, ["digest", "--print"])
     assert "No forecast of days is stored" in str(empty.exception)
-    desk_of(tmp_path, series)
+    desk_of()
     nobody = CliRunner().invoke(cli, ["digest"])
     assert "TICKERCAST_DIGEST_URLS is empty" in str(nobody.exception)
     shown = CliRunner().invoke(cli, ["digest", "--print", "--html", "d.html", "--png", "d.png"])
@@ -305,7 +324,7 @@ def test_the_command_prints_and_sends(
 
 
 def test_the_day_sends_its_digest_once_and_fails_for_no_receiver(tmp_path: Path, receiver: Receiver) -> None:
-    evening = Evening(tmp_path)
+    evening = Evening(tmp_path, may_train=False)
     evening.begin(1.0)
     evening.app.__dict__["digest_receivers"] = engines.digest_receivers(Settings(digest_urls=receiver.apprise_url))
     receiver.status = 500
@@ -324,7 +343,7 @@ def test_the_day_sends_its_digest_once_and_fails_for_no_receiver(tmp_path: Path,
 def test_a_fault_of_ours_stops_no_day_where_it_is_said_and_leaves_its_traceback(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evening = Evening(tmp_path)
+    evening = Evening(tmp_path, may_train=False)
     evening.begin(1.0)
     evening.app.__dict__["digest_receivers"] = engines.digest_receivers(Settings(digest_urls=receiver.apprise_url))
 
@@ -351,7 +370,7 @@ def test_a_fault_of_ours_stops_no_day_where_it_is_said_and_leaves_its_traceback(
 
 
 def test_nobody_asked_and_nothing_is_sent_or_said(tmp_path: Path) -> None:
-    evening = Evening(tmp_path)
+    evening = Evening(tmp_path, may_train=False)
     evening.begin(1.0)
     day = evening.run()
     assert day.digest is None
