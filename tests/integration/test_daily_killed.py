@@ -1,16 +1,23 @@
-"""The daily run is killed (SIGKILL) before and after each of its steps, and run again: the tables are the same."""
+"""The daily run is killed before and after each of its steps, and run again: the tables are the same.
+
+One run shows what a kill leaves at each boundary: a copy of all files is made there. A real kill (SIGKILL) leaves the
+same.
+"""
 
 import functools
 import os
+import re
+import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from tests.support.trading import Evening, Registry
+from tests.support.trading import SYMBOLS, Evening, Registry
 
 from tickercast.domain.cards.model_card import CHAMPION, CHAMPION_ALIAS, MODEL, Bundle, RegisteredVersion, read_bundle
 from tickercast.ports import RunRecord
@@ -66,7 +73,8 @@ class KeptRegistry(Registry):
 
 
 def _evening(folder: Path) -> Evening:
-    return Evening(folder, KeptRegistry(folder / "registry"), day=date(2024, 6, 11), calibration=1.0)
+    registry = KeptRegistry(folder / "registry")
+    return Evening(folder, registry, day=date(2024, 6, 11), calibration=1.0, symbols=SYMBOLS[:3])
 
 
 def _tables(folder: Path) -> dict[str, Any]:
@@ -85,16 +93,20 @@ def _tables(folder: Path) -> dict[str, Any]:
     }
 
 
-def _run(folder: Path, kill: str = "") -> int:
-    """Run the day in a process of its own, and kill it at a boundary; the signal that ended it."""
+Reached = Callable[[str], None]
+"""What is done at a boundary."""
+
+
+def _run(folder: Path, reached: Reached = lambda _: None) -> int:
+    """Run the day in a process of its own; the signal that ended it."""
     child = os.fork()
     if not child:
         try:
             with pytest.MonkeyPatch.context() as monkeypatch:
                 monkeypatch.chdir(folder)
                 evening = _evening(folder)
-                _kill_within(evening, kill)
-                evening.run(lambda job: _deadly(job.__name__, job, kill))
+                _watch_within(evening, reached)
+                evening.run(lambda job: _watched(job.__name__, job, reached))
             os._exit(0)
         finally:
             os._exit(1)
@@ -102,52 +114,96 @@ def _run(folder: Path, kill: str = "") -> int:
     return os.WTERMSIG(status) if os.WIFSIGNALED(status) else -os.WEXITSTATUS(status)
 
 
-def _deadly(name: str, call: Callable[..., Any], kill: str) -> Callable[..., Any]:
+def _watched(name: str, call: Callable[..., Any], reached: Reached) -> Callable[..., Any]:
     def step(*arguments: Any, **named: Any) -> Any:
-        if kill == f"before {name}":
-            os.kill(os.getpid(), signal.SIGKILL)
+        reached(f"before {name}")
         answer = call(*arguments, **named)
-        if kill == f"after {name}":
-            os.kill(os.getpid(), signal.SIGKILL)
+        reached(f"after {name}")
         return answer
 
     return step
 
 
-def _kill_within(evening: Evening, kill: str) -> None:
-    """Kill within the step that decides: at the pointer, which is the last write, at the row, and at the alias."""
+def _watch_within(evening: Evening, reached: Reached) -> None:
+    """Watch the step that decides: the pointer, which is the last write, the row, and the alias."""
     models = evening.app.models.store
     write, append = models.write, evening.warehouse.append
 
-    def deadly_write(name: str, data: bytes, **named: Any) -> int:
-        made: int = _deadly("store.write" if name == CHAMPION else "", write, kill)(name, data, **named)
+    def watched_write(name: str, data: bytes, **named: Any) -> int:
+        made: int = (_watched("store.write", write, reached) if name == CHAMPION else write)(name, data, **named)
         return made
 
-    def deadly_append(table: str, rows: pd.DataFrame, *, key: str) -> bool:
-        made: bool = _deadly("warehouse.append" if table == "retrains" else "", append, kill)(table, rows, key=key)
+    def watched_append(table: str, rows: pd.DataFrame, *, key: str) -> bool:
+        made: bool = (_watched("warehouse.append", append, reached) if table == "retrains" else append)(
+            table, rows, key=key
+        )
         return made
 
-    models.write = deadly_write  # type: ignore[method-assign]
-    evening.warehouse.append = deadly_append  # type: ignore[method-assign]
-    evening.registry.set_alias = _deadly("set_alias", evening.registry.set_alias, kill)  # type: ignore[method-assign]
+    models.write = watched_write  # type: ignore[method-assign]
+    evening.warehouse.append = watched_append  # type: ignore[method-assign]
+    evening.registry.set_alias = _watched("set_alias", evening.registry.set_alias, reached)  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True)
+class Past:
+    """An evening that nothing disturbed.
+
+    Attributes:
+        folder: where its bucket, warehouse and registry were; a day goes on in the same place.
+        copies: what this folder held when a boundary was reached first, which is what a kill leaves.
+        tables: what it ended with.
+    """
+
+    folder: Path
+    copies: Path
+    tables: Mapping[str, Any]
+
+    def put_back(self, boundary: str) -> None:
+        shutil.rmtree(self.folder)
+        shutil.copytree(self.copies / boundary, self.folder)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("undisturbed")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Past:
+    folder, copies = tmp_path_factory.mktemp("undisturbed"), tmp_path_factory.mktemp("copies")
+
+    def copied(boundary: str) -> None:
+        if not (copies / boundary).exists():
+            shutil.copytree(folder, copies / boundary)
+
     _evening(folder).begin(calibration=2.4)
-    assert _run(folder) == 0
-    return _tables(folder)
+    shutil.copytree(folder, copies / "begun")
+    assert _run(folder, copied) == 0
+    return Past(folder, copies, _tables(folder))
 
 
 @pytest.mark.parametrize("boundary", [*BOUNDARIES, *WITHIN])
-def test_a_day_that_was_killed_ends_like_one_that_was_not(
-    boundary: str, undisturbed: dict[str, Any], tmp_path: Path
-) -> None:
-    _evening(tmp_path).begin(calibration=2.4)
-    assert _run(tmp_path, boundary) == signal.SIGKILL
-    assert _run(tmp_path) == 0
-    tables = _tables(tmp_path)
+def test_a_day_that_was_killed_ends_like_one_that_was_not(boundary: str, undisturbed: Past) -> None:
+    undisturbed.put_back(boundary)
+    assert _run(undisturbed.folder) == 0
+    _assert_same(_tables(undisturbed.folder), undisturbed.tables)
+
+
+def test_a_kill_leaves_what_was_copied(undisturbed: Past) -> None:
+    def kill(boundary: str) -> None:
+        if boundary == "before set_alias":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    undisturbed.put_back("begun")
+    assert _run(undisturbed.folder, kill) == signal.SIGKILL
+    left, copied = (_files(folder) for folder in (undisturbed.folder, undisturbed.copies / "before set_alias"))
+    assert left == copied
+    assert _run(undisturbed.folder) == 0
+    _assert_same(_tables(undisturbed.folder), undisturbed.tables)
+
+
+def _files(folder: Path) -> set[str]:
+    """The names of all files, without what differs from run to run in them."""
+    named = (str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
+    return {re.sub(r"[0-9a-f]{8,}", "*", name) for name in named}
+
+
+def _assert_same(tables: Mapping[str, Any], undisturbed: Mapping[str, Any]) -> None:
     assert undisturbed["served"][0].version == "2", "the undisturbed day promotes"
     for name, expected in undisturbed.items():
         if isinstance(expected, pd.DataFrame):
