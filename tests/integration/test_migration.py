@@ -7,6 +7,7 @@ the ledger's reason. `tests/support/first_edition` holds its tables and views, a
 import itertools
 import json
 import os
+import shutil
 import signal
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -200,17 +201,19 @@ def _retrains() -> pd.DataFrame:
     ).assign(created_at=datetime(2023, 8, 18, 23, tzinfo=UTC))
 
 
-def _fill(warehouse: Warehouse, make_bars: Callable[..., Bars]) -> None:
-    """Append the rows as the first edition did, file by file, with its keys."""
+Appended = Sequence[tuple[str, pd.DataFrame, str]]
+"""Tables, rows and keys."""
+
+
+@pytest.fixture(scope="module")
+def rows(make_bars: Callable[..., Bars]) -> Appended:
+    """The rows that the first edition appended, file by file, with its keys."""
+    made = []
     for file in _files(make_bars):
-        for table, rows in {
-            "prices": file.prices(),
-            "forecasts": file.forecasts(),
-            "ingestions": file.ledger(),
-        }.items():
-            assert warehouse.append(table, rows, key=_key(table, file))
-    for table, rows in {"ingestions": _rejected(), "drift": _drift(), "retrains": _retrains()}.items():
-        assert warehouse.append(table, rows, key=f"{table}/1")
+        tables = {"prices": file.prices(), "forecasts": file.forecasts(), "ingestions": file.ledger()}
+        made += [(table, rows, _key(table, file)) for table, rows in tables.items()]
+    more = {"ingestions": _rejected(), "drift": _drift(), "retrains": _retrains()}
+    return [*made, *((table, rows, f"{table}/1") for table, rows in more.items())]
 
 
 def _key(table: str, file: File) -> str:
@@ -293,18 +296,27 @@ def _on_duckdb(folder: Path) -> Old:
 
 
 @pytest.fixture
-def old(open_old: Open, make_bars: Callable[..., Bars]) -> Old:
-    return _filled(open_old(), make_bars)
+def old(request: pytest.FixtureRequest, open_old: Open, rows: Appended) -> Old:
+    opened = open_old()
+    return _filled(opened, rows) if opened.server else request.getfixturevalue("on_duckdb")
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory, rows: Appended) -> Path:
+    """A file and a bucket of the first edition."""
+    return _filled(_on_duckdb(tmp_path_factory.mktemp("filled")), rows).folder
 
 
 @pytest.fixture
-def on_duckdb(tmp_path: Path, make_bars: Callable[..., Bars]) -> Old:
-    return _filled(_on_duckdb(tmp_path), make_bars)
+def on_duckdb(tmp_path: Path, filled: Path) -> Old:
+    shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
+    return _on_duckdb(tmp_path)
 
 
-def _filled(old: Old, make_bars: Callable[..., Bars]) -> Old:
+def _filled(old: Old, rows: Appended) -> Old:
     old.first.provision()
-    _fill(old.first, make_bars)
+    for table, added, key in rows:
+        assert old.first.append(table, added, key=key)
     _publish(old)
     return old
 
@@ -672,10 +684,10 @@ def test_an_upgrade_that_fails_at_each_of_its_steps_in_turn_is_finished_by_the_n
 
 
 def test_an_upgrade_that_was_interrupted_is_no_empty_warehouse(
-    bigquery_server: BigQueryServer, tmp_path: Path, make_bars: Callable[..., Bars]
+    bigquery_server: BigQueryServer, tmp_path: Path, rows: Appended
 ) -> None:
     """Its rows lie in tables that were renamed."""
-    old = _filled(_on_bigquery(tmp_path, bigquery_server), make_bars)
+    old = _filled(_on_bigquery(tmp_path, bigquery_server), rows)
     bigquery_server.fail("bigquery.jobs.query", *[""] * len(REWRITTEN), "accessDenied")
     with pytest.raises(TickercastError):
         old.app().provision()
