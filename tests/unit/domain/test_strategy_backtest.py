@@ -251,6 +251,24 @@ def test_a_strategy_sees_no_bar_after_its_moment() -> None:
     assert seen == [(row + 1, made.ends[row].item()) for row in range(5, len(made))]
 
 
+def test_a_strategy_writes_into_nothing_that_others_read() -> None:
+    made, refused = random_panel(), set[str]()
+    names = ("closes", "steps", "age", "expected", "low", "high", "prob_up", "trend", "member", "held", "bars_a_year")
+
+    def writes(known: Known) -> Decision:
+        for name in names:
+            with pytest.raises(ValueError, match="read-only"):
+                getattr(known, name)[...] = 0
+            refused.add(name)
+        known.closes.copy()[np.isnan(known.closes)] = 0
+        assert isinstance(known.symbols, tuple)
+        return Decision(np.full(3, known.share), lambda n: "")
+
+    backtest(made, [variant("writes", writes)], FREE, start=5)
+    writes(made.known_at(datetime(2021, 6, 1, tzinfo=UTC), np.zeros(3)))
+    assert refused == set(names)
+
+
 # ---------------------------------------------------------------- strategies
 
 

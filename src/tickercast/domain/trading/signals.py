@@ -11,7 +11,7 @@ next bar closes higher, and Prophet's median. A strategy sees one moment at a ti
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 
@@ -63,6 +63,8 @@ class Signals:
 class Known:
     """The bars and signals that a strategy may read at one moment, of n symbols.
 
+    Its arrays cannot be written into, for all strategies read the same ones: change a copy.
+
     Attributes:
         symbols: the n symbols.
         cutoff: the last session, or the end of the last hour, UTC.
@@ -92,6 +94,15 @@ class Known:
     member: Bools
     held: Floats
     bars_a_year: Floats
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "symbols", tuple(self.symbols))
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, np.ndarray):
+                seen = value.view()
+                seen.flags.writeable = False
+                object.__setattr__(self, each.name, seen)
 
     @property
     def share(self) -> float:
