@@ -488,12 +488,14 @@ def test_costs_are_the_users_and_free_trading_is_the_gross_result(workspace: Pat
         (("direction",), "Directions are of hours: direction was named with daily bars. Add --every 1h."),
         (("--from-file", "nothing.py:decide"), "nothing.py cannot be read"),
         (("--from-file", "broken.py:decide"), "broken.py cannot be run: NameError"),
+        (("--from-file", "exits.py:decide"), "exits.py cannot be run: SystemExit: 2. Correct it."),
         (("--from-file", "broken.py"), "FILE.py:FUNCTION was needed"),
         (("buy-and-hold", "--symbols", "NOPE"), "The sample does not hold NOPE"),
     ],
 )
 def test_what_cannot_be_backtested_ends_in_a_sentence(workspace: Path, words: tuple[str, ...], sentence: str) -> None:
     Path("broken.py").write_text("nonsense\n")
+    Path("exits.py").write_text("import sys\nsys.exit(2)\n")
     done = run("strategy", "backtest", *WORDS, *words)
     assert isinstance(done.exception, Permanent)
     assert sentence in str(done.exception)

@@ -395,7 +395,7 @@ def _own(text: str) -> Variant:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the file raises
+    except (Exception, SystemExit) as error:  # whatever the file raises
         raise UsageError(
             f"{file} cannot be run: {type(error).__name__}: {shown(str(error), 200)}. Correct it."
         ) from error

@@ -29,7 +29,7 @@ from tickercast.domain.trading.strategy_backtest import (
     simulate,
 )
 from tickercast.domain.trading.universe import Members, read_members
-from tickercast.errors import UsageError
+from tickercast.errors import UsageError, WarehouseUnavailable
 from tickercast.show.strategies import notes
 
 FREE = Costs(fees_bps=0, slippage_bps=0, borrow_bps=0, capacity=1, delisting_loss=0, band=0, buying_power=1)
@@ -367,13 +367,72 @@ def test_a_purchase_is_cut_to_the_room_that_positions_leave() -> None:
     ("weights", "sentence"),
     [
         ([0.8, 0.7], "wants positions of 150% of equity on 2023-07-21: 100% at most"),
-        ([1.0], "returned Decision for 2 symbols: a Decision with 2 weights was needed"),
+        ([1.0], "returned weights of the shape .1,. on 2023-07-21 for 2 symbols: a Decision with 2 numbers for"),
+        ([0.5, 0.51], "wants positions of 101% of equity"),
         ([math.inf, 0], "100% at most"),
     ],
 )
 def test_what_cannot_be_held_is_refused(weights: list[float], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         variant("mine", lambda known: Decision(np.array(weights), lambda n: ""))(known())
+
+
+def no_reason(n: int) -> str:
+    return str(1 / (n - 1))
+
+
+def half(reason: Any) -> Any:
+    return lambda known: Decision(np.full(2, 0.5), reason)
+
+
+def fills(known: Known) -> Decision:
+    known.closes[np.isnan(known.closes)] = 0
+    return Decision(np.zeros(2), lambda n: "")
+
+
+async def later(known: Known) -> Decision:
+    return Decision(np.zeros(2), lambda n: "")
+
+
+@pytest.mark.parametrize(
+    ("decide", "sentence"),
+    [
+        (
+            lambda known: 1 / 0,
+            "ran failed on 2023-07-21, in line .* of test_strategy_backtest.py: ZeroDivisionError: ",
+        ),
+        (
+            fills,
+            "ValueError: .* What a strategy sees cannot be written into: change a copy, such as known.closes",
+        ),
+        (lambda known: None, "returned a NoneType on 2023-07-21 for 2 symbols: a Decision with 2 numbers for weights"),
+        (lambda known: Decision(["a", "b"], str), r"returned the weights \['a', 'b'\] on 2023-07-21 for 2 symbols"),
+        (
+            half("because"),
+            "returned 'because' for its reason on 2023-07-21: a function of a symbol",
+        ),
+        (half(lambda n: 3), "gave 3 for its reason to hold A on 2023-07-21: a text was needed"),
+        (half(no_reason), "failed on 2023-07-21, in line .* of test_strategy_backtest.py: ZeroDivisionError"),
+        (later, "my.ran is an async function: def ran.known. was needed"),
+        (lambda: None, "my.ran cannot be called with what is known: def ran.known. was needed"),
+        (dict, "The parameters of my.ran are not known: def ran.known. was needed"),
+    ],
+)
+def test_a_function_of_one_s_own_that_fails_ends_in_a_sentence_where_it_is_backtested(
+    decide: Any, sentence: str
+) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        variant("my.ran", decide)(known())
+
+
+def test_a_bug_in_a_built_in_strategy_and_an_error_of_an_engine_stay_what_they_are() -> None:
+    def asks(known: Known) -> Decision:
+        raise WarehouseUnavailable("Try again.")
+
+    with pytest.raises(ZeroDivisionError):
+        replace(parse("buy-and-hold"), decide=lambda known: 1 // 0)(known())
+    with pytest.raises(WarehouseUnavailable):
+        variant("my.asks", asks)(known())
 
 
 def test_variants_have_names_and_hashes_of_their_parameters() -> None:
@@ -463,6 +522,23 @@ def test_more_trials_need_a_better_result() -> None:
     assert one.deflated.low == one.sharpe.low
     assert many.deflated.low < one.deflated.low
     assert many.probability < one.probability
+
+
+def test_the_haircut_grows_with_the_spread_of_what_was_tried_and_is_never_below_that_of_chance() -> None:
+    closes = 50 * np.exp(np.cumsum(0.004 + 0.01 * np.random.default_rng(1).standard_normal(300)))
+    made = panel([bars("A", closes, closes)])
+    sides = [
+        variant(f"side{side}", lambda known, side=side: Decision(np.full(1, side), str)) for side in (0.5, -0.5, 0.4)
+    ]
+    apart = backtest(made, sides[:2], FREE).results
+    ratios = [one.sharpe.value for one in apart]
+    assert ratios[0] - ratios[1] > 8
+    year = math.sqrt(apart[0].bars_a_year)
+    expected = haircut(2, (ratios[0] - ratios[1]) / math.sqrt(2))  # the sample deviation of two
+    assert [one.haircut for one in apart] == pytest.approx([expected] * 2, rel=1e-9)
+    alike = backtest(made, [sides[0], sides[2]], FREE).results
+    errors = [haircut(2, error_of(simple_returns(one.net.equity))) * year for one in alike]
+    assert [one.haircut for one in alike] == pytest.approx(errors, rel=1e-9)
 
 
 def test_variants_side_by_side_count_as_tried() -> None:

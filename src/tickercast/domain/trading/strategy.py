@@ -15,15 +15,19 @@ import hashlib
 import inspect
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
-from tickercast.domain.text import shown
+from tickercast.domain.frequency import stamp
+from tickercast.domain.text import one_line, shown
 from tickercast.domain.trading.signals import Floats, Known, Panel
-from tickercast.errors import UsageError
+from tickercast.errors import TickercastError, UsageError
 
 FORECAST, DIRECTION, PROPHET = "forecast", "direction", "prophet"
 """The inputs of a strategy beside bars."""
@@ -235,14 +239,63 @@ class Variant:
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:8]
 
     def __call__(self, known: Known) -> Decision:
-        """Decide, and check what was decided.
+        """Decide, and check what was decided; of a strategy of one's own, every reason, too.
 
         Raises:
-            UsageError: the function returned no decision about these symbols.
+            UsageError: a function of one's own failed, or returned no decision about these symbols.
         """
-        made = self.decide(known, **self.parameters)
+        with self._in_a_sentence(known):
+            made = self.decide(known, **self.parameters)
         weights = _within(_checked(made, known, self.name), known.held)
-        return Decision(weights, lambda n: made.reason(n) if known.member[n] else "no member of the universe")
+        reason = made.reason if self.is_built_in else self._reasons(made, known).__getitem__
+        return Decision(weights, lambda n: reason(n) if known.member[n] else "no member of the universe")
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether the strategy is one of `STRATEGIES`."""
+        return self.strategy in STRATEGIES
+
+    def _reasons(self, made: Decision, known: Known) -> Mapping[int, str]:
+        """The reason for each member: one that is none is found in a backtest, not only once money depends on it."""
+        if not callable(made.reason):
+            raise UsageError(
+                f"The strategy {shown(self.name, 60)} returned {shown(repr(made.reason), 40)} for its reason on "
+                f"{stamp(known.cutoff)}: a function of a symbol's number was needed, such as lambda n: 'above its "
+                "mean'. Correct it."
+            )
+        with self._in_a_sentence(known):
+            found = {n: made.reason(n) for n in np.flatnonzero(known.member).tolist()}
+        for n, reason in found.items():
+            if not isinstance(reason, str):
+                raise UsageError(
+                    f"The strategy {shown(self.name, 60)} gave {shown(repr(reason), 40)} for its reason to hold "
+                    f"{known.symbols[n]} on {stamp(known.cutoff)}: a text was needed. Correct it."
+                )
+        return found
+
+    @contextmanager
+    def _in_a_sentence(self, known: Known) -> Iterator[None]:
+        """Say where the code of somebody else failed."""
+        try:
+            yield
+        except TickercastError:
+            raise
+        except Exception as error:  # whatever the function raises
+            if self.is_built_in:
+                raise
+            frames = [each for each in traceback.extract_tb(error.__traceback__) if each.filename != __file__]
+            own = [each for each in frames if each.filename == frames[0].filename]
+            at = f", in line {own[-1].lineno} of {PurePath(own[-1].filename).name}" if own else ""
+            text = one_line(error, 200).rstrip(".")
+            advice = (
+                "What a strategy sees cannot be written into: change a copy, such as known.closes.copy()."
+                if "read-only" in text
+                else "Correct it."
+            )
+            raise UsageError(
+                f"The strategy {shown(self.name, 60)} failed on {stamp(known.cutoff)}{at}: {type(error).__name__}"
+                f"{f': {text}' if text else ''}. {advice}"
+            ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,12 +315,19 @@ class Targets:
 
 def _checked(made: Any, known: Known, name: str) -> Floats:
     count = len(known.symbols)
-    weights = np.asarray(made.weights, np.float64) if isinstance(made, Decision) else np.empty(0)
+    returned, needed = (
+        f"The strategy {shown(name, 60)} returned",
+        f"on {stamp(known.cutoff)} for {count} symbols: a Decision with {count} numbers for weights was needed. "
+        "Correct it.",
+    )
+    if not isinstance(made, Decision):
+        raise UsageError(f"{returned} a {type(made).__name__} {needed}")
+    try:
+        weights = np.asarray(made.weights, np.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{returned} the weights {shown(repr(made.weights), 60)} {needed}") from error
     if weights.shape != (count,):
-        raise UsageError(
-            f"The strategy {shown(name, 60)} returned {type(made).__name__} for {count} symbols: a Decision with "
-            f"{count} weights was needed."
-        )
+        raise UsageError(f"{returned} weights of the shape {weights.shape} {needed}")
     weights = np.where(known.member, weights, 0.0)
     total = float(np.nansum(np.abs(weights)))
     if np.isinf(weights).any() or total > 1 + 1e-9:
@@ -316,6 +376,7 @@ def variant(
         UsageError: the strategy has no such parameter, the words name one twice, one has no number for its default,
             or no whole number where it is annotated as `int`.
     """
+    _check_function(name, decide)
     usual, whole = _defaults(name, decide), _counts(decide)
     given: dict[str, float] = {}
     for word in filter(None, (word.strip() for word in words.split(","))):
@@ -343,6 +404,19 @@ def variant(
         given[key] = int(number) if key in whole else number
     changed = {key: value for key, value in given.items() if value != usual[key]}
     return Variant(name, decide, usual | given, changed, tuple(reads), source)
+
+
+def _check_function(name: str, decide: Decide) -> None:
+    """Refuse what cannot be called as `decide(known)`."""
+    needed = f"def {name.rpartition('.')[2]}(known) was needed. Correct it."
+    if inspect.iscoroutinefunction(decide) or inspect.isasyncgenfunction(decide):
+        raise UsageError(f"{name} is an async function: {needed}")
+    try:
+        parameters = list(inspect.signature(decide).parameters.values())
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"The parameters of {name} are not known: {needed}") from error
+    if not parameters or parameters[0].kind is inspect.Parameter.KEYWORD_ONLY:
+        raise UsageError(f"{name} cannot be called with what is known: {needed}")
 
 
 def _defaults(name: str, decide: Decide) -> dict[str, float]:
