@@ -195,6 +195,26 @@ def test_an_account_without_anything_left_trades_no_more() -> None:
     assert simple_returns(run.equity).tolist() == [0, -1, 0]
 
 
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"fees_bps": -5}, "fees_bps is -5: a number from 0 to 10,000 was needed."),
+        ({"fees_bps": math.nan}, "fees_bps is nan: a number from 0 to 10,000 was needed."),
+        ({"slippage_bps": "5"}, "slippage_bps is '5': a number from 0 to 10,000 was needed."),
+        ({"borrow_bps": True}, "borrow_bps is True: a number from 0 to 1,000,000 was needed."),
+        ({"capacity": 0}, "capacity is 0: a number from 0.0001 to 1 was needed."),
+        ({"delisting_loss": 2}, "delisting_loss is 2: a number from 0 to 1 was needed."),
+        ({"lot": -1}, "lot is -1: a number from 0 to"),
+        ({"band": math.inf}, "band is inf: a number from 0 to 1 was needed."),
+        ({"buying_power": -1}, "buying_power is -1: a number from 0 on was needed."),
+    ],
+)
+def test_costs_that_cannot_be_are_refused(given: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        Costs(**given)
+    assert sentence in str(refused.value)
+
+
 def test_small_changes_are_not_traded_but_positions_are_closed() -> None:
     made = panel([bars("A", [10] * 4, [10] * 4)])
     run = simulate(made, held_at(0.5, 0.505, 0.0), replace(FREE, band=0.01), capital=1000.0)
@@ -477,7 +497,7 @@ def halved(known: Known, *, span: int = 2.5) -> Decision:  # type: ignore[assign
 
 def test_at_the_break_even_cost_nothing_is_earned() -> None:
     made = random_panel(1, 400)
-    flips = np.sign(np.random.default_rng(3).standard_normal(400))
+    flips = np.sign(np.random.default_rng(5).standard_normal(400))
     limits = replace(FREE, band=0.0)
     gross = simulate(made, lambda row, held: flips[row : row + 1], limits)
     net = simulate(made, lambda row, held: flips[row : row + 1], replace(limits, fees_bps=break_even_bps(gross)))

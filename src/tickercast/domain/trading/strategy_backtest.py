@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from numbers import Real
 from statistics import NormalDist
 
 import numpy as np
@@ -23,9 +24,10 @@ from numpy.typing import NDArray
 from tickercast.domain.findings import NOTHING_FOUND, Findings
 from tickercast.domain.frequency import Ends
 from tickercast.domain.measures.bootstrap import expanded
+from tickercast.domain.text import shown
 from tickercast.domain.trading.signals import Bools, Floats, Panel
 from tickercast.domain.trading.strategy import Variant
-from tickercast.errors import Permanent
+from tickercast.errors import Permanent, UsageError
 
 DRAWS = 1000
 """The number of draws of the bootstrap."""
@@ -58,6 +60,9 @@ class Costs:
         band: a change of weight that is smaller is not traded, but to close a position.
         buying_power: the part of the buying power that entries use, as prices move until they are filled; infinite:
             they are never cut.
+
+    Raises:
+        UsageError: one of them is no number, or out of range.
     """
 
     fees_bps: float = 10.0
@@ -68,6 +73,15 @@ class Costs:
     lot: float = 0.0
     band: float = 0.01
     buying_power: float = 0.95
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in _LIMITS.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Real) or not least <= float(value) <= most:
+                end = f"to {most:,.15g}" if math.isfinite(most) else "on"
+                raise UsageError(
+                    f"{name} is {shown(repr(value), 40)}: a number from {least:g} {end} was needed. Give that."
+                )
 
     @property
     def none(self) -> "Costs":
@@ -85,6 +99,18 @@ class Costs:
         found = self.capacity * np.where(np.isfinite(value), value, np.inf) / prices
         return np.floor(found / lot) * lot if lot else found
 
+
+_LIMITS: Mapping[str, tuple[float, float]] = {
+    "fees_bps": (0, 10_000),
+    "slippage_bps": (0, 10_000),
+    "borrow_bps": (0, 1_000_000),
+    "capacity": (0.0001, 1),
+    "delisting_loss": (0, 1),
+    "lot": (0, 1e15),
+    "band": (0, 1),
+    "buying_power": (0, math.inf),
+}
+"""The least and the largest value of each of `Costs`."""
 
 Weigh = Callable[[int, Floats], Floats]
 """Target weights `(n,)` at a row of the panel, from the weights that are held."""
