@@ -113,7 +113,14 @@ def test_a_use_case_refuses_what_it_cannot_take(name: str, app: App) -> None:
         (lambda app: app.upload(None), "path is None: a text or a path was needed."),
         (lambda app: app.upload("a\0b"), "path is 'a\\x00b', which no file or table can hold"),
         (lambda app: app.upload("a.csv", symbol=3), "symbol is 3: a text was needed."),
-        (lambda app: app.forecast([1, 2], "2012-08-15"), "symbols is [1, 2]: a text or a list, each of it a text, was"),
+        (lambda app: app.forecast(["MSFT", 2], "2012-08-15"), "symbols[1] is 2: a text was needed. Give that."),
+        (lambda app: app.forecast({"MSFT"} | {2}, "2012-08-15"), "] is 2: a text was needed. Give that."),
+        (lambda app: app.strategy_targets([], held={"MSFT": "x"}), "held['MSFT'] is 'x': a number was needed."),
+        (lambda app: app.strategy_targets([], held={3: 0.5}), "a key of held is 3: a text was needed."),
+        (
+            lambda app: app.report([], {"MSFT": {date(2012, 8, 16): "x"}}),
+            "actual['MSFT'][datetime.date(2012, 8, 16)] is 'x': a number was needed.",
+        ),
         (lambda app: app.forecast("MSFT", "2012-08-15", model=3), "model is 3: a text was needed."),
         (lambda app: app.forecast("MSFT", "2012-08-15", wait="x"), "wait is 'x': a number or None was needed."),
         (

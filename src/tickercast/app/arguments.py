@@ -42,7 +42,7 @@ def checks_arguments(cls: C) -> C:
     >>> Shop().buy(["bread"])
     >>> Shop().buy([1])
     Traceback (most recent call last):
-    tickercast.errors.UsageError: names is [1]: a text or a list, each of it a text, was needed. Give that.
+    tickercast.errors.UsageError: names[0] is 1: a text was needed. Give that.
     """
     for owner in cls.__mro__[:-1]:
         for name, method in list(vars(owner).items()):
@@ -76,8 +76,25 @@ def _argument(name: str, value: Any, hint: Any) -> Any:
     if is_many and any(get_origin(part) is Sequence for part in _parts(hint)):
         value = list(value)
     if not _fits(value, hint):
+        name, value, hint = _wrong(name, value, hint)
         raise UsageError(f"{name} is {_seen(value)}: {_needed(hint)} was needed. Give that.")
     return value
+
+
+def _wrong(name: str, value: Any, hint: Any) -> tuple[str, Any, Any]:
+    """The part of a value that is of another type, down to the elements: its name, itself, and the type needed."""
+    for part in _parts(hint):
+        kind, inner = get_origin(part), get_args(part)
+        if kind is Sequence and _is(value, Sequence[Any]):
+            number = next(number for number, each in enumerate(value) if not _fits(each, inner[0]))
+            return _wrong(f"{name}[{number}]", value[number], inner[0])
+        if kind is Mapping and isinstance(value, Mapping):
+            for key, each in value.items():
+                if not _fits(key, inner[0]):
+                    return _wrong(f"a key of {name}", key, inner[0])
+                if not _fits(each, inner[1]):
+                    return _wrong(f"{name}[{_seen(key)}]", each, inner[1])
+    return name, value, hint
 
 
 def _parts(hint: Any) -> Sequence[Any]:
