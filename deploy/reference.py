@@ -20,6 +20,8 @@ from tickercast.backends.warehouse.sql import SqlObject, columns, from_duckdb, r
 from tickercast.cli import app, single_command
 from tickercast.domain.bars import Reading
 from tickercast.domain.forecast import Step
+from tickercast.domain.trading.strategy import Targets, Variant
+from tickercast.domain.trading.strategy_backtest import Backtest, Result
 from tickercast.jobs.requests.request_forecast import Requested
 from tickercast.reading.outlook import Outlook, SymbolOdds
 
@@ -276,7 +278,7 @@ def api() -> str:
         library.evaluate,
     ]
     values = [library.Forecast, Step, library.Bars, Reading, Requested, library.Model, library.Evaluation]
-    values += [SymbolOdds, Outlook, library.Known, library.Decision]
+    values += [SymbolOdds, Outlook, library.Known, library.Decision, Variant, Targets, library.Costs, Backtest, Result]
     parts = [text for made in functions for text in (f"### tickercast.{made.__name__}\n", *_function(made))]
     calls = [row for row in _methods(library.App) if "(" in row[0]]
     used = [row for row in calls if re.split(r"[`(]", row[0])[1] not in INTERNALS]

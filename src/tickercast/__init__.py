@@ -19,6 +19,7 @@ from tickercast.version import __version__ as __version__
 
 __all__ = [
     "Bars",
+    "Costs",
     "Decision",
     "Forecast",
     "Known",
@@ -35,6 +36,7 @@ __all__ = [
 if TYPE_CHECKING:
     from tickercast.library import (
         Bars,
+        Costs,
         Decision,
         Forecast,
         Known,

@@ -38,6 +38,7 @@ from tickercast.domain.spelling import in_yahoos_spelling
 from tickercast.domain.symbols import parse_symbol
 from tickercast.domain.trading.signals import Known
 from tickercast.domain.trading.strategy import Decision
+from tickercast.domain.trading.strategy_backtest import Costs
 from tickercast.errors import NoRecentBars, UsageError
 from tickercast.models.catalogue import evaluation_baselines, hourly_baselines
 from tickercast.reading.events import expected_days, of_rows
@@ -45,6 +46,7 @@ from tickercast.reading.events import expected_days, of_rows
 __all__ = [
     "App",
     "Bars",
+    "Costs",
     "Decision",
     "Evaluation",
     "Forecast",

@@ -2,6 +2,7 @@
 
 import html
 import importlib.util
+import inspect
 import json
 import re
 import shlex
@@ -9,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from tickercast.app import App, read_symbols, variants_of
+from tickercast.app.strategies import variants_named
 from tickercast.cli import app as cli
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars, Reading
@@ -29,6 +32,7 @@ from tickercast.domain.calendar import sessions_between
 from tickercast.domain.files.price_files import to_csv
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.hourly.direction_inputs import LEAST
+from tickercast.domain.trading.strategy import Decision
 from tickercast.domain.trading.strategy_backtest import Costs
 from tickercast.domain.trading.universe import SURVIVORS, Members, always, read_members
 from tickercast.errors import EngineUnusable, Permanent, UsageError
@@ -469,6 +473,63 @@ def test_a_tear_sheet_of_hours_counts_days(workspace: Path) -> None:
     assert _days_a_year(found.results[0]) == 365
     assert float(np.prod(1 + days)) - 1 == pytest.approx(found.results[0].net_return, rel=1e-9)
     assert (days.index[-1].date(), len(days)) == (date(2022, 5, 16), (days.index[-1] - days.index[0]).days + 1)
+
+
+def steady(known: Any, *, share: float = 0.5) -> Decision:
+    """Hold a part of an equal share."""
+    return Decision(np.full(len(known.symbols), share * known.share), lambda n: "a part of an equal share")
+
+
+def test_a_program_names_strategies_as_the_command_line_does_or_gives_functions(workspace: Path) -> None:
+    Path("my.py").write_text(f"import numpy as np\nfrom tickercast import Decision\n{inspect.getsource(steady)}")
+    Path("my.py").write_text(Path("my.py").read_text().replace(": Any", ""))
+    app, given = App(), {"source": "sample", "symbols": ["MSFT", "AAPL"]}
+    period = "2012-06-25", "2012-06-28"
+    named = ["buy-and-hold", "buy-and-hold", "my.py:steady:share=0.25", steady, partial(steady, share=0.25), steady]
+    found = app.strategy_backtest([*named, *variants_of(["always-flat"])], *period, **given).results
+    own = "test_strategies.steady"
+    assert [one.variant.name for one in found] == [
+        *("buy-and-hold", "my.steady:share=0.25", own, f"{own}:share=0.25", "always-flat")
+    ]
+    assert found[1].net.equity.tolist() == found[3].net.equity.tolist() != found[2].net.equity.tolist()
+    assert len({one.variant.hash for one in found}) == 5
+    [alone] = app.strategy_backtest(steady, *period, **given).results
+    assert alone.net.equity.tolist() == found[2].net.equity.tolist()
+
+
+def test_a_function_is_as_good_as_its_name_on_the_command_line(stored: App) -> None:
+    [(one, wanted)] = stored.strategy_targets(steady, as_of="2012-08-01").wanted
+    assert (one.name, wanted[0]) == ("test_strategies.steady", (0.25, "a part of an equal share"))
+    ordered = stored.trade(steady, symbols=["AAPL", "MSFT"], as_of="2012-08-01", dry=True)
+    named = stored.trade(f"{__file__}:steady", symbols=["AAPL", "MSFT"], as_of="2012-08-01", dry=True)
+    assert ordered.account == named.account
+    assert stored.trade("buy-and-hold", symbols="MSFT", as_of="2012-08-01", dry=True).account
+
+
+def test_functions_that_cannot_be_told_apart_are_refused() -> None:
+    def made(share: float) -> Any:
+        return lambda known: Decision(np.full(len(known.symbols), share), str)
+
+    with pytest.raises(UsageError, match=r"Two functions have the name test_strategies\.lambda and the same text"):
+        variants_named([made(0.1), made(0.2)])
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"step": 0}, "step is 0: a whole number, 1 or more, was needed."),
+        ({"tried": -4}, "tried is -4: a whole number, 0 or more, was needed."),
+        ({"variants": []}, "No strategy was named, and at least one was needed"),
+        ({"variants": "momentum"}, "'momentum' is no strategy"),
+        ({"variants": "my.py:"}, "The strategy is 'my.py:': FILE.py:FUNCTION was needed"),
+        ({"first": "2012-07-01"}, "The first date, 2012-07-01, is after the last, 2012-06-28. Swap them."),
+        ({"last": "tomorrow"}, "'tomorrow' is not a date"),
+    ],
+)
+def test_what_a_backtest_cannot_take_is_a_sentence(workspace: Path, given: dict[str, Any], sentence: str) -> None:
+    usual = {"variants": "always-flat", "first": "2012-06-25", "last": "2012-06-28", "source": "sample"}
+    with pytest.raises(UsageError, match=sentence):
+        App().strategy_backtest(**{**usual, **given})
 
 
 def test_costs_are_the_users_and_free_trading_is_the_gross_result(workspace: Path) -> None:

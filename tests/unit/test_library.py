@@ -30,7 +30,7 @@ from tickercast.errors import (
 
 MakeBars = Callable[..., Bars]
 IMPORTED_LATE = [
-    *("Bars", "Decision", "Forecast", "Known", "Model"),
+    *("Bars", "Costs", "Decision", "Forecast", "Known", "Model"),
     *("evaluate", "load_model", "open", "read_csv", "read_events", "read_frame"),
 ]
 

@@ -1,6 +1,7 @@
 """Use cases of trading on paper: universes, live signals and backtests of strategies."""
 
 import importlib.util
+import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -16,12 +17,22 @@ from tickercast.app.ports import Ports, nothing
 from tickercast.app.symbols import read_text
 from tickercast.config import silence_telemetry
 from tickercast.domain.bars import BAR_COLUMNS, Bars, Reading
+from tickercast.domain.calendar import check_range, parse_day
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.hourly.direction_inputs import LEAST
 from tickercast.domain.symbols import parse_symbols
 from tickercast.domain.text import shown
 from tickercast.domain.trading.signals import Panel, panel
-from tickercast.domain.trading.strategy import DIRECTION, FORECAST, PROPHET, Targets, Variant, parse, variant
+from tickercast.domain.trading.strategy import (
+    DIRECTION,
+    FORECAST,
+    PROPHET,
+    Decision,
+    Targets,
+    Variant,
+    parse,
+    variant,
+)
 from tickercast.domain.trading.strategy_backtest import Backtest, Costs, backtest
 from tickercast.domain.trading.universe import Choice, Members, Universe, parse_choice, read_members
 from tickercast.errors import TickercastError, UsageError
@@ -41,6 +52,9 @@ log = logging.getLogger(__name__)
 STORED = "stored"
 """The source whose bars are those of the warehouse."""
 
+Named = Variant | str | Callable[..., Decision]
+"""A strategy as a user names it: see `variant_of`."""
+
 
 class Strategies(Ports):
     """Universes, signals and strategies."""
@@ -48,7 +62,7 @@ class Strategies(Ports):
     def universe(
         self,
         file: str | Path,
-        as_of: date | None = None,
+        as_of: date | str | None = None,
         *,
         by: str = "return",
         over: int = 60,
@@ -72,9 +86,10 @@ class Strategies(Ports):
             Transient: an engine does not answer.
         """
         choice = Choice(str(file), by, over, top)
-        return self._chosen(choice, as_of or self.now().date(), self._held(keep), source)
+        day = self.now().date() if as_of is None else parse_day(as_of)
+        return self._chosen(choice, day, self._held(keep), source)
 
-    def universe_of_the_day(self, as_of: date, source: str = "") -> Universe:
+    def universe_of_the_day(self, as_of: date | str, source: str = "") -> Universe:
         """Choose the universe of `TICKERCAST_UNIVERSE`, and store it; what is held or ordered on paper stays.
 
         Raises:
@@ -83,7 +98,7 @@ class Strategies(Ports):
         """
         venues = [venue for venue in read_venues(self.warehouse) if venue.frequency == DAILY.name]
         held = sorted({symbol for each in venues for symbol in self._at_work(each)})
-        return self._chosen(parse_choice(self.settings.universe), as_of, held, source)
+        return self._chosen(parse_choice(self.settings.universe), parse_day(as_of), held, source)
 
     def _at_work(self, venue: Venue) -> set[str]:
         """The symbols of which an account has an open order, or holds more than dust that no order can sell."""
@@ -136,9 +151,9 @@ class Strategies(Ports):
 
     def strategy_targets(
         self,
-        variants: Sequence[Variant],
+        variants: Named | Sequence[Named],
         symbols: str | Sequence[str] = (),
-        as_of: date | None = None,
+        as_of: date | str | None = None,
         *,
         frequency: Frequency | str = DAILY,
         members: Members | None = None,
@@ -151,7 +166,7 @@ class Strategies(Ports):
         its newest one.
 
         Args:
-            variants: the strategies with their parameters.
+            variants: the strategies, each by its name, as a function or as a `Variant`; see `variant_of`.
             symbols: the series; all that have signals by default.
             as_of: the last date wanted; today by default.
             frequency: the frequency of the bars.
@@ -165,7 +180,9 @@ class Strategies(Ports):
             WarehouseUnavailable: try again.
         """
         frequency = frequency_of(frequency)
-        last, weights, symbols = as_of or self.now().date(), held or {}, parse_symbols(symbols)
+        chosen = variants_named(variants)
+        last = self.now().date() if as_of is None else parse_day(as_of)
+        weights, symbols = held or {}, parse_symbols(symbols)
         named = list(dict.fromkeys([*symbols, *weights])) if symbols else []
         first = last - frequency.longest_forecast  # older forecasts have ended
         made = stored_panel(named, first, last, frequency, warehouse=self.readable, members=members, until=until)
@@ -174,7 +191,7 @@ class Strategies(Ports):
         held_now = np.array([weights.get(symbol, 0.0) for symbol in made.symbols])
         known = made.known_at(until or self.now(), held_now)
         wanted, ended = [], made.ended
-        for one in variants:
+        for one in chosen:
             found = one(known)
             reasons = [ended.get(symbol) or found.reason(n) for n, symbol in enumerate(made.symbols)]
             wanted.append((one, list(zip(found.weights.tolist(), reasons, strict=True))))
@@ -183,9 +200,9 @@ class Strategies(Ports):
 
     def strategy_backtest(
         self,
-        variants: Sequence[Variant],
-        first: date,
-        last: date,
+        variants: Named | Sequence[Named],
+        first: date | str,
+        last: date | str,
         *,
         symbols: str | Sequence[str] = (),
         members: Members | None = None,
@@ -201,7 +218,7 @@ class Strategies(Ports):
         See `domain.trading.strategy_backtest`.
 
         Args:
-            variants: the strategies with their parameters.
+            variants: the strategies, each by its name, as a function or as a `Variant`; see `variant_of`.
             first: the first date of a decision.
             last: the last date of a decision.
             symbols: the series; by default all members, all that have signals, or all that the source holds.
@@ -210,17 +227,25 @@ class Strategies(Ports):
             frequency: the frequency of the bars.
             step: the number of bars from one decision to the next.
             costs: the costs of trading.
-            tried: the number of variants that were tried in all.
+            tried: the number of variants that were tried in all, if they are more than these.
             on_progress: called with the signals made and their total.
 
         Raises:
-            UsageError: no bars or signals are stored then, or a strategy decides what cannot be.
+            UsageError: an argument is not valid, no bars or signals are stored then, or a strategy decides what cannot
+                be.
             Transient: an engine does not answer.
         """
-        frequency = frequency_of(frequency)
+        frequency, chosen = frequency_of(frequency), variants_named(variants)
+        first, last = parse_day(first), parse_day(last)
+        if not chosen:
+            raise UsageError(_NONE_NAMED)
+        check_range(first, last)
+        for name, count, least in (("step", step, 1), ("tried", tried, 0)):
+            if count < least:
+                raise UsageError(f"{name} is {count}: a whole number, {least} or more, was needed. Give that.")
         named = parse_symbols(symbols) or (members.symbols if members else [])
         if source:
-            made, reading = self._walked(variants, named, first, last, source, frequency, step, members, on_progress)
+            made, reading = self._walked(chosen, named, first, last, source, frequency, step, members, on_progress)
         else:
             through = self.models_of(frequency).trained_through
             made = stored_panel(
@@ -238,7 +263,7 @@ class Strategies(Ports):
             )
         return backtest(
             made,
-            variants,
+            chosen,
             costs or Costs(),
             start=start,
             every=step,
@@ -375,16 +400,78 @@ def variants_of(words: Sequence[str], files: Sequence[str] = ()) -> list[Variant
     """
     made = [*map(parse, words), *map(_own, files)]
     if not made:
-        raise UsageError("No strategy was named, and at least one was needed, such as volatility-target.")
+        raise UsageError(_NONE_NAMED)
     return list({one.hash: one for one in made}.values())
 
 
-def _own(text: str) -> Variant:
+_NONE_NAMED = "No strategy was named, and at least one was needed, such as volatility-target."
+
+
+def variants_named(named: Named | Sequence[Named]) -> list[Variant]:
+    """The variants that a program names, each once.
+
+    Raises:
+        UsageError: one of them is none, or two functions cannot be told apart.
+    """
+    found: dict[str, Variant] = {}
+    for each in [named] if isinstance(named, str) or not isinstance(named, Sequence) else named:
+        one = variant_of(each)
+        if found.setdefault(one.hash, one).decide != one.decide and not isinstance(each, str):
+            raise UsageError(
+                f"Two functions have the name {one.name} and the same text: one that differs was needed. Make what "
+                "differs a parameter, and set it with functools.partial."
+            )
+    return list(found.values())
+
+
+def variant_of(named: Named) -> Variant:
+    """The variant that a program names.
+
+    >>> variant_of("volatility-target:target=0.1").parameters
+    {'target': 0.1, 'most': 1.0}
+    >>> def half(known, *, share=0.5):
+    ...     return Decision(np.full(len(known.symbols), share * known.share), lambda n: "half")
+    >>> variant_of(half).name, variant_of(partial(half, share=0.4)).name
+    ('own.half', 'own.half:share=0.4')
+
+    Args:
+        named: a built-in strategy as `NAME` or `NAME:parameter=value,…`; a function in a file as `FILE.py:FUNCTION` or
+            `FILE.py:FUNCTION:parameter=value,…`; a function, whose parameters `functools.partial` sets; or a variant.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if isinstance(named, Variant):
+        return named
+    if isinstance(named, str):
+        return _own(named, "The strategy") if ".py:" in named else parse(named)
+    decide, given = named, dict[str, Any]()
+    if isinstance(named, partial) and not named.args:
+        decide, given = named.func, named.keywords
+    place, text = _written(decide)
+    name = getattr(decide, "__name__", type(decide).__name__).strip("<>")
+    words = ",".join(f"{key}={value}" for key, value in given.items())
+    return variant(f"{place}.{name}", decide, words, source=text)
+
+
+def _written(decide: Callable[..., Decision]) -> tuple[str, str]:
+    """Where a function is written, and the text that decides: that of its file, else its own; empty if not known."""
+    code = getattr(inspect.unwrap(decide), "__code__", None)
+    file = Path(code.co_filename) if code else Path()
+    if file.is_file():
+        return file.stem, read_text(str(file), "Python")
+    try:
+        return "own", inspect.getsource(decide)
+    except (OSError, TypeError):  # a function without a text, or an object that is called
+        return "own", ""
+
+
+def _own(text: str, what: str = "--from-file") -> Variant:
     path, _, rest = text.partition(".py:")
     name, _, words = rest.partition(":")
     if not name.isidentifier():
         raise UsageError(
-            f"--from-file is {shown(text, 60)!r}: FILE.py:FUNCTION was needed, such as my.py:decide, and perhaps "
+            f"{what} is {shown(text, 60)!r}: FILE.py:FUNCTION was needed, such as my.py:decide, and perhaps "
             ":parameter=value behind it."
         )
     file = Path(f"{path}.py")

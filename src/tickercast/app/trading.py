@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from tickercast import engines
-from tickercast.app.strategies import Strategies, variants_of
+from tickercast.app.strategies import Named, Strategies, variant_of, variants_of
 from tickercast.domain.asset_classes import INDEX, asset_class
 from tickercast.domain.frequency import DAILY, FREQUENCIES, Frequency, frequency_of
 from tickercast.domain.measures.direction import RetrainBelow
@@ -37,7 +37,7 @@ class Trading(Strategies):
 
     def trade(
         self,
-        variant: Variant,
+        variant: Named,
         broker: str = "paper://",
         symbols: str | Sequence[str] = (),
         *,
@@ -45,12 +45,12 @@ class Trading(Strategies):
         members: Members | None = None,
         bracket: bool = False,
         dry: bool = False,
-        as_of: date | None = None,
+        as_of: date | str | None = None,
     ) -> "Traded":
         """Reconcile an account, and order the difference to what a strategy wants; see `jobs.trading.trade`.
 
         Args:
-            variant: the strategy.
+            variant: the strategy, by its name, as a function or as a `Variant`; see `variant_of`.
             broker: the URL of the broker: `paper://`, or that of a venue where paper is traded.
             symbols: the symbols that the strategy may hold, each with signals; all that have signals by default.
             frequency: the frequency of the bars.
@@ -67,15 +67,16 @@ class Trading(Strategies):
         """
         from tickercast.jobs.trading.trade import trade
 
-        frequency = frequency_of(frequency)
+        frequency, chosen = frequency_of(frequency), variant_of(variant)
+        last = None if as_of is None else frequency.parse(as_of)
         limits, warehouse = parse_limits(self.settings.trade_limits), self.warehouse
         asked = parse_symbols(symbols)
         named = asked or (members.symbols if members else [])
-        moment = self.now() if as_of is None else self._after(as_of, named, frequency, members)
-        opened = self._opened(broker, variant, frequency, moment)
+        moment = self.now() if last is None else self._after(last, named, frequency, members)
+        opened = self._opened(broker, chosen, frequency, moment)
         if unpayable := _foreign(asked, opened):
             raise _unpayable(unpayable)
-        if as_of is not None and not opened.simulated:
+        if last is not None and not opened.simulated:
             raise UsageError(
                 f"--as-of {as_of} was named with {opened.url}, which trades now: a simulated exchange was needed, such "
                 "as paper://. Leave the date out."
@@ -83,7 +84,7 @@ class Trading(Strategies):
 
         def targets(wanted: Sequence[str], held: Mapping[str, float]) -> Targets:
             return self.strategy_targets(
-                [variant], wanted, moment.date(), frequency=frequency, members=members, held=held, until=moment
+                [chosen], wanted, moment.date(), frequency=frequency, members=members, held=held, until=moment
             )
 
         def decide(held: Mapping[str, float]) -> Targets:
@@ -107,7 +108,7 @@ class Trading(Strategies):
             )
 
         return trade(
-            variant,
+            chosen,
             decide,
             broker=opened,
             warehouse=warehouse,
@@ -309,7 +310,7 @@ def _trades(text: str, setting: str, frequency: Frequency) -> list[tuple[Variant
                 f"{setting} names {shown(word, 60)!r}: STRATEGY@BROKER was needed, such as volatility-target@paper://. "
                 "Correct it."
             )
-        [made] = variants_of([], [name]) if ".py:" in name else variants_of([name])
+        made = variant_of(name)
         account = _account_at(url, made, frequency)
         if account in found:
             raise UsageError(

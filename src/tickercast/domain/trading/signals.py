@@ -96,7 +96,6 @@ class Known:
     bars_a_year: Floats
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "symbols", tuple(self.symbols))
         for each in fields(self):
             value = getattr(self, each.name)
             if isinstance(value, np.ndarray):
@@ -186,7 +185,7 @@ class Panel:
         at = {name: values[row] for name, values in self.signals.items()}
         end: date = self.ends[row].item()
         return Known(
-            self.symbols,
+            tuple(self.symbols),
             end,
             self.close[: row + 1].T,
             **at,
@@ -211,7 +210,7 @@ class Panel:
         at = {name: values[rows, columns] for name, values in self.signals.items()}
         end: date = self.ends[-1].item()
         return Known(
-            self.symbols,
+            tuple(self.symbols),
             end,
             np.where(before >= 0, self.close[before, columns[:, None]], np.nan),
             **at,

@@ -215,7 +215,7 @@ class Variant:
         parameters: every parameter that it has, with its value.
         changed: the parameters that differ from their defaults.
         reads: the inputs that it needs beside bars.
-        source: the text of a strategy of one's own; empty where it is built in.
+        source: the text of a strategy of one's own, if it is known; empty where it is built in.
     """
 
     strategy: str
