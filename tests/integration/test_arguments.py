@@ -117,6 +117,7 @@ def test_a_use_case_refuses_what_it_cannot_take(name: str, app: App) -> None:
         (lambda app: app.forecast({"MSFT"} | {2}, "2012-08-15"), "] is 2: a text was needed. Give that."),
         (lambda app: app.strategy_targets([], held={"MSFT": "x"}), "held['MSFT'] is 'x': a number was needed."),
         (lambda app: app.strategy_targets([], held={3: 0.5}), "a key of held is 3: a text was needed."),
+        (lambda app: app.strategy_targets([3]), "variants[0] is 3: a Variant or a text or a function was needed."),
         (
             lambda app: app.report([], {"MSFT": {date(2012, 8, 16): "x"}}),
             "actual['MSFT'][datetime.date(2012, 8, 16)] is 'x': a number was needed.",
@@ -132,7 +133,8 @@ def test_a_use_case_refuses_what_it_cannot_take(name: str, app: App) -> None:
         (lambda app: app.forecast_unstored("x", "MSFT"), "data is 'x': bytes was needed."),
         (lambda app: app.details("MSFT"), "made is 'MSFT': a Forecast was needed."),
         (lambda app: app.backfill_part(3), "part is 3: a Part was needed."),
-        (lambda app: app.costs(WRONG["an aware moment"]), "00:00, with a time zone: a date"),
+        (lambda app: app.evaluation_baselines([], WRONG["an aware moment"]), "00:00, with a time zone: a date"),
+        (lambda app: app.costs(np.datetime64("NaT", "D")), "datetime64('NaT','D'): a date or a text was needed."),
         (lambda app: app.tune("MSFT", date(1990, 1, 2), trials=1, source=3), "source is 3: a text or a MarketData"),
         (lambda app: app.report([]), "No forecast was given, and a report needs one."),
         (lambda _: App("here"), "settings is 'here': a Settings or None was needed."),
@@ -167,6 +169,50 @@ def test_a_symbol_counts_once_however_it_is_written(app: App) -> None:
 def test_a_moment_with_a_zone_is_a_date_where_a_text_is_one(app: App) -> None:
     [made] = app.forecast("MSFT", datetime(2012, 8, 15, 18, tzinfo=UTC))
     assert made.cutoff == date(2012, 8, 15)
+
+
+def test_whoever_takes_a_date_takes_its_text() -> None:
+    hints = {
+        (name, parameter.name): get_args(parameter.annotation) or [parameter.annotation]
+        for name in METHODS
+        for parameter in inspect.signature(getattr(App, name)).parameters.values()
+    }
+    of_dates = {key: hint for key, hint in hints.items() if date in hint}
+    plumbing = {("evaluation_baselines", "through"), ("promotion_baselines", "through"), ("tuned_recipe", "through")}
+
+    assert len(of_dates) > 25
+    assert {key for key, hint in of_dates.items() if str not in hint} == plumbing | {("results_of", "first")}
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        date(2012, 8, 15),
+        "2012-08-15",
+        datetime(2012, 8, 15, 18),
+        pd.Timestamp("2012-08-15"),
+        np.datetime64("2012-08-15"),
+        np.datetime64("2012-08-15T00:00:00.000000000"),
+    ],
+    ids=repr,
+)
+def test_a_date_may_be_a_text_or_a_date_of_pandas_or_numpy(day: Any, app: App) -> None:
+    assert app.forecast("MSFT", day)[0].cutoff == date(2012, 8, 15)
+    assert app.stored_forecast("MSFT", cutoff=day).made.cutoff == date(2012, 8, 15)
+    assert app.odds("MSFT", day).made.cutoff == date(2012, 8, 15)
+    assert [row.cutoff for row in app.overview("MSFT", day)] == [date(2012, 8, 15)]
+    assert len(app.costs(day)) == len(app.costs(date(2012, 8, 15)))
+    assert app.strategy_targets([], "MSFT", day).panel.ends[-1] == np.datetime64("2012-08-15")
+    with pytest.raises(UsageError, match="The first date, 2012-08-15, is after the last, 2012-08-14"):
+        app.strategy_backtest("always-flat", day, "2012-08-14")
+    with pytest.raises(UsageError, match="The first date, 2012-08-15, is after the last, 2012-08-14"):
+        app.score_portfolio(held_in(app), day, "2012-08-14")
+
+
+def held_in(app: App) -> str:
+    file = app.settings.home_folder / "holdings.csv"
+    file.write_text("symbol,shares\nMSFT,10\n")
+    return str(file)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

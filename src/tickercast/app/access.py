@@ -135,7 +135,7 @@ class Access(Requests):
         symbol: str,
         *,
         model: str = "",
-        cutoff: date | datetime | None = None,
+        cutoff: date | str | None = None,
         frequency: Frequency | str = DAILY,
     ) -> StoredForecast:
         """Read the current forecast of a symbol, or that from a cutoff.
@@ -156,6 +156,10 @@ class Access(Requests):
         wanted = {"symbol": name, "status": "forecast", "frequency": frequency.name}
         rows = self.tables.read("ingestions", wanted, LEDGER_COLUMNS)
         rows = rows[rows["simulated"] == rows["simulated"].all()] if len(rows) else rows
+        if isinstance(cutoff, str) and len(cutoff.strip()) > len("2023-07-22"):
+            cutoff = frequency.parse(cutoff)
+        elif isinstance(cutoff, str) or (cutoff is not None and frequency.is_daily):
+            cutoff = parse_day(cutoff)
         if cutoff is not None:
             moment = pd.Timestamp(cutoff)
             if isinstance(cutoff, datetime):

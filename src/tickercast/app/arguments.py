@@ -67,7 +67,7 @@ def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _argument(name: str, value: Any, hint: Any) -> Any:
-    """The value, as a list where it is a column or a set and a sequence is wanted.
+    """The value, as a list where it is a column or a set and a sequence is wanted, and a date of numpy as Python's.
 
     Raises:
         UsageError: the value is of another type.
@@ -75,6 +75,9 @@ def _argument(name: str, value: Any, hint: Any) -> Any:
     is_many = isinstance(value, Iterable) and not isinstance(value, str | bytes | Sequence | Mapping | pd.DataFrame)
     if is_many and any(get_origin(part) is Sequence for part in _parts(hint)):
         value = list(value)
+    if isinstance(value, np.datetime64) and date in _parts(hint) and not np.isnat(value):
+        is_day = np.datetime_data(value.dtype)[0] in ("Y", "M", "W", "D")
+        value = value.astype("datetime64[D]" if is_day else "datetime64[us]").item()
     if not _fits(value, hint):
         name, value, hint = _wrong(name, value, hint)
         raise UsageError(f"{name} is {_seen(value)}: {_needed(hint)} was needed. Give that.")
@@ -155,7 +158,7 @@ def _seen(value: Any) -> str:
         return f"{shown(ascii(str(value)), 40)}, which no file or table can hold"
     if isinstance(value, datetime) and value.tzinfo:
         return f"{value}, with a time zone"
-    if value is None or isinstance(value, str | int | float | list | tuple | date):
+    if value is None or isinstance(value, str | int | float | list | tuple | date | np.datetime64):
         return shown(repr(value), 40)
     return f"a {type(value).__name__}"
 

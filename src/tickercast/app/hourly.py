@@ -8,6 +8,7 @@ from tickercast import engines
 from tickercast.app.ports import WAIT_S, nothing
 from tickercast.app.telling import Telling
 from tickercast.app.trading import Trading
+from tickercast.domain.calendar import parse_day
 from tickercast.domain.findings import Findings
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.symbols import one_or_more, parse_symbols
@@ -75,7 +76,7 @@ class Hourly(Trading):
     def train_hourly(
         self,
         symbols: str | Sequence[str],
-        through: date,
+        through: date | str,
         *,
         source: str = "",
         seeds: Sequence[int] = (1, 2, 3),
@@ -98,6 +99,7 @@ class Hourly(Trading):
         from tickercast.jobs.training.seed import seed
         from tickercast.jobs.training.train_hourly import train_hourly
 
+        through = parse_day(through)
         engines.require_training()
         data = Telling(self.source_of(source, HOURLY), on_findings)
         seed(self.registry, self.hourly_store)
@@ -117,7 +119,7 @@ class Hourly(Trading):
     def train_direction(
         self,
         symbols: str | Sequence[str],
-        through: date,
+        through: date | str,
         *,
         source: str = "",
         trials: int,
@@ -145,6 +147,7 @@ class Hourly(Trading):
         from tickercast.jobs.training.seed import seed
         from tickercast.jobs.training.train_direction import train_direction
 
+        through = parse_day(through)
         data, boost = Telling(self.source_of(source, HOURLY), on_findings), engines.boost()
         seed(self.registry, self.direction_store)
         return train_direction(

@@ -69,7 +69,7 @@ class Models(Ports):
     def train(
         self,
         symbols: str | Sequence[str],
-        through: date,
+        through: date | str,
         *,
         source: str = "",
         recipe: Recipe | None = None,
@@ -97,6 +97,7 @@ class Models(Ports):
         from tickercast.jobs.training.seed import seed
         from tickercast.jobs.training.train import train
 
+        through = parse_day(through)
         data, fit = Telling(self.market_data(source), on_findings), self.fit
         symbols = parse_symbols(symbols) or data.symbols()
         seed(self.registry, self.models)
@@ -121,7 +122,7 @@ class Models(Ports):
     def tune(
         self,
         symbols: str | Sequence[str],
-        through: date,
+        through: date | str,
         *,
         trials: int,
         source: str | MarketData = "",
@@ -133,6 +134,7 @@ class Models(Ports):
         """Search for a better recipe for the LSTM; an interrupted search is resumed. See `jobs.training.tune`."""
         from tickercast.jobs.training.tune import tune
 
+        through = parse_day(through)
         data = Telling(self.market_data(source) if isinstance(source, str) else source, on_findings)
         return tune(
             data,

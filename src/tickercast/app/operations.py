@@ -69,7 +69,7 @@ class Operations(Models, Events, Outlooks, Trading):
     def run_day(
         self,
         symbols: str | Sequence[str] = (),
-        as_of: date | None = None,
+        as_of: date | str | None = None,
         *,
         source: str = "",
         wrap: Wrap | None = None,
@@ -95,7 +95,7 @@ class Operations(Models, Events, Outlooks, Trading):
         steps: dict[str, Any] = {"wrap": wrap} if wrap else {}
         return run_day(
             watched,
-            parse_day(as_of) if as_of else None,
+            None if as_of is None else parse_day(as_of),
             source=self.market_data(source),
             services=self,
             universe=partial(self.universe_of_the_day, source=source) if ranked else None,
@@ -129,7 +129,7 @@ class Operations(Models, Events, Outlooks, Trading):
         kept = self.settings.watchlist_file or str(self.settings.home_folder / "watchlist.txt")
         return WatchlistFile(kept, self.settings)
 
-    def costs(self, since: date) -> "pd.DataFrame":
+    def costs(self, since: date | str) -> "pd.DataFrame":
         """The cost of forecasts at list prices, by the day on which their files arrived.
 
         Args:
@@ -143,7 +143,7 @@ class Operations(Models, Events, Outlooks, Trading):
             Transient: an engine does not answer.
         """
         publish_prices(self.readable)
-        return ask(self.readable, "costs", since=since)
+        return ask(self.readable, "costs", since=parse_day(since))
 
     def store_with_new_champion(self) -> ObjectStore:
         """The data bucket, once the function serves a champion that was just published.
@@ -219,7 +219,7 @@ class Operations(Models, Events, Outlooks, Trading):
         return copy_tables(engines.warehouse(settings), self.tables, engines.dated_tables(), on_chunk=on_chunk)
 
     def check_drift(
-        self, symbols: str | Sequence[str] = (), day: date | None = None, *, frequency: Frequency | str = DAILY
+        self, symbols: str | Sequence[str] = (), day: date | str | None = None, *, frequency: Frequency | str = DAILY
     ) -> "DriftCheck":
         """Compare the newest bars with the champion's training; see `jobs.operations.drift`.
 
@@ -237,7 +237,8 @@ class Operations(Models, Events, Outlooks, Trading):
             example = "MSFT 2023-07-22" if frequency.is_daily else f"BTCUSDT 2023-07-22 --every {frequency}"
             raise UsageError(f"No symbol has been forecast yet. Name some, after tickercast forecast {example}.")
         today = self.now().date()
-        whole = day or today if frequency.is_daily else min(day or today, today - timedelta(days=1))
+        asked = today if day is None else parse_day(day)
+        whole = asked if frequency.is_daily else min(asked, today - timedelta(days=1))
         return check_drift(
             whole,
             watched,

@@ -73,8 +73,8 @@ class Outlooks(Ports):
     def score_portfolio(
         self,
         file: str | Path,
-        first: date = EARLIEST,
-        last: date = date.max,
+        first: date | str | None = None,
+        last: date | str | None = None,
         *,
         on_progress: Callable[[int, int], None] = nothing,
     ) -> PortfolioRecord:
@@ -82,8 +82,8 @@ class Outlooks(Ports):
 
         Args:
             file: the file of holdings, as in `portfolio`.
-            first: the first cutoff wanted.
-            last: the last cutoff wanted.
+            first: the first cutoff wanted; that of all by default.
+            last: the last cutoff wanted; likewise.
             on_progress: called with the cutoffs done and their total.
 
         Raises:
@@ -91,7 +91,13 @@ class Outlooks(Ports):
         """
         [(name, held)] = self._holdings([str(file)])
         return score_portfolio(
-            held, name, first, last, warehouse=self.warehouse, now=self.now(), on_progress=on_progress
+            held,
+            name,
+            EARLIEST if first is None else parse_day(first),
+            date.max if last is None else parse_day(last),
+            warehouse=self.warehouse,
+            now=self.now(),
+            on_progress=on_progress,
         )
 
     def portfolio_record_of(self, text: str, name: str) -> PortfolioRecord:
