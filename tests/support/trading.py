@@ -186,7 +186,7 @@ class EveningApp(App):
     def seeds(self) -> Sequence[int]:
         return (1,)
 
-    def run_day(self, *given: Any, wrap: Wrap = lambda job: job, **named: Any) -> Day:
+    def run_day(self, *given: Any, wrap: Wrap | None = None, **named: Any) -> Day:
         return super().run_day(*given, wrap=wrap if self.evening.may_train else _untrained(wrap), **named)
 
     def market_data(self, source: str = "") -> Any:
@@ -212,13 +212,13 @@ class EveningApp(App):
         return self.store
 
 
-def _untrained(wrap: Wrap) -> Wrap:
+def _untrained(wrap: Wrap | None) -> Wrap:
     """The steps of an evening on which no challenger is wanted."""
 
     def steps(job: Any) -> Any:
         if job is plan_training:
             return lambda *_, **__: TrainingPlan(False, "no challenger is wanted this evening")
-        return wrap(job)
+        return wrap(job) if wrap else job
 
     return steps
 
