@@ -22,7 +22,15 @@ def is_named(name: str, sentence: str) -> bool:
     >>> [is_named("F", one) for one in ("F has no bar.", "For F-B no bar was found.", "No bar of F.")]
     [True, False, True]
     """
-    return re.search(rf"(?<![\w.^-]){re.escape(name)}(?![\w=-]|\.\w)", sentence) is not None
+    at = sentence.find(name)  # a pattern a name would be compiled for each symbol of a file
+    while at >= 0:
+        if _MAY_BEGIN.match(sentence, at) and _MAY_END.match(sentence, at + len(name)):
+            return True
+        at = sentence.find(name, at + 1)
+    return False
+
+
+_MAY_BEGIN, _MAY_END = re.compile(r"(?<![\w.^-])"), re.compile(r"(?![\w=-]|\.\w)")
 
 
 def decimals(value: float) -> int:
