@@ -44,7 +44,7 @@ FURTHER = (
 BY_ROLE = ("forecast_history", "latest_forecasts", "forecast_scores", "forecast_skill", "coverage", "model_history")
 BY_ROLE += ("score_revisions", "calibration")
 OF_ALL = ("champion_forecasts", "predicted_prices", "latest_prices", "indicators", "price_histogram")
-OF_ALL += ("ingestion_health", "drift_daily", "signals")
+OF_ALL += ("ingestion_health", "drift_daily", "signals", "champion_scores")
 
 
 class Site:
