@@ -398,6 +398,42 @@ def test_an_unregistered_version_is_a_sentence(registry: MlflowRegistry, first: 
         registry.bundle(first.card.name, "99")
 
 
+def test_a_version_is_whole_as_soon_as_there_is_one(
+    registry: MlflowRegistry, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ends a registration right after MLflow made the version, such as SIGKILL, leaves one that can be read."""
+    named = replace(bundle, card=bundle.card.model_copy(update={"name": "cut-short"}))
+    client = type(client_of(registry))
+    create = client.create_model_version
+
+    def cut(*arguments: Any, **options: Any) -> None:
+        create(*arguments, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(client, "create_model_version", cut)
+    with pytest.raises(KeyboardInterrupt):
+        registry.register(named, RunRecord())
+    [left] = registry.versions("cut-short")
+    assert (left.card.version, left.aliases) == ("1", ())
+    assert registry.bundle("cut-short", "1") == named.registered(version="1", run_id=left.card.run_id)
+    assert client_of(registry).get_run(left.card.run_id).info.status == "FINISHED"
+
+
+def test_a_version_that_cannot_take_its_alias_is_registered_and_the_log_says_so(
+    registry: MlflowRegistry, bundle: Bundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from requests import ConnectionError as Unreachable
+
+    def unreachable(*_: Any) -> None:
+        raise Unreachable("nobody answered")
+
+    named = replace(bundle, card=bundle.card.model_copy(update={"name": "without-an-alias"}))
+    monkeypatch.setattr(type(client_of(registry)), "set_registered_model_alias", unreachable)
+    made = registry.register(named, RunRecord())
+    assert registry.bundle("without-an-alias", "1") == made
+    assert "without-an-alias 1 is registered; name it by its number, since it may lack the alias" in caplog.text
+
+
 def remove(registry: MlflowRegistry, run_id: str, name: str) -> None:
     """Remove a file of a run, as somebody who tidies up would."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository

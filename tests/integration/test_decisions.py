@@ -8,7 +8,7 @@ import pytest
 from tests.support.trading import SYMBOLS, Evening, Fitted
 
 from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.cards.model_card import MODEL, Pointer
+from tickercast.domain.cards.model_card import CHAMPION_ALIAS, MODEL, Pointer
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.learning.market import FetchedBars, Market
 from tickercast.domain.measures.promotion import Condition, Realised
@@ -59,6 +59,15 @@ def planned(evening: Evening, day: date) -> TrainingPlan:
 def rows(evening: Evening) -> list[tuple[object, ...]]:
     found = evening.warehouse.read("retrains").sort_values(["day", "created_at"])
     return [(row.day.date(), row.decision, row.reason) for row in found.itertuples()]
+
+
+def test_the_alias_of_the_registry_follows_what_is_served_each_day(evening: Evening) -> None:
+    """A rollback reaches no registry, and a version that is deleted there takes the alias with it."""
+    record(evening, decision(DAY, "promoted", "1", "2"))
+    assert evening.registry.aliased(MODEL, CHAMPION_ALIAS) == "2"
+    evening.app.models.rollback(now=evening.now())
+    evening.run()
+    assert evening.registry.aliased(MODEL, CHAMPION_ALIAS) == evening.app.models.pointer().version == "1"
 
 
 # ---------------------------------------------------------------- a later day

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -21,10 +22,13 @@ from tickercast.domain.measures.evaluation import loss_ratio
 from tickercast.domain.measures.promotion import Decision
 from tickercast.errors import BundleError, Permanent, PreconditionFailed, UsageError
 from tickercast.jobs.champion.promote import Comparison, compare, promote, publish
-from tickercast.jobs.training.seed import seed
+from tickercast.jobs.training.seed import follow, seed
 from tickercast.model_store import ModelStore
 from tickercast.models import catalogue
 from tickercast.ports import ModelRegistry, RunRecord
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 pytest.importorskip("mlflow")
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -105,6 +109,15 @@ def registered(registry: ModelRegistry, **changes: object) -> Bundle:
     return registry.register(changed, RunRecord())
 
 
+def mlflow_client(workspace: Path) -> "MlflowClient":
+    """MLflow's own client of the registry; it keeps a connection for each spelling of a URI."""
+    import mlflow
+
+    (workspace / ".tickercast").mkdir(exist_ok=True)
+    url = f"sqlite:///{workspace}/.tickercast/mlflow.db"
+    return mlflow.MlflowClient(url, url)
+
+
 def test_an_empty_registry_begins_with_the_shipped_champion(registry: ModelRegistry) -> None:
     app = App()
     seed(app.registry, app.models)
@@ -147,6 +160,43 @@ def test_models_that_are_to_be_shipped_get_the_first_number(workspace: Path) -> 
     (workspace / "models").mkdir()
     seed(app.registry, ModelStore(store.store, workspace, store.frequency))
     assert not app.registry.versions("har-season")
+
+
+def test_a_registry_that_was_seeded_by_half_gets_the_alias(workspace: Path) -> None:
+    app = App()
+    made = app.registry.register(app.models.shipped, RunRecord())
+    assert app.registry.aliased(MODEL, CHAMPION_ALIAS) is None
+    seed(app.registry, app.models)
+    assert [found.card for found in app.registry.versions(MODEL)] == [made.card]
+    assert app.registry.aliased(MODEL, CHAMPION_ALIAS) == "1"
+
+
+def test_a_version_that_was_never_finished_is_told_and_has_taken_its_number(workspace: Path) -> None:
+    """A release that made the version before its files left such ones where a registration was killed."""
+    app, told, client = App(), dict[str, str](), mlflow_client(workspace)
+    run = client.create_run("0").info.run_id
+    client.create_registered_model(MODEL)
+    client.create_model_version(MODEL, f"runs:/{run}/model.json", run)
+    seed(app.registry, app.models)
+    versions = app.registry.versions(MODEL, on_failure=lambda version, why: told.update({version: str(why)}))
+    assert versions == []
+    assert told == {
+        "1": f"{MODEL} 1 was never finished: its run {run} in MLflow at {app.registry.url} ended before it had a "
+        "model.json. Train again, and delete that version in MLflow."
+    }
+
+
+def test_the_alias_follows_the_pointer_even_where_a_served_version_was_deleted(
+    workspace: Path, registry: ModelRegistry, models: ModelStore
+) -> None:
+    second = registered(registry)
+    publish(second, models=models, registry=registry, load=catalogue.load_bundle)
+    mlflow_client(workspace).delete_model_version(MODEL, "2")
+    follow(registry, models)
+    assert registry.aliased(MODEL, CHAMPION_ALIAS) is None
+    models.rollback(now=NOW)
+    follow(registry, models)
+    assert registry.aliased(MODEL, CHAMPION_ALIAS) == "1"
 
 
 def test_a_bad_challenger_is_refused_and_a_good_one_promoted_and_rolled_back(

@@ -34,7 +34,7 @@ from tickercast.domain.cards.model_card import (
 from tickercast.domain.cards.model_page import describe, verdict
 from tickercast.domain.frequency import DAILY, HOURLY
 from tickercast.domain.learning.dataset import Dataset
-from tickercast.errors import BundleError, StoreUnavailable, UsageError
+from tickercast.errors import BundleError, StoreUnavailable, TickercastError, UsageError
 from tickercast.ports import RunRecord, StudyLog
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class MlflowRegistry:
         """Register a bundle as the next version of its name; see `ModelRegistry.register`.
 
         The new version takes the alias `challenger` and keeps it until the next one is registered. It is created once
-        the run holds everything but the card that names it: an earlier failure leaves a failed run and no version.
+        its run has ended and holds all files: whatever ends this earlier leaves a run and no version.
 
         Raises:
             BundleError: the network is not valid ONNX, or the reference is missing.
@@ -98,29 +98,13 @@ class MlflowRegistry:
         """
         card = bundle.card
         bundle.check_whole()
-        with _quiet(), self._client() as client, self._run(client) as run_id:
-            import mlflow
-
-            source, model_id = f"runs:/{run_id}/model.json", None  # a model that is all in its card
-            if bundle.onnx:
-                model = mlflow.onnx.log_model(
-                    _parsed(bundle),
-                    name=card.name,
-                    signature=_signature(card),
-                    pip_requirements=["onnxruntime", "numpy"],
-                    save_as_external_data=False,
-                )
-                source, model_id = model.model_uri, model.model_id
-            if record.network is not None:
-                # A .keras file is a zip of JSON and weights: unlike MLflow's other flavours this one pickles nothing.
-                mlflow.keras.log_model(
-                    record.network,
-                    name=f"{card.name}-keras",
-                    signature=_signature(card),
-                    pip_requirements=provenance.requirements("keras", "tensorflow", "tensorflow-cpu"),
-                )
-            parameters, metrics = _card_parameters(card) | dict(record.parameters), card.metrics | dict(record.metrics)
-            _log(client, run_id, replace(record, parameters=parameters, metrics=metrics))
+        with _quiet(), self._client() as client:
+            with self._run(client) as run_id:
+                source, model_id = _log_models(run_id, bundle, record)
+                parameters = _card_parameters(card) | dict(record.parameters)
+                metrics = card.metrics | dict(record.metrics)
+                _log(client, run_id, replace(record, parameters=parameters, metrics=metrics))
+                _log_bundle(client, run_id, bundle.registered(version="", run_id=run_id))
             _create_if_missing(client, card.name)
             made = client.create_model_version(
                 card.name,
@@ -131,13 +115,23 @@ class MlflowRegistry:
                 description=describe(card)[:_DESCRIPTION],
             )
             registered = bundle.registered(version=str(made.version), run_id=run_id)
-            _describe(client, run_id, registered.card)
-            reference = {"reference.json": bundle.reference} if bundle.reference else {}
-            card_file = {"model.json": registered.card.model_dump_json(indent=2).encode()}
-            network = {"model.onnx": bundle.onnx} if bundle.onnx else {}
-            _log_files(client, run_id, {**network, **reference, **card_file})
-            client.set_registered_model_alias(card.name, CHALLENGER_ALIAS, str(made.version))
+            self._name(client, registered.card)
         return registered
+
+    def _name(self, client: "MlflowClient", card: ModelCard) -> None:
+        """Show a new version's number with its run, and move the alias: the version can be read without either."""
+        try:
+            with self._client():
+                _describe(client, card.run_id, card)
+                client.set_registered_model_alias(card.name, CHALLENGER_ALIAS, card.version)
+        except TickercastError as error:  # it is registered: to fail now would have it registered again
+            log.warning(
+                "%s %s is registered; name it by its number, since it may lack the alias %s. The reason: %s",
+                card.name,
+                card.version,
+                CHALLENGER_ALIAS,
+                error,
+            )
 
     @contextmanager
     def study(self, name: str, record: RunRecord) -> Iterator[StudyLog]:
@@ -160,7 +154,7 @@ class MlflowRegistry:
         with _quiet(), self._client() as client:
             read = self._files(name, version, client.get_model_version(name, version).run_id)
             return read_bundle(
-                read("model.json"),
+                _card_file(read.card()),
                 lambda: read("model.onnx"),
                 lambda: read("reference.json"),
                 remedy=read.remedy,
@@ -180,7 +174,7 @@ class MlflowRegistry:
                 version = str(made.version)
                 read = self._files(name, version, made.run_id)
                 try:
-                    card = read_card(read("model.json"), read.remedy)
+                    card = read.card()
                 except BundleError as error:
                     on_failure(version, error)
                     continue
@@ -191,7 +185,7 @@ class MlflowRegistry:
         return listed
 
     def _files(self, name: str, version: str, run_id: str | None) -> "_Files":
-        return _Files(f"{name} {version}", run_id, self._url)
+        return _Files(name, version, run_id, self._url)
 
     def aliased(self, name: str, alias: str) -> str | None:
         """The version that an alias names, or None."""
@@ -395,6 +389,31 @@ def _signature(card: ModelCard) -> "ModelSignature":
     return ModelSignature(inputs, outputs)
 
 
+def _log_models(run_id: str, bundle: Bundle, record: RunRecord) -> tuple[str, str | None]:
+    """Log the networks as MLflow's models, and return the source of the version and the id of its model."""
+    import mlflow
+
+    card = bundle.card
+    if record.network is not None:
+        # A .keras file is a zip of JSON and weights: unlike MLflow's other flavours this one pickles nothing.
+        mlflow.keras.log_model(
+            record.network,
+            name=f"{card.name}-keras",
+            signature=_signature(card),
+            pip_requirements=provenance.requirements("keras", "tensorflow", "tensorflow-cpu"),
+        )
+    if not bundle.onnx:
+        return f"runs:/{run_id}/model.json", None  # a model that is all in its card
+    model = mlflow.onnx.log_model(
+        _parsed(bundle),
+        name=card.name,
+        signature=_signature(card),
+        pip_requirements=["onnxruntime", "numpy"],
+        save_as_external_data=False,
+    )
+    return model.model_uri, model.model_id
+
+
 def _card_parameters(card: ModelCard) -> dict[str, Any]:
     return {
         "calibration": card.calibration,
@@ -422,6 +441,17 @@ def _describe(client: "MlflowClient", run_id: str, card: ModelCard) -> None:
     client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()])
 
 
+def _log_bundle(client: "MlflowClient", run_id: str, bundle: Bundle) -> None:
+    """Log the files of a bundle that has no number yet."""
+    network = {"model.onnx": bundle.onnx} if bundle.onnx else {}
+    reference = {"reference.json": bundle.reference} if bundle.reference else {}
+    _log_files(client, run_id, {**network, **reference, "model.json": _card_file(bundle.card)})
+
+
+def _card_file(card: ModelCard) -> bytes:
+    return card.model_dump_json(indent=2).encode()
+
+
 def _create_if_missing(client: "MlflowClient", name: str) -> None:
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name)
@@ -432,6 +462,7 @@ class _Files:
     """The files of a registered version, which lie with the run that made it."""
 
     model: str
+    version: str
     run_id: str | None
     url: str
 
@@ -439,11 +470,19 @@ class _Files:
     def remedy(self) -> str:
         return f"Restore the artifacts of its run {self.run_id} in MLflow at {self.url}, or train again."
 
+    def card(self) -> ModelCard:
+        """Read the card; its number is that of the version, which was made after the file was logged.
+
+        Raises:
+            BundleError: the card is gone or damaged.
+        """
+        return read_card(self("model.json"), self.remedy).model_copy(update={"version": self.version})
+
     def __call__(self, name: str) -> bytes:
         """Read a file.
 
         Raises:
-            BundleError: the run, or the file among its artifacts, is gone.
+            BundleError: the run, or the file among its artifacts, is gone, or never was there.
         """
         import mlflow
         from mlflow.exceptions import MlflowException
@@ -456,9 +495,25 @@ class _Files:
         except MlflowException as error:  # it has the same codes for what is missing and what was asked wrongly
             if not self._lacks(name):
                 raise
-            raise BundleError(
-                f"{self.model} has no {name} any more, which was needed to read it. {self.remedy}"
-            ) from error
+            named = f"{self.model} {self.version}"
+            if self._was_interrupted():
+                raise BundleError(
+                    f"{named} was never finished: its run {self.run_id} in MLflow at {self.url} ended before it had a "
+                    f"{name}. Train again, and delete that version in MLflow."
+                ) from error
+            raise BundleError(f"{named} has no {name} any more, which was needed to read it. {self.remedy}") from error
+
+    def _was_interrupted(self) -> bool:
+        """Whether the run did not come to its end, as those of earlier releases could after they made the version."""
+        import mlflow
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return bool(mlflow.MlflowClient().get_run(str(self.run_id)).info.status != "FINISHED")
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
 
     def _lacks(self, name: str) -> bool:
         """Whether the run is known to have no such file."""

@@ -12,10 +12,11 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from tickercast.domain.cards.model_card import CHAMPION_ALIAS, Pointer
+from tickercast.domain.cards.model_card import Pointer
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.measures.promotion import Interval
 from tickercast.errors import ObjectNotFound, PreconditionFailed
+from tickercast.jobs.training.seed import follow
 from tickercast.model_store import ModelStore
 from tickercast.ports import ModelRegistry, Warehouse
 
@@ -227,8 +228,8 @@ def _move_pointer(decided: Decided, models: ModelStore, registry: ModelRegistry 
             f"{decided.decision} on {decided.day}, and stays. Look at tickercast models; the next daily run decides "
             "again."
         )
-    if registry and registry.aliased(wanted.name, CHAMPION_ALIAS) != wanted.version:
-        registry.set_alias(wanted.name, CHAMPION_ALIAS, wanted.version)
+    if registry:
+        follow(registry, models)
 
 
 def _object(name: str, day: date, kind: str) -> str:

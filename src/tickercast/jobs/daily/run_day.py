@@ -56,7 +56,7 @@ from tickercast.jobs.operations.score_portfolio import score_portfolio
 from tickercast.jobs.requests.fetch_events import FetchedEvents, fetch_events
 from tickercast.jobs.requests.results import Answers, Patience
 from tickercast.jobs.trading.trade import Traded
-from tickercast.jobs.training.seed import seed
+from tickercast.jobs.training.seed import follow, seed
 from tickercast.jobs.training.train import Fit
 from tickercast.model_store import ModelStore
 from tickercast.ports import (
@@ -261,6 +261,7 @@ def run_day(
         steps = _Steps(services, wrap, hold, today)
         try:
             seed(services.registry, services.models)
+            follow(services.registry, services.models)
             members, beside = symbols, list[str]()
             if universe:
                 chosen = steps(_named(universe, "choose_universe"), as_of or today)
