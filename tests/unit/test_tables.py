@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from rich.console import Console, RenderableType
 from tests.support.told import RESULTS, told_hours
+from tests.support.trading import shipped_bundle
 
+from tickercast.domain.cards.model_card import Pointer, RegisteredVersion
 from tickercast.domain.forecast import LEVELS, Forecast, Step
 from tickercast.errors import UsageError
 from tickercast.show import sentences, tables
@@ -127,6 +129,40 @@ def test_a_results_day_inside_the_horizon_is_said_and_is_in_the_json() -> None:
         "predicted": False,
     }
     assert "results" not in without
+
+
+def listed(version: str, *aliases: str) -> RegisteredVersion:
+    card = shipped_bundle().card.model_copy(update={"version": version})
+    return RegisteredVersion(card, datetime(2024, 6, 11, tzinfo=UTC), aliases)
+
+
+DISAGREE = "and the pointer, which decides, version 2. The next daily run sets the alias."
+
+
+@pytest.mark.parametrize(
+    ("versions", "served", "said"),
+    [
+        ([listed("2", "champion"), listed("1")], "2", "registered"),
+        ([], "1", "served: tickercast-lstm version 1, shipped"),
+        (
+            [listed("1", "champion")],
+            "2",
+            "tickercast-lstm version 2 can be read from the bucket alone, not from the registry. It serves on; to "
+            "serve another, publish a version that is listed.",
+        ),
+        (
+            [listed("2"), listed("1", "champion")],
+            "2",
+            f"The registry's alias champion names version 1, {DISAGREE}",
+        ),
+        ([listed("2"), listed("1")], "2", f"The registry's alias champion names no version that is listed, {DISAGREE}"),
+    ],
+)
+def test_a_list_of_models_says_where_the_registry_and_the_pointer_disagree(
+    versions: list[RegisteredVersion], served: str, said: str
+) -> None:
+    text = shown(tables.models_table(versions, Pointer(name="tickercast-lstm", version=served), [], "1"))
+    assert " ".join(text.split()).endswith(said)
 
 
 @pytest.mark.parametrize(

@@ -437,7 +437,8 @@ def models(every: Every = "1d") -> None:
 
     service = open_app()
     if frequency_of(every).is_daily:
-        print_table(models_table(*service.registered_models(on_failure=lambda version, reason: complain(str(reason)))))
+        found = service.registered_models(on_failure=lambda version, reason: complain(str(reason)))
+        print_table(models_table(*found, service.models.shipped_pointer.version))
     else:
         print_table(hourly_models_table(*service.hourly_versions()))
 

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from tickercast.domain.alerts import Alert
 from tickercast.domain.cards.model_card import (
+    CHAMPION_ALIAS,
     HOURLY_KIND,
     ModelCard,
     Pointer,
@@ -341,8 +342,17 @@ def _with_version(label: str, version: str) -> str:
 _NAMED = 20
 
 
-def models_table(versions: Sequence[RegisteredVersion], pointer: Pointer, published: Sequence[str]) -> RenderableType:
-    """The registered versions, newest first, with their aliases and whether they are published or served."""
+def models_table(
+    versions: Sequence[RegisteredVersion], pointer: Pointer, published: Sequence[str], shipped: str
+) -> RenderableType:
+    """The registered versions, newest first, with their aliases and whether they are published or served.
+
+    Args:
+        versions: those that the registry holds.
+        pointer: what is served.
+        published: the published versions.
+        shipped: the version that comes with the package.
+    """
     served, stands_served = pointer.version, "demoted" if pointer.baseline else "served"
     table = Table()
     for heading in ("version", "registered", "trained through", "sp / ewma-t", "coverage 80", "95", "alias", "stands"):
@@ -356,9 +366,7 @@ def models_table(versions: Sequence[RegisteredVersion], pointer: Pointer, publis
         table.add_row(
             card.version, registered, str(card.trained_through), *measured, ", ".join(version.aliases), stands
         )
-    is_listed = served in {version.card.version for version in versions}
-    notes = [] if is_listed else [f"served: {pointer.name} version {served}, shipped"]
-    return Group(table, *map(Text, _baseline_notes(pointer) or notes))
+    return Group(table, *map(Text, [*_baseline_notes(pointer), *_registry_notes(versions, pointer, shipped)]))
 
 
 def hourly_models_table(versions: Sequence[PublishedVersion], pointer: Pointer) -> RenderableType:
@@ -377,6 +385,26 @@ def _baseline_notes(pointer: Pointer) -> list[str]:
     if not pointer.baseline:
         return []
     return [f"served: {pointer.baseline}, a baseline, in the place of {pointer.name} version {pointer.version}"]
+
+
+def _registry_notes(versions: Sequence[RegisteredVersion], pointer: Pointer, shipped: str) -> list[str]:
+    """Where the registry and the pointer, which is what counts, disagree."""
+    served = f"{pointer.name} version {pointer.version}"
+    if pointer.version not in {version.card.version for version in versions}:
+        if pointer.version == shipped:
+            return [] if pointer.baseline else [f"served: {served}, shipped"]
+        return [
+            f"{served} can be read from the bucket alone, not from the registry. It serves on; to serve another, "
+            "publish a version that is listed."
+        ]
+    named = [version.card.version for version in versions if CHAMPION_ALIAS in version.aliases]
+    if named == [pointer.version]:
+        return []
+    seen = f"names version {named[0]}" if named else "names no version that is listed"
+    return [
+        f"The registry's alias champion {seen}, and the pointer, which decides, version {pointer.version}. The next "
+        "daily run sets the alias."
+    ]
 
 
 _LISTED = ("sp_vs_ewma_t", "coverage_80", "coverage_95")
