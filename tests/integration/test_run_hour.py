@@ -1,7 +1,8 @@
 """The hourly run: tables of the month, the newest hour's forecast, and what came true."""
 
+import functools
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -18,9 +19,9 @@ from tickercast.domain.cards.model_card import Bundle, Pointer
 from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.measures.drift import OF_HOURS, DriftFinding
-from tickercast.errors import LeaseHeld, SourceUnavailable, UsageError
+from tickercast.errors import LeaseHeld, LeaseLost, SourceUnavailable, UsageError
 from tickercast.jobs.champion.decisions import Decided
-from tickercast.jobs.daily.lease import lease
+from tickercast.jobs.daily.lease import TERM, Lease, lease
 from tickercast.jobs.hourly import run_hour as run_hour_module
 from tickercast.jobs.hourly.refresh import Refreshed, refresh
 from tickercast.jobs.hourly.run_hour import Hour, Upkeep
@@ -98,6 +99,38 @@ def test_a_day_of_hours_is_checked_for_drift_once(looked_after: tuple[Site, Hour
     assert again.rows.equals(found.rows)
     hour = app.run_hour(["BTCUSDT", "ETHUSDT"])
     assert hour.upkeep == Upkeep()
+
+
+def overtaken(app: Site, lock: str) -> None:
+    """Let the clock jump, as after a laptop's sleep, and another run have taken a lock meanwhile."""
+    app.moment += 2 * TERM
+    other = Lease(machine="another", process=1, until=app.moment + TERM)
+    app.models.store.write(f"locks/{lock}.json", other.model_dump_json().encode())
+
+
+def test_an_hour_that_lost_its_lock_stops(app: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_hour_module, "refresh", lambda *_, **__: overtaken(app, run_hour_module.LOCK))
+    with pytest.raises(LeaseLost, match=r"is another run's by now, .* This one stops"):
+        app.run_hour(["BTCUSDT"])
+    assert not app.store.names("ohlc/")
+    assert app.models.store.names("locks/") == ["locks/hourly.json"], "that of the other"
+
+
+def test_an_upkeep_that_lost_its_lock_stops_and_is_left_to_the_next_hour(
+    tmp_path: Path, coins: list[Bars], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, steps = Site(tmp_path, coins), list[str]()
+
+    def called(name: str) -> Callable[..., None]:
+        return lambda *_, **__: steps.append(name) or overtaken(app, run_hour_module._UPKEEP_LOCK)
+
+    for name in ("check_drift", "retrain_networks", "review_champion", "send_alerts"):
+        monkeypatch.setattr(run_hour_module, name, functools.wraps(getattr(run_hour_module, name))(called(name)))
+    learning = run_hour_module.Learning(*[called("learning")] * 4)
+    done = run_hour_module._look_after(["BTCUSDT"], app.held, app, learning, lambda job: job)
+    assert done.left.startswith("left to the next hour. The lock of hourly-upkeep is another run's by now")
+    assert len(steps) == 1, "nothing after it was lost"
+    assert not app.models.store.names("decisions/"), "the next hour begins it again"
 
 
 def test_the_spelling_of_a_coin_keeps_its_hours_from_no_check(looked_after: tuple[Site, Hour]) -> None:

@@ -4,6 +4,7 @@ An hour that fails is not lost: the next one's file brings its bars and its scor
 longer, and whatever of it fails, leaves them as they are.
 """
 
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ from tickercast.domain.trading.strategy import Variant
 from tickercast.domain.trading.universe import Members, always
 from tickercast.errors import PreconditionFailed, Transient
 from tickercast.jobs.champion.decisions import HOURLY_RECORD, Decided, recorded_decision
-from tickercast.jobs.daily.lease import lease
+from tickercast.jobs.daily.lease import Hold, lease
 from tickercast.jobs.daily.steps import held_beside, or_reason, reason, said
 from tickercast.jobs.hourly.refresh import Fit, Refreshed, refresh
 from tickercast.jobs.hourly.retrain import Train, retrain_networks
@@ -176,16 +177,16 @@ def run_hour(
         wrap: turns each job into the step that is called instead.
 
     Raises:
-        LeaseHeld: another run is at work.
+        LeaseHeld, LeaseLost: another run is at work, or may have begun.
         Transient: an engine does not answer; the next hour catches up.
     """
     models = services.store_of(HOURLY)
-    with lease(models.store, LOCK, now=services.now), _alerting(services, wrap):
-        refreshed, remark = _refreshed(symbols, source, services, learning, wrap)
+    with lease(models.store, LOCK, now=services.now) as hold, _alerting(services, _guarded(hold, wrap)):
+        refreshed, remark = _refreshed(symbols, source, services, learning, _guarded(hold, wrap))
         moment = HOURLY.parse(services.now().astimezone(UTC))
         assert isinstance(moment, datetime), "hours end at moments"
         beside = held_beside(symbols, lambda: services.held_on_paper(HOURLY))
-        made = wrap(request_forecast)(
+        made = _guarded(hold, wrap)(request_forecast)(
             [*symbols, *beside],
             moment,
             source=source,
@@ -196,9 +197,25 @@ def run_hour(
             patience=patience,
             frequency=HOURLY,
         )
+        hold.check()  # what follows belongs to the run that forecasts the hour
     made = replace(made, failures={symbol: why for symbol, why in made.failures.items() if symbol not in beside})
     traded = _traded(symbols, services, wrap)
     return Hour(moment, made, refreshed, remark, _look_after(symbols, source, services, learning, wrap), traded)
+
+
+def _guarded(hold: Hold, wrap: Wrap) -> Wrap:
+    """Check before each step that no other run may have begun."""
+
+    def guarded(job: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(job)
+        def step(*args: P.args, **kwargs: P.kwargs) -> R:
+            hold.check()
+            done: R = wrap(job)(*args, **kwargs)
+            return done
+
+        return step
+
+    return guarded
 
 
 @contextmanager
@@ -248,13 +265,16 @@ def _look_after(
 ) -> Upkeep:
     """Look after the models, unless a run of an earlier hour is still at it; the next hour does what is left."""
     try:
-        with lease(services.store_of(HOURLY).store, _UPKEEP_LOCK, now=services.now):
-            return _upkeep(symbols, source, services, learning, wrap)
+        with lease(services.store_of(HOURLY).store, _UPKEEP_LOCK, now=services.now) as hold:
+            return _upkeep(symbols, source, services, learning, hold, wrap)
     except Transient as error:
         return Upkeep(left=f"left to the next hour. {error}")
 
 
-def _upkeep(symbols: Sequence[str], source: MarketData, services: Services, learning: Learning, wrap: Wrap) -> Upkeep:
+def _upkeep(
+    symbols: Sequence[str], source: MarketData, services: Services, learning: Learning, hold: Hold, wrap: Wrap
+) -> Upkeep:
+    wrap = _guarded(hold, wrap)
     models, yesterday = services.store_of(HOURLY), services.now().astimezone(UTC).date() - timedelta(days=1)
     marker, first = f"decisions/{HOURLY_RECORD}/{yesterday}/upkeep.json", False
     with suppress(Transient):
@@ -278,6 +298,7 @@ def _upkeep(symbols: Sequence[str], source: MarketData, services: Services, lear
         ),
     )
     done = replace(done, alerts=said(lambda: _alerted(services, wrap)))
+    hold.check()  # a step that was refused has only given its reason
     with suppress(PreconditionFailed, Transient):  # another run was faster; or the next hour does it again
         models.store.write(marker, json.dumps({"day": str(yesterday)}).encode(), if_generation="")
     return done
