@@ -21,8 +21,9 @@ from tickercast.cli import app as cli
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
 from tickercast.domain.files.price_files import to_csv
-from tickercast.errors import StoreUnavailable
+from tickercast.errors import LeaseLost, StoreUnavailable
 from tickercast.jobs.daily import run_day as run_day_module
+from tickercast.jobs.daily.lease import TERM, Lease
 from tickercast.jobs.operations import digest as digests
 from tickercast.jobs.operations.digest import SENT, SentDigest
 from tickercast.ports import Letter, ObjectFinalized
@@ -171,6 +172,23 @@ def test_a_receiver_that_fails_is_tried_again_and_the_other_gets_it_once(
         assert receiver.messages[0]["message"] == deaf.messages[0]["message"]
     finally:
         deaf.close()
+
+
+def test_a_run_that_lost_its_lock_sends_nothing(
+    tmp_path: Path, series: dict[str, Bars], receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = desk_of(tmp_path, series, receiver.apprise_url)
+
+    def overtaken(found: Any) -> Letter:
+        desk.moment += 2 * TERM
+        other = Lease(machine="another", process=1, until=desk.moment + TERM)
+        desk.app.silent_store.write(f"locks/{digests._LOCK}.json", other.model_dump_json().encode())
+        return Letter("title", "text", "page", b"")
+
+    monkeypatch.setattr(App, "write_digest", lambda self, found: overtaken(found))
+    with pytest.raises(LeaseLost, match="is another run's by now"):
+        desk.app.send_digest()
+    assert receiver.messages == []
 
 
 def test_an_earlier_day_is_not_sent_after_a_later_one(

@@ -175,10 +175,10 @@ def send_digest(
         now: the clock.
 
     Raises:
-        LeaseHeld: another run sends it.
+        LeaseHeld, LeaseLost: another run sends it, or may have begun to.
         WarehouseUnavailable, StoreUnavailable: try again; whoever has got it is recorded.
     """
-    with lease(store, _LOCK, now=now):
+    with lease(store, _LOCK, now=now) as hold:
         found = read_digest(day, symbols, checked, store=store, warehouse=warehouse, now=now())
         if found is None:
             return None
@@ -198,6 +198,7 @@ def send_digest(
         letter = write(found)
         refusals: dict[str, str] = {}
         for receiver in waiting:
+            hold.check()
             refusal = _deliver(receiver, letter)
             if refusal:
                 refusals[receiver.key] = refusal
