@@ -94,6 +94,7 @@ class Models(Ports):
             on_failure: called with each symbol that the source could not give, and why.
             on_findings: called with what was left out of bars or changed when they were read, by symbol.
         """
+        from tickercast.jobs.training.registration import PATIENCE
         from tickercast.jobs.training.seed import seed
         from tickercast.jobs.training.train import train
 
@@ -115,6 +116,7 @@ class Models(Ports):
             recipe=recipe,
             hold_out=hold_out,
             results=self.results_of(events, symbols, FIRST_TRAINED),
+            patience=PATIENCE,
             on_progress=on_progress,
             on_failure=on_failure,
         )

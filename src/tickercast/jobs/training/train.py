@@ -22,6 +22,7 @@ from tickercast.domain.measures.evaluation import by_group, evaluation_report, l
 from tickercast.domain.measures.reference import learners, make_reference, observe
 from tickercast.errors import Permanent, TooFewSessions, UsageError
 from tickercast.jobs.training.evaluate import Baselines
+from tickercast.jobs.training.registration import register
 from tickercast.ports import MarketData, ModelRegistry, RunRecord
 
 Picture = Callable[[Mapping[str, Any], Mapping[str, Mapping[str, Any]]], bytes]
@@ -78,6 +79,7 @@ def train(
     recipe: Recipe | None = None,
     hold_out: int = 0,
     results: Mapping[str, ResultsDays] | None = None,
+    patience: timedelta = timedelta(0),
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
 ) -> Bundle:
@@ -97,6 +99,7 @@ def train(
         recipe: the hyperparameters; None leaves the choice to `fit`.
         hold_out: hold out every N-th symbol for evaluation; with 0 the later dates of all symbols evaluate the model.
         results: the results days by symbol, to learn from and to evaluate with; None for a network that reads none.
+        patience: the time limit for waiting where the registry does not answer.
         on_progress: called with the epochs done and their total.
         on_failure: called with each symbol that the source could not give, and why.
 
@@ -156,7 +159,7 @@ def train(
         artifacts={"MODEL_CARD.md": describe(described).encode(), **evaluation_files(tables[""], picture)},
         network=fitted.model,
     )
-    return registry.register(bundle, record)
+    return register(registry, bundle, record, patience=patience)
 
 
 def arguments(symbols: Sequence[str], *options: str) -> str:

@@ -17,6 +17,7 @@ from tickercast.domain.learning.dataset import Dataset, dataset
 from tickercast.domain.learning.recipe import Epoch
 from tickercast.domain.measures.direction import summary
 from tickercast.errors import Permanent
+from tickercast.jobs.training.registration import register
 from tickercast.jobs.training.train import arguments, training_bars
 from tickercast.jobs.training.train_hourly import Network
 from tickercast.ports import (
@@ -152,7 +153,7 @@ def train_direction(
             datasets={"training": data, "evaluation": evaluation},
             artifacts={"MODEL_CARD.md": describe(bundle.card).encode()},
         )
-        bundle = registry.register(bundle, record)
+        bundle = register(registry, bundle, record)
     return DirectionTraining(bundle, study, report)
 
 

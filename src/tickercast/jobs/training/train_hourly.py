@@ -16,6 +16,7 @@ from tickercast.domain.learning.dataset import Dataset, dataset
 from tickercast.domain.measures.evaluation import by_group, loss_ratio, rolling_losses, summary
 from tickercast.domain.measures.promotion import Decision, decide_network
 from tickercast.errors import Permanent, TooFewSessions
+from tickercast.jobs.training.registration import register
 from tickercast.jobs.training.train import arguments, training_bars
 from tickercast.ports import MarketData, ModelRegistry, RunRecord
 
@@ -174,7 +175,7 @@ def train_hourly(
         for name, network in zip(
             [lstm.card.name, plain.card.name, har.card.name, ewma.card.name], [*networks, None, None], strict=True
         ):
-            bundles[name] = registry.register(bundles[name], _record(bundles[name], network, source, symbols, data))
+            bundles[name] = register(registry, bundles[name], _record(bundles[name], network, source, symbols, data))
     tick()
     winner, other = (lstm, har) if decision.promote else (har, lstm)
     others = [(other, Role.COMPANION), (plain, Role.COMPANION), (ewma, Role.BASELINE)]
