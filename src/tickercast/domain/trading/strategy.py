@@ -15,11 +15,11 @@ import hashlib
 import inspect
 import json
 import math
+import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,8 @@ _CLOSED = 30
 """Moments at which others have bars and an exchange has none, at most, one after another."""
 
 _UNCOUNTED = "doubtful ones do not count"
+
+_SLASH = re.compile(r"[/\\]")
 
 
 @dataclass(frozen=True)
@@ -285,7 +287,7 @@ class Variant:
                 raise
             frames = [each for each in traceback.extract_tb(error.__traceback__) if each.filename != __file__]
             own = [each for each in frames if each.filename == frames[0].filename]
-            at = f", in line {own[-1].lineno} of {PurePath(own[-1].filename).name}" if own else ""
+            at = f", in line {own[-1].lineno} of {_SLASH.split(own[-1].filename)[-1]}" if own else ""
             text = one_line(error, 200).rstrip(".")
             advice = (
                 "What a strategy sees cannot be written into: change a copy, such as known.closes.copy()."
