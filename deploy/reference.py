@@ -271,19 +271,24 @@ INTERNALS = frozenset(
 """The methods of `App` that only the command line, the flows, the function, the dashboard and the API need."""
 
 
+VALUES = [
+    *(library.Forecast, Step, library.Bars, Reading, Requested, library.Model, library.Evaluation),
+    *(SymbolOdds, Outlook, library.Known, library.Decision, Variant, Targets, library.Costs, Backtest, Result),
+]
+"""What the library answers with, or takes."""
+
+
 def api() -> str:
     """Render the reference of the library, for docs/library.md."""
     functions = [
         *(library.open, library.read_csv, library.read_frame, library.read_events, library.load_model),
         library.evaluate,
     ]
-    values = [library.Forecast, Step, library.Bars, Reading, Requested, library.Model, library.Evaluation]
-    values += [SymbolOdds, Outlook, library.Known, library.Decision, Variant, Targets, library.Costs, Backtest, Result]
     parts = [text for made in functions for text in (f"### tickercast.{made.__name__}\n", *_function(made))]
     calls = [row for row in _methods(library.App) if "(" in row[0]]
     used = [row for row in calls if re.split(r"[`(]", row[0])[1] not in INTERNALS]
     parts += [f"### App\n\n{_prose(library.App)}\n", table(("use case", ""), used), ""]
-    for kind in values:
+    for kind in VALUES:
         parts += [f"### {kind.__name__}\n", f"{_prose(kind)}\n", *_fields(kind)]
         methods = _methods(kind)
         if methods:

@@ -1,8 +1,10 @@
 """The library: what `import tickercast` offers, and the sentence that each bad input ends in."""
 
+import functools
+import inspect
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from deploy.reference import VALUES
 from tests.support.hourly import make_hours, table
 
 import tickercast
@@ -18,6 +21,7 @@ from tickercast.app import App
 from tickercast.domain.bars import Bars
 from tickercast.domain.files.price_files import to_csv, to_parquet
 from tickercast.domain.forecast import QUANTILES, Forecast, Role, Step
+from tickercast.domain.frequency import DAYS, MOMENTS
 from tickercast.errors import (
     InvalidBars,
     NoRecentBars,
@@ -27,6 +31,7 @@ from tickercast.errors import (
     UsageError,
     WarehouseUnavailable,
 )
+from tickercast.library import Evaluation
 
 MakeBars = Callable[..., Bars]
 IMPORTED_LATE = [
@@ -115,6 +120,79 @@ def test_the_frame_of_a_forecast_has_a_row_a_step(app: App) -> None:
     pd.testing.assert_frame_equal(made.frame(), pd.concat([one.frame() for one in made], ignore_index=True))
 
 
+def forecast_of_hours() -> Forecast:
+    return tickercast.load_model("ewma-t", frequency="1h").predict(make_hours(hours=1200))
+
+
+def bars_of_the_sample(app: App) -> Bars:
+    rows = app.query("SELECT symbol, session_date AS date, open, high, low, close FROM latest_prices")
+    return tickercast.read_frame(rows)["MSFT"]
+
+
+def evaluated(app: App) -> Mapping[str, pd.DataFrame]:
+    return app.evaluate(["ewma-t"], "2012-01-03", "2012-02-01", source="sample", symbols="MSFT")[0]
+
+
+FRAMES: dict[str, Callable[[App], Sequence[pd.DataFrame]]] = {
+    "App.query": lambda app: [app.query("SELECT * FROM champion_forecasts")],
+    "App.costs": lambda app: [app.costs(date(2012, 1, 1))],
+    "App.usage_of": lambda app: [app.usage_of("none")],
+    "App.usage_by_owner": lambda app: [app.usage_by_owner()],
+    "App.events": lambda app: [app.events()[0]],
+    "App.evaluate": lambda app: [*evaluated(app).values()],
+    "App.directions": lambda app: [*vars(app.directions()).values()],
+    "App.details": lambda app: [app.details(app.stored_forecast("MSFT").made).bars],
+    "Forecast.frame": lambda app: [app.stored_forecast("MSFT").made.frame(), forecast_of_hours().frame()],
+    "Requested.frame": lambda app: [app.forecast(["NOPE"], "2012-08-15", source="sample").frame()],
+    "Bars.frame": lambda app: [bars_of_the_sample(app).frame, make_hours(hours=30).frame],
+    "Evaluation.frame": lambda app: [Evaluation(evaluated(app)).frame()],
+    "Evaluation.ratios": lambda app: [Evaluation(evaluated(app)).ratios()],
+    "Evaluation.by_step": lambda app: [Evaluation(evaluated(app)).by_step()],
+    "SymbolOdds.above": lambda app: [app.odds("MSFT").above(30)],
+    "SymbolOdds.below": lambda app: [app.odds("MSFT").below(30)],
+    "SymbolOdds.between": lambda app: [app.odds("MSFT").between(29, 31)],
+    "SymbolOdds.prices": lambda app: [app.odds("MSFT").prices(0.1)],
+    "Outlook.frame": lambda app: [app.paths(["MSFT", "IBM"]).frame()],
+}
+
+
+def test_dates_and_moments_have_one_type_in_all_frames(app: App) -> None:
+    app.forecast(["MSFT", "IBM"], "2012-08-15", source="sample")
+    names = {"App.directions", "App.details"}  # these answer with more than frames
+    for kind in (App, *VALUES):
+        for name, member in inspect.getmembers(kind):
+            made = member.func if isinstance(member, functools.cached_property) else member
+            if not name.startswith("_") and "DataFrame" in str(getattr(made, "__annotations__", {}).get("return")):
+                names.add(f"{kind.__name__}.{name}")
+    assert set(FRAMES) == names
+
+    for name, ask in FRAMES.items():
+        for frame in ask(app):
+            for column, values in frame.items():
+                of_time = values.dtype.kind == "M" or any(isinstance(value, date) for value in values)
+                assert not of_time or str(values.dtype) in (DAYS, MOMENTS), f"{name}: {column} is {values.dtype}"
+
+
+def test_a_forecast_can_be_joined_with_other_frames_and_cut_at_a_date(app: App) -> None:
+    frame = app.forecast(["MSFT"], "2012-07-31", source="sample").frame()
+    app.forecast(["MSFT"], "2012-08-15", source="sample")  # stores the closes
+    closes = bars_of_the_sample(app).frame
+    stored = app.query("SELECT step, target_date, close_median AS stored FROM champion_forecasts")
+    odds = app.odds("MSFT", "2012-07-31").above(30)
+    assert len(frame.merge(odds, on=["step", "target_date"])) == 10
+    assert len(frame.merge(app.paths(["MSFT"], "2012-07-31").frame(), on=["symbol", "cutoff", "step"])) == 19990
+    assert len(frame.merge(closes, left_on="target_date", right_on="session_date")) == 10
+    joined = frame.merge(stored, on=["step", "target_date"])
+    assert joined["stored"].tolist() == frame["close_median"].tolist()
+    assert len(frame[frame["target_date"] > "2012-08-10"]) == 2
+
+
+def test_the_hours_of_a_forecast_can_be_joined_with_their_bars() -> None:
+    bars = make_hours(hours=1200)
+    frame = tickercast.load_model("ewma-t", frequency="1h").predict(bars.rows(0, 1190)).frame()
+    assert len(frame.merge(bars.frame, left_on="target_at", right_on="closed_at")) == 10
+
+
 def test_what_was_forecast_can_be_queried(app: App) -> None:
     made = app.forecast(["MSFT"], as_of="2012-08-15", source="sample")
     stored = app.query("SELECT step, close_median FROM champion_forecasts WHERE symbol = 'MSFT' ORDER BY step")
@@ -144,7 +222,7 @@ def test_a_frame_of_no_forecast_has_the_usual_columns(app: App, every: str, sour
     for asked in (["NOPE"], ["a b"]):
         none = app.forecast(asked, as_of, source=source or "BTCUSDT.csv", frequency=every).frame()
         assert len(none) == 0
-        assert list(none.columns) == list(usual.columns)
+        pd.testing.assert_series_equal(none.dtypes, usual.dtypes)
 
 
 ONE_SYMBOL: dict[str, Callable[[App, str | list[str]], Any]] = {

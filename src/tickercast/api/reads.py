@@ -13,7 +13,6 @@ from tickercast.api.problems import Problem
 from tickercast.api.schemas import FREQUENCIES, HIGHEST, LOWEST, Cutoff, Day, Symbol
 from tickercast.api.service import service_of
 from tickercast.api.wording import findings_for_callers
-from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import frequency_of
 from tickercast.domain.text import rounded
 from tickercast.errors import ObjectNotFound, UsageError
@@ -62,7 +61,7 @@ async def forecast(
     service = service_of(request)
     found = await service.work(service.app.stored_forecast, symbol, model=model, cutoff=cutoff, frequency=frequency)
     if wants_csv(request.headers.get("accept", ""), request.query_params):
-        return answer(_frame(found.made), csv=True)
+        return answer(found.made.frame(), csv=True)
     return forecast_answer(found.made, found.as_of, service.addresses)
 
 
@@ -155,12 +154,6 @@ async def models(request: Request, frequency: Frequency = "1d", kind: Format = N
     """Each version of a model in each role, the newest first."""
     service = service_of(request)
     return rows(request, await service.work(views.models, service.app.tables, frequency))
-
-
-def _frame(made: Forecast) -> pd.DataFrame:
-    found = made.frame()
-    dates = {name: pd.to_datetime(found[name]) for name in ("cutoff", "target_date")}
-    return found.assign(**dates)
 
 
 def _whole(found: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.findings import Finding
-from tickercast.domain.frequency import DAILY, HOURLY, Ends, Frequency, stamp
+from tickercast.domain.frequency import DAILY, DAYS, HOURLY, Ends, Frequency, stamp
 from tickercast.errors import InvalidBars, NoRecentBars, Permanent, without_frames
 
 BAR_COLUMNS = ("session_date", "open", "high", "low", "close", "adj_close", "volume")
@@ -121,8 +121,14 @@ class Bars:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """The bars as a table for people: the columns `BAR_COLUMNS`, `session_date` as pandas' datetime64[s]."""
-        return pd.DataFrame(dict(self.columns))
+        """The bars as a table for people: the columns `BAR_COLUMNS`, `session_date` as datetime64[us].
+
+        Of hourly bars it has `closed_at`, too, as datetime64[us, UTC].
+        """
+        frame = pd.DataFrame(dict(self.columns)).astype({"session_date": DAYS})
+        if not self.frequency.is_daily:
+            frame["closed_at"] = frame["closed_at"].astype(DAYS).dt.tz_localize("UTC")
+        return frame
 
     @property
     def first(self) -> date:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDay, ResultsDays
-from tickercast.domain.frequency import DAILY, Frequency
+from tickercast.domain.frequency import DAILY, DAYS, MOMENTS, Frequency
 from tickercast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -316,24 +316,40 @@ class Forecast:
     def frame(self) -> pd.DataFrame:
         """One row a step: symbol, cutoff, last_close, the columns of `Step`, model_name, model_version.
 
-        Of hourly bars it has `cutoff_at` and `target_at`, too.
+        The dates are datetime64[us]. Of hourly bars it has `cutoff_at` and `target_at`, too, datetime64[us, UTC].
         """
-        frame = pd.DataFrame([asdict(step) for step in self.steps]).assign(
-            symbol=self.symbol,
-            cutoff=self.cutoff,
-            cutoff_at=pd.Timestamp(self.end),
-            last_close=self.last_close,
-            model_name=self.model_name,
-            model_version=self.model_version,
-        )
-        return frame[frame_columns(self.frequency)]
+        return frame_of([self], self.frequency)
 
 
-def frame_columns(frequency: Frequency) -> list[str]:
-    """The columns of `Forecast.frame`."""
-    cutoff_at, target_at = ([], []) if frequency.is_daily else (["cutoff_at"], ["target_at"])
-    steps = ["step", "target_date", *LEVELS, *target_at]
-    return ["symbol", "cutoff", *cutoff_at, "last_close", *steps, "model_name", "model_version"]
+def frame_of(forecasts: Sequence[Forecast], frequency: Frequency) -> pd.DataFrame:
+    """Forecasts of one frequency below each other, with the columns and types of `Forecast.frame` even if none is."""
+    steps = [
+        asdict(step)
+        | {
+            "symbol": made.symbol,
+            "cutoff": made.cutoff,
+            "cutoff_at": made.cutoff_at,
+            "last_close": made.last_close,
+            "model_name": made.model_name,
+            "model_version": made.model_version,
+        }
+        for made in forecasts
+        for step in made.steps
+    ]
+    cutoff_at, target_at = ({}, {}) if frequency.is_daily else ({"cutoff_at": MOMENTS}, {"target_at": MOMENTS})
+    types: dict[str, str] = {
+        "symbol": "str",
+        "cutoff": DAYS,
+        **cutoff_at,
+        "last_close": "float64",
+        "step": "int64",
+        "target_date": DAYS,
+        **dict.fromkeys(LEVELS, "float64"),
+        **target_at,
+        "model_name": "str",
+        "model_version": "str",
+    }
+    return pd.DataFrame(steps, columns=list(types)).astype(types)
 
 
 class Prediction(NamedTuple):

@@ -14,7 +14,7 @@ are its *end*, and a number that grows by one from bar to bar stands for it wher
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,12 @@ from tickercast.errors import UsageError
 
 Ends = NDArray[np.datetime64]
 """The ends of bars: sessions as datetime64[D], or the ends of hours as datetime64[h], UTC."""
+
+DAYS: Final = "datetime64[us]"
+"""The type of dates in frames, as a warehouse answers with them."""
+
+MOMENTS: Final = "datetime64[us, UTC]"
+"""The type of moments in frames."""
 
 _FIRST_DAY = np.datetime64("1900-01-01", "D").astype(np.int64)  # no session is older
 _HOUR = np.timedelta64(1, "h")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tickercast.domain.bars import BAR_COLUMNS, Bars
 from tickercast.domain.calendar import sessions_between
 from tickercast.domain.forecast import Forecast
-from tickercast.domain.frequency import DAILY
+from tickercast.domain.frequency import DAILY, DAYS
 from tickercast.domain.outlook.odds import Odds, Ways, check_chance, check_prices
 from tickercast.domain.outlook.paths import Paths, Residuals, past, paths, residuals, seed_of, steps_by, valuation_dates
 from tickercast.errors import TooFewSessions, UsageError
@@ -93,10 +93,10 @@ class Outlook:
         return pd.DataFrame(
             {
                 "symbol": names,
-                "cutoff": np.datetime64(self.cutoff, "s"),
+                "cutoff": np.datetime64(self.cutoff, "us"),
                 "path": np.tile(np.arange(1, count + 1), symbols * steps),
                 "step": np.tile(np.repeat(np.arange(1, steps + 1), count), symbols),
-                "target_date": targets(self.forecasts).astype("datetime64[s]").ravel().repeat(count),
+                "target_date": targets(self.forecasts).astype(DAYS).ravel().repeat(count),
                 **columns,
             }
         )
@@ -162,7 +162,7 @@ class SymbolOdds:
 
     def _frame(self, ways: Ways[NDArray[np.float64]]) -> pd.DataFrame:
         steps = self.made.steps
-        dates = np.array([step.target_date for step in steps], "datetime64[s]")
+        dates = np.array([step.target_date for step in steps], DAYS)
         columns = {"step": [step.step for step in steps], "target_date": dates}
         return pd.DataFrame({**columns, "ends": ways.ends, "closes": ways.closes, "touches": ways.touches})
 

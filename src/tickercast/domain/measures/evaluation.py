@@ -23,7 +23,7 @@ from tickercast.domain.asset_classes import asset_class
 from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import QUANTILES, InformedPredictor, Predictor, RollingPredictor, checked, informed
-from tickercast.domain.frequency import DAILY, HOURLY, Frequency
+from tickercast.domain.frequency import DAILY, DAYS, HOURLY, Frequency
 from tickercast.domain.hourly import hour_features
 from tickercast.domain.hourly.hours import WEEK
 from tickercast.domain.learning.widths import Widths, rolling_factors, stretched
@@ -191,10 +191,10 @@ def losses(origins: Origins, quantiles: Floats) -> pd.DataFrame:
 
     Returns:
         n·horizon rows, fewer where hours have no bar: symbol, cutoff (the session, or the moment at which the hour
-        ended), day (the session, or the UTC day on which the hour opened), step, and the columns `sp`, `w80`, `w95`
-        (divided by σ60·√step), `coverage_80`, `coverage_95` (0 or 1), `error`, `naive_error` (log-return), `direction`
-        (1 where the median's sign was right, NaN where it states none) and `rank` (how many of the quantiles lay below
-        the outcome).
+        ended, UTC and naive), day (the session, or the UTC day on which the hour opened), step, and the columns `sp`,
+        `w80`, `w95` (divided by σ60·√step), `coverage_80`, `coverage_95` (0 or 1), `error`, `naive_error` (log-return),
+        `direction` (1 where the median's sign was right, NaN where it states none) and `rank` (how many of the
+        quantiles lay below the outcome).
     """
     steps = np.arange(1, origins.horizon + 1)
     unit = origins.sigma60[:, None] * np.sqrt(steps)
@@ -215,8 +215,8 @@ def losses(origins: Origins, quantiles: Floats) -> pd.DataFrame:
     }
     table = pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()})
     table.insert(0, "step", np.tile(steps, len(origins.positions)))
-    table.insert(0, "day", np.repeat(origins.days.astype("datetime64[s]"), len(steps)))
-    table.insert(0, "cutoff", np.repeat(origins.cutoffs.astype("datetime64[s]"), len(steps)))
+    table.insert(0, "day", np.repeat(origins.days.astype(DAYS), len(steps)))
+    table.insert(0, "cutoff", np.repeat(origins.cutoffs.astype(DAYS), len(steps)))
     table.insert(0, "symbol", origins.bars.symbol)
     known = np.isfinite(origins.actual).reshape(-1)
     return table if known.all() else table[known]

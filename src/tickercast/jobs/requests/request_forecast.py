@@ -7,7 +7,7 @@ from typing import overload
 
 import pandas as pd
 
-from tickercast.domain.forecast import Forecast, frame_columns
+from tickercast.domain.forecast import Forecast, frame_of
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.spelling import advice
 from tickercast.errors import FunctionUnavailable, Permanent, TickercastError, UnknownSymbol
@@ -66,9 +66,7 @@ class Requested(Sequence[Forecast]):
 
     def frame(self) -> pd.DataFrame:
         """All forecasts below each other; see `Forecast.frame`."""
-        if not len(self):
-            return pd.DataFrame(columns=frame_columns(self.frequency))
-        return pd.concat([made.frame() for made in self.forecasts], ignore_index=True)
+        return frame_of(self.forecasts, self.frequency)
 
 
 def request_forecast(
