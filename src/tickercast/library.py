@@ -8,6 +8,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, overload
 
+import numpy as np
 import pandas as pd
 
 from tickercast import config
@@ -407,8 +408,8 @@ class Evaluation:
 def evaluate(
     model: Model | Predictor | str | Path,
     bars: Bars | Reading | Iterable[Bars],
-    first: date | str,
-    last: date | str,
+    first: date | np.datetime64 | str,
+    last: date | np.datetime64 | str,
     *,
     every: int | None = None,
     results: Results | None = None,
@@ -432,7 +433,7 @@ def evaluate(
         InvalidBars: bars made of columns of your own are not what a file may hold; see `domain.bar_checks`.
         NoRecentBars: no session in that range has enough bars before and after it.
     """
-    begin, end = parse_day(first), parse_day(last)
+    begin, end = parse_day(first, "first"), parse_day(last, "last")
     check_range(begin, end)
     if every is not None:
         check_every(every)

@@ -5,9 +5,10 @@ import inspect
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -202,6 +203,23 @@ def test_what_was_forecast_can_be_queried(app: App) -> None:
 @pytest.mark.parametrize("as_of", [date(2012, 8, 15), datetime(2012, 8, 15, 18), pd.Timestamp("2012-08-15")])
 def test_a_date_may_have_any_type_of_date(app: App, as_of: date) -> None:
     assert app.forecast("MSFT", as_of, source="sample")[0].cutoff == date(2012, 8, 15)
+
+
+def test_a_date_of_a_column_is_a_date(make_bars: MakeBars) -> None:
+    bars = make_bars()
+    first, last = bars.columns["session_date"][[-60, -12]]
+    found, same = (
+        tickercast.evaluate("ewma-t", bars, *days, every=5) for days in ((first, last), (str(first), str(last)))
+    )
+    pd.testing.assert_frame_equal(found.losses["ewma-t"], same.losses["ewma-t"])
+    assert bars.until(last).cutoff == last.item()
+    assert (bars.since(first).first, len(bars.since(first).through(last))) == (first.item(), 49)
+
+    hours = make_hours(hours=100)
+    end = hours.ends[-10]
+    assert hours.until(end).end == hours.through(end).end == end.item()
+    aware = end.item().replace(tzinfo=UTC)
+    assert hours.through(aware).end == hours.through(aware.astimezone(ZoneInfo("Asia/Tokyo"))).end == end.item()
 
 
 def test_nothing_asked_is_nothing_forecast(app: App, workspace: Path) -> None:
@@ -755,7 +773,7 @@ BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = 
     "no bars": (lambda app, bars: tickercast.load_model("ewma-t").predict(["MSFT"]), UsageError, "A str was"),  # type: ignore[list-item]
     "no last day": (lambda app, bars: bars.until("2023-02-30"), UsageError, "'2023-02-30' is not a date"),
     "no last hour": (lambda app, bars: make_hours().until("2022-01-05 noon"), UsageError, "no moment"),
-    "no first day": (lambda app, bars: bars.since(5), UsageError, "'5' is not a date"),  # type: ignore[arg-type]
+    "no first day": (lambda app, bars: bars.since(5), UsageError, "5 is not a date"),  # type: ignore[arg-type]
     "no day of a backfill": (
         lambda app, bars: app.plan_backfill(["MSFT"], "2012-01-01", "2012-02-30"),
         UsageError,
@@ -769,12 +787,33 @@ BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = 
     "every half origin": (
         lambda app, bars: tickercast.evaluate("ewma-t", bars, "2023-01-01", "2023-02-01", every=2.5),  # type: ignore[arg-type]
         UsageError,
-        "Every 2.5 bars was asked for: every 1 or more was needed, as a whole number",
+        "every is 2.5: a whole number was needed, 1 or more, such as 5",
     ),
     "every text of an origin": (
         lambda app, bars: tickercast.evaluate("ewma-t", bars, "2023-01-01", "2023-02-01", every="5"),  # type: ignore[arg-type]
         UsageError,
-        "Every 5 bars was asked for",
+        "every is the text '5': a whole number was needed",
+    ),
+    "every truth": (
+        lambda app, bars: tickercast.evaluate("ewma-t", bars, "2023-01-01", "2023-02-01", every=True),
+        UsageError,
+        "every is True: a whole number was needed",
+    ),
+    "no first day of an evaluation": (
+        lambda app, bars: tickercast.evaluate("ewma-t", bars, np.datetime64("NaT"), "2023-02-01"),
+        UsageError,
+        "first is NaT, which is not a date: YYYY-MM-DD was needed",
+    ),
+    "no last day of an evaluation": (
+        lambda app, bars: tickercast.evaluate("ewma-t", bars, "2023-01-01", "2023-02-30"),
+        UsageError,
+        "last is '2023-02-30', which is not a date: YYYY-MM-DD was needed",
+    ),
+    "no time at all": (lambda app, bars: bars.through(pd.NaT), UsageError, "NaT is not a date"),  # type: ignore[arg-type]
+    "rows by name": (
+        lambda app, bars: bars.rows("first", 5),  # type: ignore[arg-type]
+        UsageError,
+        "The rows from 'first' to before 5 were asked for: whole numbers were needed",
     ),
     "every half session": (
         lambda app, bars: app.plan_backfill(["MSFT"], "2012-01-01", "2012-02-01", every=0.5),  # type: ignore[arg-type]

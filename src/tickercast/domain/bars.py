@@ -11,7 +11,7 @@
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any, Literal, TypeVar, overload
 
@@ -21,10 +21,11 @@ import pyarrow as pa
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from numpy.typing import NDArray
 
-from tickercast.domain.calendar import parse_day
+from tickercast.domain.calendar import from_numpy, parse_day
 from tickercast.domain.findings import Finding
 from tickercast.domain.frequency import DAILY, DAYS, HOURLY, Ends, Frequency, stamp
-from tickercast.errors import InvalidBars, NoRecentBars, Permanent, without_frames
+from tickercast.domain.text import quoted
+from tickercast.errors import InvalidBars, NoRecentBars, Permanent, UsageError, without_frames
 
 BAR_COLUMNS = ("session_date", "open", "high", "low", "close", "adj_close", "volume")
 """The columns of bars, in this order."""
@@ -170,7 +171,7 @@ class Bars:
         """The close at the cutoff, in the symbol's currency."""
         return float(self.columns["close"][-1])
 
-    def until(self, as_of: date | str) -> "Bars":
+    def until(self, as_of: date | np.datetime64 | str) -> "Bars":
         """The same bars without those after `as_of`, a date, or a moment (UTC) where they are hourly.
 
         Raises:
@@ -195,16 +196,20 @@ class Bars:
             )
         return known
 
-    def through(self, last: date | str) -> "Bars":
-        """The same bars without those after `last`, a date or a moment (UTC, naive); there may be none."""
+    def through(self, last: date | np.datetime64 | str) -> "Bars":
+        """The same bars without those after `last`, a date or a moment (UTC); there may be none.
+
+        Raises:
+            UsageError: `last` is neither.
+        """
         return self.rows(0, self._count_before(last, "right"))
 
-    def since(self, first: date | str) -> "Bars":
-        """The same bars without those before `first`; there may be none."""
+    def since(self, first: date | np.datetime64 | str) -> "Bars":
+        """The same bars without those before `first`, as `through` takes it; there may be none."""
         return self.rows(self._count_before(first), len(self))
 
     def between(self, first: date, last: date, source: str) -> "Bars":
-        """The same bars, from `first` to `last`, dates or moments (UTC, naive).
+        """The same bars, from `first` to `last`, dates or moments (UTC).
 
         Args:
             first: the first session that may be used.
@@ -212,6 +217,7 @@ class Bars:
             source: where the bars are from, as a sentence on them begins.
 
         Raises:
+            UsageError: one is no date.
             NoRecentBars: no bar lies between the two dates.
         """
         inside = self.since(first).through(last)
@@ -225,19 +231,31 @@ class Bars:
         )
 
     def rows(self, start: int, end: int) -> "Bars":
-        """The bars from row `start` to before row `end`; the arrays are shared."""
+        """The bars from row `start` to before row `end`; the arrays are shared.
+
+        Raises:
+            UsageError: one is no whole number.
+        """
         whole, first = self._extent.whole, self._extent.start
-        start, end, _ = slice(start, end).indices(len(self))
+        try:
+            start, end, _ = slice(start, end).indices(len(self))
+        except TypeError as error:
+            raise UsageError(
+                f"The rows from {quoted(start)} to before {quoted(end)} were asked for: whole numbers were needed, as "
+                "for a slice of a list. Give those."
+            ) from error
         return Bars(self.symbol, Extent(whole, first + start, first + max(start, end)), self.simulated)
 
     def _session(self, row: int) -> date:
         day: date = self.columns["session_date"][row].item()
         return day
 
-    def _count_before(self, day: date | str, side: Literal["left", "right"] = "left") -> int:
-        if not isinstance(day, date):
+    def _count_before(self, day: date | np.datetime64 | str, side: Literal["left", "right"] = "left") -> int:
+        day = from_numpy(day)
+        if not isinstance(day, date) or day != day:  # NaT is a date that equals nothing
             day = parse_day(day)
         if isinstance(day, datetime):
+            day = day.astimezone(UTC).replace(tzinfo=None) if day.tzinfo else day
             return int(np.searchsorted(self.ends, np.datetime64(day, "us"), side))
         return int(np.searchsorted(self.columns["session_date"], np.datetime64(day, "D"), side))
 

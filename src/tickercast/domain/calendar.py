@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from numbers import Integral
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from tickercast import calendar_file
 from tickercast.calendar_file import Years
 from tickercast.domain import spelling
-from tickercast.domain.text import one_line
+from tickercast.domain.text import one_line, quoted
 from tickercast.errors import CalendarError, UsageError
 
 if TYPE_CHECKING:
@@ -150,29 +150,51 @@ def check_every(every: int) -> None:
     Raises:
         UsageError: `every` is no whole number, or below 1.
     """
-    if not isinstance(every, Integral) or every < 1:
+    if isinstance(every, bool) or not isinstance(every, Integral):
+        seen = f"the text {every!r:.20}" if isinstance(every, str) else quoted(every, 20)
+        raise UsageError(f"every is {seen}: a whole number was needed, 1 or more, such as 5. Give one.")
+    if every < 1:
         raise UsageError(
-            f"Every {str(every)[:20]} bars was asked for: every 1 or more was needed, as a whole number. "
-            "Name another number."
+            f"Every {str(every)[:20]} bars was asked for: every 1 or more was needed. Name another number."
         )
 
 
-def parse_day(day: date | str) -> date:
+def from_numpy(day: Any) -> Any:
+    """A date or moment of numpy, or of a column of dates, as Python's; anything else as it is.
+
+    >>> from_numpy(np.datetime64("2023-07-22")), from_numpy(np.datetime64("2023-07-22T14", "ns"))
+    (datetime.date(2023, 7, 22), datetime.datetime(2023, 7, 22, 14, 0))
+    """
+    if not isinstance(day, np.datetime64) or np.isnat(day):
+        return day
+    counts_days = np.datetime_data(day.dtype)[0] in ("Y", "M", "W", "D")
+    return day.astype("datetime64[D]" if counts_days else "datetime64[us]").item()
+
+
+def parse_day(day: date | np.datetime64 | str, name: str = "") -> date:
     """A date, or one that is written YYYY-MM-DD.
 
     >>> parse_day("2023-07-22")
     datetime.date(2023, 7, 22)
 
+    Args:
+        day: the date; of a moment its date is taken.
+        name: the argument that it was given as, for errors.
+
     Raises:
         UsageError: the text is not a date, or out of range.
     """
+    seen = f"{name} is {quoted(day)}, which" if name else quoted(day)
     try:
-        found = day if isinstance(day, date) else date.fromisoformat(day)
+        given = from_numpy(day)
+        found = given if isinstance(given, date) else date.fromisoformat(given)
+        if found != found:  # NaT
+            raise ValueError(found)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{str(day)[:40]!r} is not a date: YYYY-MM-DD was needed, as in 2023-07-22.") from error
+        raise UsageError(f"{seen} is not a date: YYYY-MM-DD was needed, as in 2023-07-22.") from error
     first, last = _YEARS
     if not first <= found.year <= last:
-        raise UsageError(f"{found} is out of range: a date from {first} to {last} was needed.")
+        raise UsageError(f"{seen} is out of range: a date from {first} to {last} was needed.")
     return found.date() if isinstance(found, datetime) else found
 
 

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from numbers import Real
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDay, ResultsDays
 from tickercast.domain.frequency import DAILY, DAYS, MOMENTS, Frequency
+from tickercast.domain.text import is_number, quoted
 from tickercast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -257,8 +257,8 @@ class Step:
         Raises:
             UsageError: the level is another, or the close is no number.
         """
-        if not isinstance(close, Real):
-            raise UsageError(f"The close is {str(close)[:40]!r}: a number was needed, such as 24.5. Give one.")
+        if not is_number(close):
+            raise UsageError(f"The close is {quoted(close)}: a number was needed, such as 24.5. Give one.")
         low, high = self.interval(level)
         return low <= close <= high
 

@@ -19,7 +19,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain.calendar import calendar_name, next_sessions, parse_day, session_closes
+from tickercast.domain.calendar import calendar_name, from_numpy, next_sessions, parse_day, session_closes
 from tickercast.errors import UsageError
 
 Ends = NDArray[np.datetime64]
@@ -166,7 +166,7 @@ class Frequency:
         day: date = self.dates(self.ends_of(np.array([number])))[0].item()
         return day
 
-    def parse(self, text: date | str) -> date:
+    def parse(self, text: date | np.datetime64 | str) -> date:
         """Read a user's last bar to use: a date, or for hours a moment, UTC.
 
         A date alone means all of its hours.
@@ -181,6 +181,7 @@ class Frequency:
         """
         if self.is_daily:
             return parse_day(text)
+        text = from_numpy(text)
         if isinstance(text, str) and len(text.strip()) > len("2023-07-22"):
             text = _moment(text.strip())
         if isinstance(text, datetime):

@@ -2,6 +2,8 @@
 
 import math
 import re
+from numbers import Real
+from typing import TypeGuard
 
 from tickercast.plain import printable
 
@@ -9,6 +11,20 @@ from tickercast.plain import printable
 def shown(seen: object, longest: int) -> str:
     """Text from a file, safe to quote: nothing in it moves a terminal's cursor or reverses text."""
     return printable(str(seen)[:longest]).replace("\n", "\N{REPLACEMENT CHARACTER}")
+
+
+def quoted(given: object, longest: int = 40) -> str:
+    """An argument as a sentence shows it: a text in quotation marks, anything else without.
+
+    >>> quoted("5"), quoted(5), quoted([1, 2]), quoted(None)
+    ("'5'", '5', '[1, 2]', 'None')
+    """
+    return shown(repr(given) if isinstance(given, str) else str(given), longest)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether an argument is a real number; a truth value and NaN are none."""
+    return isinstance(value, Real) and not isinstance(value, bool) and value == value
 
 
 def one_line(error: Exception, longest: int = 160) -> str:

@@ -401,9 +401,13 @@ def test_a_session_is_over_at_the_close_of_its_own_exchange(symbol: str, session
 
 
 @pytest.mark.parametrize(
-    "day", ["2023-07-22", date(2023, 7, 22), datetime(2023, 7, 22, 18), pd.Timestamp("2023-07-22")]
+    "day",
+    [
+        *("2023-07-22", date(2023, 7, 22), datetime(2023, 7, 22, 18), pd.Timestamp("2023-07-22")),
+        *(np.datetime64("2023-07-22T18", unit) for unit in ("D", "h", "s", "us", "ns")),
+    ],
 )
-def test_a_day_is_a_date_whatever_its_type(day: date | str) -> None:
+def test_a_day_is_a_date_whatever_its_type(day: date | np.datetime64 | str) -> None:
     assert type(parse_day(day)) is date
     assert parse_day(day) == date(2023, 7, 22)
 
@@ -413,10 +417,12 @@ def test_a_day_is_a_date_whatever_its_type(day: date | str) -> None:
     [
         ("2023-02-30", "'2023-02-30' is not a date: YYYY-MM-DD was needed"),
         ("x" * 99, "is not a date"),
-        (5, "'5' is not a date"),
-        (None, "'None' is not a date"),
-        (pd.NaT, "is out of range"),
-        ("0001-01-01", "0001-01-01 is out of range: a date from 1900 to 2100 was needed"),
+        (5, "^5 is not a date"),
+        (None, "^None is not a date"),
+        (pd.NaT, "^NaT is not a date"),
+        (np.datetime64("NaT"), "^NaT is not a date"),
+        (np.datetime64(20000, "Y"), "^21970 is not a date"),
+        ("0001-01-01", "'0001-01-01' is out of range: a date from 1900 to 2100 was needed"),
         ("2101-01-01", "is out of range"),
     ],
 )
