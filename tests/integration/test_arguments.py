@@ -11,15 +11,30 @@ from typing import Any, Union, get_args, get_origin
 import numpy as np
 import pandas as pd
 import pytest
+from deploy.reference import VALUES
 
 import tickercast
 from tickercast.app import App
+from tickercast.domain.bars import Reading
 from tickercast.domain.frequency import DAILY, Frequency
+from tickercast.domain.trading.strategy_backtest import Costs
 from tickercast.errors import TickercastError, UsageError
 
 METHODS = [
     name for name, _ in inspect.getmembers(App, inspect.isfunction) if name == "__init__" or not name.startswith("_")
 ]
+UNCHECKED = {(Reading, "get"), (Costs, "most")}
+"""The method of any mapping, and one that a backtest asks with its own arrays."""
+
+ANSWERED = [
+    (kind, name)
+    for kind in VALUES
+    for name, made in vars(kind).items()
+    if inspect.isfunction(made) and not name.startswith("_") and (kind, name) not in UNCHECKED
+    if len(inspect.signature(made).parameters) > 1
+]
+"""The methods, with arguments, of what the library answers with."""
+
 FUNCTIONS = [name for name in tickercast.__all__ if name not in ("Bars", "Forecast", "errors")]
 
 WRONG: Mapping[str, Any] = {
@@ -137,6 +152,12 @@ def test_a_use_case_refuses_what_it_cannot_take(name: str, app: App) -> None:
         (lambda app: app.costs(np.datetime64("NaT", "D")), "datetime64('NaT','D'): a date or a text was needed."),
         (lambda app: app.tune("MSFT", date(1990, 1, 2), trials=1, source=3), "source is 3: a text or a MarketData"),
         (lambda app: app.report([]), "No forecast was given, and a report needs one."),
+        (lambda app: app.odds("MSFT").above("31"), "'31' is no price: a finite number above 0 was needed."),
+        (lambda app: app.odds("MSFT").below(True), "True is no price: "),
+        (lambda app: app.odds("MSFT").between(29, [31]), "[31] is no price: "),
+        (lambda app: app.odds("MSFT").prices("0.1"), "A chance of '0.1' was seen, and a share from 0.005 to 0.995 was"),
+        (lambda app: app.odds("MSFT").prices(0.1, below="no"), "below is 'no': True or False was needed. Give that."),
+        (lambda app: app.paths([]), "No symbol was named, and at least one was needed."),
         (lambda _: App("here"), "settings is 'here': a Settings or None was needed."),
     ],
 )
@@ -156,6 +177,13 @@ def test_a_refusal_says_what_was_given_and_what_was_needed(
 def test_any_column_or_set_of_symbols_is_a_list(symbols: Any, app: App) -> None:
     assert app.watchlist(symbols) == ["MSFT"]
     assert app.watchlist(one for one in symbols) == ["MSFT"]
+
+
+def test_a_price_may_have_any_type_of_number(app: App) -> None:
+    odds = app.odds("MSFT")
+    for price in (np.float32(31), np.int64(31), 31):
+        pd.testing.assert_frame_equal(odds.above(price), odds.above(31.0))
+    pd.testing.assert_frame_equal(odds.prices(0.5, below=np.bool_(True)), odds.prices(0.5, below=True))
 
 
 def test_a_symbol_counts_once_however_it_is_written(app: App) -> None:
@@ -218,6 +246,26 @@ def held_in(app: App) -> str:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_library_refuses_what_it_cannot_take(name: str, workspace: Path) -> None:
     assert faults(name, getattr(tickercast, name)) == []
+
+
+@pytest.fixture(scope="module")
+def answered(app: App) -> Mapping[type, Any]:
+    """A value of each class that the library answers with."""
+    made = app.forecast(["MSFT"], "2012-08-15")
+    columns = "symbol, session_date AS date, open, high, low, close"
+    reading = tickercast.read_frame(app.query(f"SELECT {columns} FROM latest_prices"))
+    model = tickercast.load_model("random-walk")
+    odds = app.odds("MSFT")
+    evaluation = tickercast.evaluate(model, reading, "2012-01-03", "2012-02-01")
+    values = [made, made[0], made[0].steps[0], reading, reading["MSFT"], model, evaluation, odds, odds.outlook]
+    return {type(value): value for value in values}
+
+
+@pytest.mark.parametrize(("kind", "name"), ANSWERED, ids=[f"{kind.__name__}.{name}" for kind, name in ANSWERED])
+def test_a_value_of_the_library_refuses_what_it_cannot_take(
+    kind: type, name: str, answered: Mapping[type, Any]
+) -> None:
+    assert faults(name, getattr(answered[kind], name)) == []
 
 
 def test_whoever_takes_a_frequency_takes_its_name() -> None:

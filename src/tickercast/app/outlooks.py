@@ -29,11 +29,13 @@ class Outlooks(Ports):
             as_of: the last cutoff wanted; the newest that all share by default.
 
         Raises:
-            UsageError: no forecasts from one cutoff are stored of all of them.
+            UsageError: no symbol is named, or no forecasts from one cutoff are stored of all of them.
             TooFewSessions: too little is known of how they move.
             Transient: an engine does not answer.
         """
         wanted = parse_symbols(symbols)
+        if not wanted:
+            raise UsageError("No symbol was named, and at least one was needed. Name one, such as MSFT.")
         return outlook(wanted, parse_day(as_of) if as_of else None, warehouse=self.tables)
 
     def odds(self, symbol: str, as_of: date | str | None = None) -> SymbolOdds:

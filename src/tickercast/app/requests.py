@@ -108,7 +108,7 @@ class Requests(Ports):
             on_resume=on_resume,
             on_interrupt=on_interrupt,
         )
-        return made.refusing(refused)
+        return replace(made, failures={**refused, **made.failures})
 
     def _shown(self, model: str, frequency: Frequency) -> str:
         """The stored name of a model, empty for the champion; the function may serve more than these settings name."""

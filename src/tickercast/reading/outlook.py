@@ -14,6 +14,7 @@ from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import DAILY, DAYS
 from tickercast.domain.outlook.odds import Odds, Ways, check_chance, check_prices
 from tickercast.domain.outlook.paths import Paths, Residuals, past, paths, residuals, seed_of, steps_by, valuation_dates
+from tickercast.domain.text import quoted
 from tickercast.errors import TooFewSessions, UsageError
 from tickercast.ports import Between, Warehouse
 from tickercast.reading.forecasts import forecasts_of, newest_forecasts, with_remarks
@@ -123,7 +124,6 @@ class SymbolOdds:
         Raises:
             UsageError: it is no price.
         """
-        check_prices(price)
         return self._frame(self.odds.above(self.log_return(price)))
 
     def below(self, price: float) -> pd.DataFrame:
@@ -132,7 +132,6 @@ class SymbolOdds:
         Raises:
             UsageError: it is no price.
         """
-        check_prices(price)
         return self._frame(self.odds.below(self.log_return(price)))
 
     def between(self, low: float, high: float) -> pd.DataFrame:
@@ -152,9 +151,11 @@ class SymbolOdds:
             below: whether they are undercut with it instead.
 
         Raises:
-            UsageError: the chance is too small or too large for paths to tell.
+            UsageError: the chance is too small or too large for paths to tell, or an argument is of another type.
         """
         check_chance(chance)
+        if not isinstance(below, bool | np.bool_):
+            raise UsageError(f"below is {quoted(below)}: True or False was needed. Give that.")
         steps = range(1, len(self.made.steps) + 1)
         levels = [self.odds.level(chance, step=step, below=below) for step in steps]
         ways = (np.array([getattr(each, way) for each in levels]) for way in ("ends", "closes", "touches"))
@@ -172,7 +173,12 @@ class SymbolOdds:
         return self.outlook.forecasts[0]
 
     def log_return(self, price: float) -> float:
-        """The log-return from the last close to a price in the symbol's currency."""
+        """The log-return from the last close to a price in the symbol's currency.
+
+        Raises:
+            UsageError: it is no price.
+        """
+        check_prices(price)
         return float(np.log(price / self.made.last_close))
 
 

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain.distribution import probability, quantile
 from tickercast.domain.outlook.paths import Paths, levels_of
+from tickercast.domain.text import is_number, quoted
 from tickercast.errors import UsageError
 
 Floats = NDArray[np.float64]
@@ -107,8 +108,8 @@ def check_prices(*prices: float) -> None:
         UsageError: one is no price, or the range is none.
     """
     for price in prices:
-        if not 0 < price < math.inf:
-            raise UsageError(f"{price} is no price: a finite number above 0 was needed.")
+        if not is_number(price) or not 0 < price < math.inf:
+            raise UsageError(f"{quoted(price)} is no price: a finite number above 0 was needed.")
     if sorted(set(prices)) != list(prices):
         raise UsageError(f"{' and '.join(map(str, prices))} are no range: the lower price was needed first.")
 
@@ -119,9 +120,10 @@ def check_chance(chance: float) -> None:
     Raises:
         UsageError: paths cannot tell it.
     """
-    if not LEAST_CHANCE <= chance <= 1 - LEAST_CHANCE:
+    if not is_number(chance) or not LEAST_CHANCE <= chance <= 1 - LEAST_CHANCE:
+        seen = f"{chance:g}" if is_number(chance) else quoted(chance)
         raise UsageError(
-            f"A chance of {chance:g} was seen, and a share from {LEAST_CHANCE:g} to {1 - LEAST_CHANCE:g} was needed, "
+            f"A chance of {seen} was seen, and a share from {LEAST_CHANCE:g} to {1 - LEAST_CHANCE:g} was needed, "
             "such as 0.1 for 10%: 2,000 paths cannot tell smaller chances apart."
         )
 

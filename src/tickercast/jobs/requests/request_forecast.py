@@ -1,7 +1,7 @@
 """Request forecasts: upload bars, wait for the function, and read what it stored."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import overload
 
@@ -59,10 +59,6 @@ class Requested(Sequence[Forecast]):
 
     def __iter__(self) -> Iterator[Forecast]:
         return iter(self.forecasts)
-
-    def refusing(self, refused: Mapping[str, Permanent]) -> "Requested":
-        """The same with further failures, of words that are not symbols."""
-        return replace(self, failures={**refused, **self.failures}) if refused else self
 
     def frame(self) -> pd.DataFrame:
         """All forecasts below each other; see `Forecast.frame`."""
