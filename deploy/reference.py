@@ -275,7 +275,7 @@ VALUES = [
     *(library.Forecast, Step, library.Bars, Reading, Requested, library.Model, library.Evaluation),
     *(SymbolOdds, Outlook, library.Known, library.Decision, Variant, Targets, library.Costs, Backtest, Result),
 ]
-"""What the library answers with, or takes."""
+"""The classes of what the library answers with, or takes."""
 
 
 def api() -> str:

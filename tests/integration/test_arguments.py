@@ -17,6 +17,7 @@ import tickercast
 from tickercast.app import App
 from tickercast.domain.bars import Reading
 from tickercast.domain.frequency import DAILY, Frequency
+from tickercast.domain.symbols import Symbols
 from tickercast.domain.trading.strategy_backtest import Costs
 from tickercast.errors import TickercastError, UsageError
 
@@ -157,6 +158,7 @@ def test_a_use_case_refuses_what_it_cannot_take(name: str, app: App) -> None:
         (lambda app: app.odds("MSFT").between(29, [31]), "[31] is no price: "),
         (lambda app: app.odds("MSFT").prices("0.1"), "A chance of '0.1' was seen, and a share from 0.005 to 0.995 was"),
         (lambda app: app.odds("MSFT").prices(0.1, below="no"), "below is 'no': True or False was needed. Give that."),
+        (lambda app: app.watchlist_file.add(3), "symbols is 3: a text or a list, each of it a text, was needed."),
         (lambda app: app.paths([]), "No symbol was named, and at least one was needed."),
         (lambda _: App("here"), "settings is 'here': a Settings or None was needed."),
     ],
@@ -174,7 +176,7 @@ def test_a_refusal_says_what_was_given_and_what_was_needed(
     [{"MSFT"}, ("MSFT",), pd.Series(["MSFT"]), pd.Index(["MSFT"]), np.array(["MSFT"]), {"MSFT": 1}.keys()],
     ids=lambda symbols: type(symbols).__name__,
 )
-def test_any_column_or_set_of_symbols_is_a_list(symbols: Any, app: App) -> None:
+def test_any_column_or_set_of_symbols_is_a_list(symbols: Symbols, app: App) -> None:
     assert app.watchlist(symbols) == ["MSFT"]
     assert app.watchlist(one for one in symbols) == ["MSFT"]
 
@@ -266,6 +268,18 @@ def test_a_value_of_the_library_refuses_what_it_cannot_take(
     kind: type, name: str, answered: Mapping[type, Any]
 ) -> None:
     assert faults(name, getattr(answered[kind], name)) == []
+
+
+def test_whoever_takes_symbols_takes_a_set_or_a_column_of_them() -> None:
+    hints = {
+        f"{name}({parameter.name})": parameter.annotation
+        for name in METHODS
+        for parameter in inspect.signature(getattr(App, name)).parameters.values()
+        if parameter.name in ("symbols", "watchlist", "asked")
+    }
+
+    assert len(hints) > 25
+    assert {name for name, hint in hints.items() if hint not in (Symbols, Symbols | None)} == set()
 
 
 def test_whoever_takes_a_frequency_takes_its_name() -> None:

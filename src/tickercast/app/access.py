@@ -14,7 +14,7 @@ from tickercast.domain import objects
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast, Origin
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
-from tickercast.domain.symbols import parse_symbol, parse_symbols
+from tickercast.domain.symbols import Symbols, parse_symbol, parse_symbols
 from tickercast.domain.tokens import Scope, Token, TokenList, month_of, new_token
 from tickercast.errors import NoRecentBars, ObjectNotFound
 from tickercast.jobs.access import quota
@@ -189,7 +189,7 @@ class Access(Requests):
         rows = self.tables.read("forecast_history", where, ["model_name", key])
         return sorted(set(rows.loc[rows[key] == entry[key].iloc[0], "model_name"]))
 
-    def overview(self, symbols: str | Sequence[str] = (), as_of: date | str | None = None) -> list[overviews.Row]:
+    def overview(self, symbols: Symbols = (), as_of: date | str | None = None) -> list[overviews.Row]:
         """One row a symbol: what its current forecast says, and how far that can be trusted.
 
         Args:

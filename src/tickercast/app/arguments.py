@@ -15,10 +15,13 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 import numpy as np
 import pandas as pd
 
+from tickercast.domain.calendar import from_numpy
 from tickercast.domain.text import shown
 from tickercast.errors import UsageError
 
 C = TypeVar("C", bound=type)
+
+_MANY = (Sequence, Iterable)  # of which use cases are given a list, so that each can go through it twice
 
 _NAMES: Mapping[Any, str] = {
     str: "a text",
@@ -73,11 +76,10 @@ def _argument(name: str, value: Any, hint: Any) -> Any:
         UsageError: the value is of another type.
     """
     is_many = isinstance(value, Iterable) and not isinstance(value, str | bytes | Sequence | Mapping | pd.DataFrame)
-    if is_many and any(get_origin(part) is Sequence for part in _parts(hint)):
+    if is_many and any(get_origin(part) in _MANY for part in _parts(hint)):
         value = list(value)
-    if isinstance(value, np.datetime64) and date in _parts(hint) and not np.isnat(value):
-        is_day = np.datetime_data(value.dtype)[0] in ("Y", "M", "W", "D")
-        value = value.astype("datetime64[D]" if is_day else "datetime64[us]").item()
+    if date in _parts(hint):
+        value = from_numpy(value)
     if not _fits(value, hint):
         name, value, hint = _wrong(name, value, hint)
         raise UsageError(f"{name} is {_seen(value)}: {_needed(hint)} was needed. Give that.")
@@ -88,7 +90,7 @@ def _wrong(name: str, value: Any, hint: Any) -> tuple[str, Any, Any]:
     """The part of a value that is of another type, down to the elements: its name, itself, and the type needed."""
     for part in _parts(hint):
         kind, inner = get_origin(part), get_args(part)
-        if kind is Sequence and _is(value, Sequence[Any]):
+        if kind in _MANY and _is(value, Sequence[Any]):
             number = next(number for number, each in enumerate(value) if not _fits(each, inner[0]))
             return _wrong(f"{name}[{number}]", value[number], inner[0])
         if kind is Mapping and isinstance(value, Mapping):
@@ -120,7 +122,7 @@ def _is(value: Any, hint: Any) -> bool:
         return any(each.__name__ == kind for each in type(value).__mro__)
     if kind is Callable:
         return callable(value)
-    if kind is Sequence:
+    if kind in _MANY:
         return isinstance(value, Sequence) and not isinstance(value, str | bytes) and _are(value, inner[0])
     if kind is Mapping:
         return isinstance(value, Mapping) and _are(value, inner[0]) and _are(value.values(), inner[1])
@@ -171,7 +173,7 @@ def _name(hint: Any) -> str:
     kind, inner = get_origin(hint) or hint, get_args(hint)
     if kind is Callable:
         return "a function"
-    if kind is Sequence:
+    if kind in _MANY:
         return f"a list, each of it {_needed(inner[0])},"
     if kind is Mapping:
         return f"a mapping of {_needed(inner[0])} to {_needed(inner[1])}"

@@ -1,6 +1,6 @@
 """Use cases about results days: fetch and list them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import date
 
 import pandas as pd
@@ -9,7 +9,7 @@ from tickercast import engines
 from tickercast.app.ports import Ports, nothing
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.events import Known
-from tickercast.domain.symbols import parse_symbols
+from tickercast.domain.symbols import Symbols, parse_symbols
 from tickercast.errors import UsageError
 from tickercast.jobs.requests.fetch_events import FetchedEvents, fetch_events
 from tickercast.ports import ResultsSource
@@ -38,7 +38,7 @@ class Events(Ports):
 
     def fetch_events(
         self,
-        symbols: str | Sequence[str],
+        symbols: Symbols,
         *,
         source: str = "",
         since: date | str | None = None,
@@ -73,7 +73,7 @@ class Events(Ports):
             advance=advance,
         )
 
-    def events(self, symbols: str | Sequence[str] = (), *, limit: int = 50) -> tuple[pd.DataFrame, int]:
+    def events(self, symbols: Symbols = (), *, limit: int = 50) -> tuple[pd.DataFrame, int]:
         """The stored events of some symbols, or all, the latest dates first, and how many there are.
 
         Raises:

@@ -11,7 +11,7 @@ from tickercast.app.trading import Trading
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.findings import Findings
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.symbols import one_or_more, parse_symbols
+from tickercast.domain.symbols import Symbols, one_or_more, parse_symbols
 from tickercast.errors import Permanent
 from tickercast.models import catalogue
 from tickercast.ports import Wrap
@@ -28,9 +28,7 @@ _FIRST = date(2000, 1, 1)
 class Hourly(Trading):
     """The hourly run, and trainings of hourly models."""
 
-    def run_hour(
-        self, symbols: str | Sequence[str], *, source: str = "", wait: float = WAIT_S, wrap: Wrap | None = None
-    ) -> "Hour":
+    def run_hour(self, symbols: Symbols, *, source: str = "", wait: float = WAIT_S, wrap: Wrap | None = None) -> "Hour":
         """Do an hour's work for some symbols; see `jobs.hourly.run_hour`.
 
         Args:
@@ -75,7 +73,7 @@ class Hourly(Trading):
 
     def train_hourly(
         self,
-        symbols: str | Sequence[str],
+        symbols: Symbols,
         through: date | str,
         *,
         source: str = "",
@@ -118,12 +116,12 @@ class Hourly(Trading):
 
     def train_direction(
         self,
-        symbols: str | Sequence[str],
+        symbols: Symbols,
         through: date | str,
         *,
         source: str = "",
         trials: int,
-        asked: str | Sequence[str] = (),
+        asked: Symbols = (),
         usual: bool = False,
         on_progress: Callable[[float, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
@@ -169,7 +167,7 @@ class Hourly(Trading):
 
     def refit_direction(
         self,
-        symbols: str | Sequence[str],
+        symbols: Symbols,
         *,
         source: str = "",
     ) -> "Refit":

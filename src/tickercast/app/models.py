@@ -24,7 +24,7 @@ from tickercast.domain.forecast import Predictor
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.learning.recipe import Recipe
 from tickercast.domain.measures.evaluation import labelled
-from tickercast.domain.symbols import one_or_more, parse_symbols
+from tickercast.domain.symbols import Symbols, one_or_more, parse_symbols
 from tickercast.errors import BundleError, Permanent, UsageError
 from tickercast.jobs.operations.provision import check_published, publish_shipped
 from tickercast.models import catalogue
@@ -68,7 +68,7 @@ class Models(Ports):
 
     def train(
         self,
-        symbols: str | Sequence[str],
+        symbols: Symbols,
         through: date | str,
         *,
         source: str = "",
@@ -123,7 +123,7 @@ class Models(Ports):
 
     def tune(
         self,
-        symbols: str | Sequence[str],
+        symbols: Symbols,
         through: date | str,
         *,
         trials: int,
@@ -172,7 +172,7 @@ class Models(Ports):
         last: date | str,
         *,
         source: str,
-        symbols: str | Sequence[str] = (),
+        symbols: Symbols = (),
         frequency: Frequency | str = DAILY,
         every: int | None = None,
         windows: int | None = None,
@@ -250,12 +250,12 @@ class Models(Ports):
         others = [name for name in _HOURLY_BASELINES if name not in {model.name for model in made}]
         return [*made, *(catalogue.hourly(name, self.hourly_store, series) for name in others)]
 
-    def results_of(self, events: str, symbols: Sequence[str], first: date) -> "Mapping[str, ResultsDays]":
+    def results_of(self, events: str, symbols: Symbols, first: date) -> "Mapping[str, ResultsDays]":
         """The results days of some symbols.
 
         Args:
             events: the path of a CSV file of them, `stored` for those in the warehouse; empty for none.
-            symbols: the symbols, as Yahoo spells them.
+            symbols: one or several, as Yahoo spells them.
             first: the first date that is forecast from.
 
         Raises:
@@ -266,18 +266,19 @@ class Models(Ports):
 
         if not events:
             return {}
+        wanted = parse_symbols(symbols)
         if events == STORED:
-            return results_days(symbols, first, self.now().date(), warehouse=self.readable)
+            return results_days(wanted, first, self.now().date(), warehouse=self.readable)
         if events in engines.RESULTS_SOURCES:
             raise UsageError(
                 f"--events {events} was given, and a CSV file or {STORED} was needed: "
                 f"tickercast events fetch --source {events} stores what it knows."
             )
         source = engines.results_source(events, self.settings)
-        found = of_rows(source.fetch(symbols, FIRST_TRAINED, advance=nothing).rows)
+        found = of_rows(source.fetch(wanted, FIRST_TRAINED, advance=nothing).rows)
         if not found:
             raise UsageError(
-                f"{source.name} has no results day of the {len(symbols)} symbol(s). Name another file, or leave it out."
+                f"{source.name} has no results day of the {len(wanted)} symbol(s). Name another file, or leave it out."
             )
         return found
 
@@ -288,7 +289,7 @@ class Models(Ports):
         last: date | str,
         *,
         source: str,
-        symbols: str | Sequence[str] = (),
+        symbols: Symbols = (),
         frequency: Frequency | str = DAILY,
         events: str = "",
         on_progress: Callable[[int, int], None] = nothing,
@@ -360,7 +361,7 @@ class Models(Ports):
         *,
         source: str,
         version: str = "",
-        symbols: str | Sequence[str] = (),
+        symbols: Symbols = (),
         events: str = "",
         on_progress: Callable[[int, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,

@@ -20,7 +20,7 @@ from tickercast.domain.cards.model_card import CHAMPION, MODEL
 from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.measures.direction import RetrainBelow
-from tickercast.domain.symbols import one_or_more, parse_symbols
+from tickercast.domain.symbols import Symbols, one_or_more, parse_symbols
 from tickercast.domain.trading.limits import parse_limits
 from tickercast.domain.trading.universe import parse_choice
 from tickercast.errors import BundleError, TickercastError, UsageError
@@ -68,7 +68,7 @@ class Operations(Models, Events, Outlooks, Trading):
 
     def run_day(
         self,
-        symbols: str | Sequence[str] = (),
+        symbols: Symbols = (),
         as_of: date | str | None = None,
         *,
         source: str = "",
@@ -104,7 +104,7 @@ class Operations(Models, Events, Outlooks, Trading):
             **steps,
         )
 
-    def watchlist(self, symbols: str | Sequence[str] = (), source: str = "") -> list[str]:
+    def watchlist(self, symbols: Symbols = (), source: str = "") -> list[str]:
         """The symbols that were named, or those of `TICKERCAST_UNIVERSE` or `…_WATCHLIST`, or all of the source.
 
         Raises:
@@ -161,7 +161,7 @@ class Operations(Models, Events, Outlooks, Trading):
         *,
         first: date | str | None = None,
         last: date | str | None = None,
-        symbols: str | Sequence[str] = (),
+        symbols: Symbols = (),
         frequency: Frequency | str | None = None,
         advance: Callable[[int], None] = nothing,
     ) -> "Exported":
@@ -219,7 +219,7 @@ class Operations(Models, Events, Outlooks, Trading):
         return copy_tables(engines.warehouse(settings), self.tables, engines.dated_tables(), on_chunk=on_chunk)
 
     def check_drift(
-        self, symbols: str | Sequence[str] = (), day: date | str | None = None, *, frequency: Frequency | str = DAILY
+        self, symbols: Symbols = (), day: date | str | None = None, *, frequency: Frequency | str = DAILY
     ) -> "DriftCheck":
         """Compare the newest bars with the champion's training; see `jobs.operations.drift`.
 
@@ -250,9 +250,7 @@ class Operations(Models, Events, Outlooks, Trading):
             now=self.now(),
         )
 
-    def open_alerts(
-        self, watchlist: str | Sequence[str] | None = None, *, only_reads: bool = False
-    ) -> "Sequence[Alert]":
+    def open_alerts(self, watchlist: Symbols | None = None, *, only_reads: bool = False) -> "Sequence[Alert]":
         """The open alerts, the most urgent first.
 
         Args:
@@ -275,7 +273,7 @@ class Operations(Models, Events, Outlooks, Trading):
             )
         )
 
-    def send_alerts(self, watchlist: str | Sequence[str] | None = None) -> "SentAlerts":
+    def send_alerts(self, watchlist: Symbols | None = None) -> "SentAlerts":
         """Send each receiver the alerts that are new to it; see `jobs.operations.alerts`."""
         from tickercast.jobs.operations.alerts import send_alerts
 
@@ -290,7 +288,7 @@ class Operations(Models, Events, Outlooks, Trading):
         )
 
     def calibrations(
-        self, symbols: str | Sequence[str] | None = None, frequency: Frequency | str = DAILY
+        self, symbols: Symbols | None = None, frequency: Frequency | str = DAILY
     ) -> "Sequence[Calibration]":
         """The calibration of the champion's 80% intervals, a row a symbol; see the view `calibration`.
 
@@ -301,7 +299,7 @@ class Operations(Models, Events, Outlooks, Trading):
         frequency = frequency_of(frequency)
         return calibrations(self.readable, None if symbols is None else parse_symbols(symbols), frequency)
 
-    def digest(self, watchlist: str | Sequence[str] | None = None) -> "Digest | None":
+    def digest(self, watchlist: Symbols | None = None) -> "Digest | None":
         """The digest of the newest session; None if nothing has been forecast.
 
         Args:
@@ -322,7 +320,7 @@ class Operations(Models, Events, Outlooks, Trading):
             now=self.now(),
         )
 
-    def send_digest(self, watchlist: str | Sequence[str] | None = None) -> "SentDigest | None":
+    def send_digest(self, watchlist: Symbols | None = None) -> "SentDigest | None":
         """Send it to those receivers that have not got it; see `jobs.operations.digest`."""
         from tickercast.jobs.operations.digest import send_digest
 
@@ -369,7 +367,7 @@ class Operations(Models, Events, Outlooks, Trading):
 
     def plan_backfill(
         self,
-        symbols: str | Sequence[str],
+        symbols: Symbols,
         first: date | str,
         last: date | str,
         *,

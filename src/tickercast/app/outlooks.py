@@ -10,7 +10,7 @@ from tickercast.app.symbols import read_text
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.learning.width import Width, width_of
-from tickercast.domain.symbols import parse_symbols
+from tickercast.domain.symbols import Symbols, parse_symbols
 from tickercast.errors import UsageError
 from tickercast.jobs.operations.score_portfolio import EARLIEST, score_portfolio
 from tickercast.reading.holdings import Holdings, PortfolioOutlook, read_holdings, valued
@@ -21,7 +21,7 @@ from tickercast.reading.portfolio_record import PortfolioRecord, portfolio_recor
 class Outlooks(Ports):
     """Odds, paths and portfolios."""
 
-    def paths(self, symbols: str | Sequence[str], as_of: date | str | None = None) -> Outlook:
+    def paths(self, symbols: Symbols, as_of: date | str | None = None) -> Outlook:
         """Joint paths of the stored forecasts of several symbols, as `Outlook`; see `domain.outlook.paths`.
 
         Args:

@@ -16,7 +16,7 @@ from tickercast.domain.cards.model_card import Bundle
 from tickercast.domain.forecast import Predictor, RollingPredictor, Served
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency, frequency_of
 from tickercast.domain.measures.direction import DIRECTION
-from tickercast.domain.symbols import one_or_more, parse_symbols
+from tickercast.domain.symbols import Symbols, one_or_more, parse_symbols
 from tickercast.domain.watchlist import symbols_in
 from tickercast.errors import UsageError
 from tickercast.jobs.operations import provision as provisioning
@@ -205,7 +205,7 @@ class Ports:
         limits = QueryLimits(self.settings.query_timeout_s, self.settings.query_memory_mb)
         return self.tables.query(text, limits=limits)
 
-    def watched(self, symbols: str | Sequence[str] | None = None) -> Sequence[str] | None:
+    def watched(self, symbols: Symbols | None = None) -> Sequence[str] | None:
         """The symbols that alerts are about: those named, or of the watchlist that is kept; None if there are none."""
         return parse_symbols(self.kept_watchlist() if symbols is None else symbols) or None
 
@@ -215,7 +215,7 @@ class Ports:
             return newest_universe(self.readable)
         return read_symbols(self.settings.watchlist_file, self.settings)
 
-    def hourly_watchlist(self, symbols: str | Sequence[str] = ()) -> list[str]:
+    def hourly_watchlist(self, symbols: Symbols = ()) -> list[str]:
         """The coins that were named, or those of `TICKERCAST_HOURLY_WATCHLIST`.
 
         Raises:

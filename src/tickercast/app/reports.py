@@ -11,7 +11,7 @@ from tickercast.domain.forecast import Forecast, Role
 from tickercast.domain.frequency import DAILY, HOURLY
 from tickercast.domain.freshness import freshness_of
 from tickercast.domain.learning.width import Width
-from tickercast.domain.symbols import one_or_more, parse_symbols
+from tickercast.domain.symbols import Symbols, one_or_more, parse_symbols
 from tickercast.errors import TooFewSessions, UsageError
 from tickercast.reading.calibration import calibrations
 from tickercast.reading.forecasts import champion_forecasts
@@ -62,7 +62,7 @@ class Reports(Access, Outlooks):
         return report.page(shown, self.store.url, beside)
 
     def stored_report(
-        self, symbols: str | Sequence[str] = (), as_of: date | str | None = None, *, holdings: str | Path = ""
+        self, symbols: Symbols = (), as_of: date | str | None = None, *, holdings: str | Path = ""
     ) -> str:
         """Write the report of stored forecasts of days by the champion.
 

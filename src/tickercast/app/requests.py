@@ -14,7 +14,7 @@ from tickercast import config, engines, logs
 from tickercast.app.ports import WAIT_S, Ports, nothing
 from tickercast.domain.forecast import Forecast, Served
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
-from tickercast.domain.symbols import one_or_more, parse_symbol, parse_symbols
+from tickercast.domain.symbols import Symbols, one_or_more, parse_symbol, parse_symbols
 from tickercast.errors import Permanent, TickercastError, UsageError
 from tickercast.jobs.requests import quarantine as quarantines
 from tickercast.jobs.requests.poll import poll
@@ -42,7 +42,7 @@ class Requests(Ports):
 
     def forecast(
         self,
-        symbols: str | Sequence[str],
+        symbols: Symbols,
         as_of: date | str,
         *,
         source: str = "",
@@ -201,7 +201,7 @@ class Requests(Ports):
 
         return ChampionCache(self.direction_store, load, time.monotonic)
 
-    def directions(self, symbols: str | Sequence[str] = ()) -> Directions:
+    def directions(self, symbols: Symbols = ()) -> Directions:
         """The chance that the next hour closes higher, and the scores of such forecasts; see `reading.directions`.
 
         Args:

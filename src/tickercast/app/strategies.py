@@ -20,7 +20,7 @@ from tickercast.domain.bars import BAR_COLUMNS, Bars, Reading
 from tickercast.domain.calendar import check_range, parse_day
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.hourly.direction_inputs import LEAST
-from tickercast.domain.symbols import parse_symbols
+from tickercast.domain.symbols import Symbols, parse_symbols
 from tickercast.domain.text import shown
 from tickercast.domain.trading.signals import Panel, panel
 from tickercast.domain.trading.strategy import (
@@ -152,7 +152,7 @@ class Strategies(Ports):
     def strategy_targets(
         self,
         variants: Named | Sequence[Named],
-        symbols: str | Sequence[str] = (),
+        symbols: Symbols = (),
         as_of: date | str | None = None,
         *,
         frequency: Frequency | str = DAILY,
@@ -204,7 +204,7 @@ class Strategies(Ports):
         first: date | str,
         last: date | str,
         *,
-        symbols: str | Sequence[str] = (),
+        symbols: Symbols = (),
         members: Members | None = None,
         source: str = "",
         frequency: Frequency | str = DAILY,

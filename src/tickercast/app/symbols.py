@@ -10,9 +10,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from tickercast import config, disk, engines
+from tickercast.app.arguments import checks_arguments
 from tickercast.config import Settings
 from tickercast.domain import watchlist
-from tickercast.domain.symbols import parse_symbols
+from tickercast.domain.symbols import Symbols, parse_symbols
 from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
 
 _ATTEMPTS, _PATIENCE_S = 5, 10.0
@@ -39,6 +40,7 @@ def read_symbols(path: str, settings: Settings | None = None) -> list[str]:
     return words
 
 
+@checks_arguments
 @dataclass(frozen=True)
 class WatchlistFile:
     """The file of the watchlist, which people may edit as well.
@@ -60,7 +62,7 @@ class WatchlistFile:
         """
         return parse_symbols(watchlist.symbols_in(self._read()[0], self.path))
 
-    def add(self, symbols: str | Sequence[str]) -> list[str]:
+    def add(self, symbols: Symbols) -> list[str]:
         """Add symbols at its end, and return those that it lacked; everything else in it stays as it is.
 
         Raises:
@@ -69,7 +71,7 @@ class WatchlistFile:
         """
         return self._change(symbols, watchlist.with_symbols)
 
-    def remove(self, symbols: str | Sequence[str]) -> list[str]:
+    def remove(self, symbols: Symbols) -> list[str]:
         """Remove symbols, and return those that were in it; comments stay.
 
         Raises:
@@ -77,7 +79,7 @@ class WatchlistFile:
         """
         return self._change(symbols, watchlist.without_symbols)
 
-    def _change(self, symbols: str | Sequence[str], change: Callable[[str, Sequence[str]], str]) -> list[str]:
+    def _change(self, symbols: Symbols, change: Callable[[str, Sequence[str]], str]) -> list[str]:
         wanted = parse_symbols(symbols)
         with self._alone():
             return self._changed(wanted, change)

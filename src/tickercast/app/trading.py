@@ -14,7 +14,7 @@ from tickercast.app.strategies import Named, Strategies, variant_of, variants_of
 from tickercast.domain.asset_classes import INDEX, asset_class
 from tickercast.domain.frequency import DAILY, FREQUENCIES, Frequency, frequency_of
 from tickercast.domain.measures.direction import RetrainBelow
-from tickercast.domain.symbols import parse_symbols
+from tickercast.domain.symbols import Symbols, parse_symbols
 from tickercast.domain.text import shown
 from tickercast.domain.trading.currency import paid_in
 from tickercast.domain.trading.limits import covers, parse_limits
@@ -39,7 +39,7 @@ class Trading(Strategies):
         self,
         variant: Named,
         broker: str = "paper://",
-        symbols: str | Sequence[str] = (),
+        symbols: Symbols = (),
         *,
         frequency: Frequency | str = DAILY,
         members: Members | None = None,

@@ -1,11 +1,15 @@
 """A symbol: the name of a series, as Yahoo spells it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from tickercast.domain.spelling import in_four_digits, in_yahoos_spelling, owner_of
 from tickercast.domain.text import shown
 from tickercast.errors import UsageError
+
+Symbols: TypeAlias = str | Iterable[str]
+"""One symbol, or several: a list, a set, a column of a table."""
 
 _SYMBOL = re.compile(r"[A-Z0-9^](?:[.=-]?[A-Z0-9^])*")
 _LONGEST_SYMBOL = 20
@@ -47,7 +51,7 @@ def named_after(stem: str) -> str | None:
         return None
 
 
-def parse_symbols(symbols: str | Sequence[str]) -> list[str]:
+def parse_symbols(symbols: Symbols) -> list[str]:
     """Check symbols as Yahoo spells them, and return them in upper case, each once; a text is one symbol.
 
     >>> parse_symbols("msft"), parse_symbols(["MSFT", "ibm", "msft"])
@@ -59,13 +63,13 @@ def parse_symbols(symbols: str | Sequence[str]) -> list[str]:
     return list(dict.fromkeys(parse_symbol(text) for text in one_or_more(symbols)))
 
 
-def one_or_more(symbols: str | Sequence[str]) -> Sequence[str]:
-    """Symbols as a sequence; a text is one symbol.
+def one_or_more(symbols: Symbols) -> list[str]:
+    """Symbols as a list; a text is one symbol.
 
-    >>> one_or_more("MSFT"), one_or_more(["MSFT", "IBM"])
+    >>> one_or_more("MSFT"), one_or_more(("MSFT", "IBM"))
     (['MSFT'], ['MSFT', 'IBM'])
     """
-    return [symbols] if isinstance(symbols, str) else symbols
+    return [symbols] if isinstance(symbols, str) else list(symbols)
 
 
 def is_symbol(text: str) -> bool:
