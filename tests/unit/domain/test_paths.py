@@ -14,6 +14,7 @@ from tickercast.domain.outlook.paths import (
     COUNT,
     FEWEST,
     Past,
+    Paths,
     past,
     paths,
     residuals,
@@ -263,6 +264,29 @@ class TestOdds:
         assert odds.level(0.1, step=STEPS).touches == pytest.approx(highest[1800 - 1])
         assert odds.level(0.1, step=STEPS, below=True).touches == pytest.approx(lowest[200 - 1])
 
+    @pytest.mark.parametrize("side", ["above", "below"])
+    def test_the_first_close_is_the_first_end_whatever_the_paths_say(self, side):
+        odds = made_odds(np.full((2, COUNT), 0.5 if side == "above" else -0.5))
+
+        found = getattr(odds, side)(0.0)
+        assert found.closes.tolist() == [found.ends[0], 1.0]
+        level = odds.level(0.1, step=1, below=side == "below")
+        assert level.closes == level.ends
+
+    @pytest.mark.parametrize(("side", "price"), [("above", 1 / 128), ("below", -1 / 128)])
+    def test_a_close_at_a_price_is_not_beyond_it(self, side, price):
+        closes = np.zeros((2, COUNT))
+        closes[1] = price
+
+        assert getattr(made_odds(closes), side)(price).closes[1] < 0.01
+        assert getattr(made_odds(closes), side)(price * 0.99).closes[1] == 1
+
+
+def made_odds(closes: np.ndarray) -> Odds:
+    """The odds of paths that are not those of the stored quantiles, of which each step has the same narrow ones."""
+    made = closes[None].astype(np.float32)
+    return Odds(Paths(made, np.maximum(made, 0), np.minimum(made, 0)), np.tile(0.001 * student5(LEVELS), (2, 1)))
+
 
 class TestPortfolio:
     def test_the_shares_add_up_to_the_shortfall(self, watched, quantiles):
@@ -301,6 +325,12 @@ class TestPortfolio:
         assert christoffersen(together) < 0.001
         assert christoffersen(apart) > 0.1
         assert christoffersen(np.zeros(400, bool)) == 1
+
+    def test_two_breaches_are_in_a_row_on_two_days_that_follow_each_other(self):
+        days = np.arange(400) % 40
+
+        assert christoffersen((days == 10) | (days == 11)) < 0.001
+        assert christoffersen((days == 10) | (days == 12)) > 0.1
 
 
 def _moved(symbol: str, moves: np.ndarray) -> Bars:
