@@ -82,6 +82,15 @@ def test_several_splits_of_several_symbols_are_each_taken_out() -> None:
     assert f"4:1 on {DAYS[300]}, 7:1 on {DAYS[900]}, 1:10 on {DAYS[1300]}: " in str(reading.findings["MSFT"][0])
 
 
+@pytest.mark.parametrize(("ratio", "words"), [(4.0, "4:1"), (2.0, "2:1"), (20.0, "20:1"), (0.1, "1:10")])
+def test_a_dividend_on_a_splits_day_hides_no_split(ratio: float, words: str) -> None:
+    bars = adjusted()
+    bars.loc[bars.index < 1300, "Adj Close"] *= 0.992
+    reading = read(raw(bars, ratio, 1300))
+    assert_same(reading["MSFT"], read(bars)["MSFT"])
+    assert str(reading.findings["MSFT"][0]).startswith(f"split: {words} on {DAYS[1300]}: ")
+
+
 def test_a_file_is_read_the_same_whatever_date_is_asked_for() -> None:
     bars = raw(adjusted(), 4.0, 1300)
     windows = [Window(last=day) for day in (date(2021, 1, 4), date(2023, 3, 3), date(2023, 7, 21))]
@@ -122,7 +131,7 @@ def move_alone() -> pd.DataFrame:
     return bars
 
 
-LEFT = {f"a dividend of {share:.2%}": dividend(share) for share in (0.02, 0.1, 0.2, 0.25, 0.3, 0.43, 0.55, 0.839)}
+LEFT = {f"a dividend of {share:.2%}": dividend(share) for share in (0.02, 0.1, 0.2, 0.25, 0.3, 0.43, 0.51, 0.55, 0.839)}
 LEFT |= {
     "a spin-off of nearly a third": dividend(1 - 1 / 1.499982),
     "a factor that jumps alone": factor_alone(),

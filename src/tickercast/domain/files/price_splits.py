@@ -23,6 +23,12 @@ _NEAR_WHOLE, _NEAR_HALF = 2e-3, 2e-6
 Spin-offs and dividends of a third of the price are real, and the factor of one came to 1.49998: only rounding may keep
 a split of 3:2 from its ratio."""
 
+_BESIDE = 0.01
+"""The share of a dividend on the day of a split of whole numbers, which the factor takes in as well.
+
+Among 658,000 bars of 122 series, the factors of spin-offs and special dividends are 1.50, 1.80, 2.61 and 6.21: only its
+exact ratio tells a split of 3:2 from the first of them."""
+
 _LEAST = 1.4  # no smaller ratio is told from a dividend
 _DECIMALS = (2, 3, 4, 5)  # decimals of rounded adjusted closes; further ones matter little
 _COARSEST = 0.01  # the relative rounding of adjusted closes that still tell a ratio
@@ -130,7 +136,7 @@ def splits(numbers: Ints, closes: Floats, adjusted: Floats) -> tuple[Ints, Float
 
     The factor from the close to the adjusted close then jumps by the split's ratio, and the closes move by it. A
     dividend moves both, too, but hardly ever by such a ratio; where only one of them moves, the file is wrong in
-    another way.
+    another way. A small dividend on a split's day is part of the jump.
 
     Args:
         numbers: `(bars,)`, the number of each bar's symbol, sorted.
@@ -147,10 +153,12 @@ def splits(numbers: Ints, closes: Floats, adjusted: Floats) -> tuple[Ints, Float
     jump = factors[at] / factors[at - 1]
     times = np.maximum(jump, 1 / jump)
     ratio = np.where(times < 2.75, np.rint(2 * times) / 2, np.rint(times))
-    near = np.where(ratio == np.rint(ratio), _NEAR_WHOLE, _NEAR_HALF)
+    is_whole = ratio == np.rint(ratio)
+    near, beyond = np.where(is_whole, _NEAR_WHOLE, _NEAR_HALF), np.where(is_whole, _BESIDE, _NEAR_HALF)
     rounding = _resolution(numbers, adjusted, at) * (0.5 / adjusted[at - 1] + 0.5 / adjusted[at])
-    fits = (np.abs(times / ratio - 1) < near + rounding) & (rounding < _COARSEST)
     ratio = np.where(jump > 1, ratio, 1 / ratio)
+    off = jump / ratio - 1
+    fits = (off > -near - rounding) & (off < beyond + rounding) & (rounding < _COARSEST)
     by, half = np.log(ratio), np.abs(np.log(ratio)) / 2  # the closes move rather by the ratio than not at all
     fits &= np.abs(np.log(closes[at] / closes[at - 1]) + by) < half
     fits &= np.abs(_shift(numbers, closes, at) + by) < half
