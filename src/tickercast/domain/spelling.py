@@ -39,6 +39,7 @@ _EXCHANGES = dict.fromkeys(("NASDAQ", "NYSE", "AMEX", "BATS", "CBOE"), "") | {
 """Yahoo's endings of symbols, by TradingView's name of the exchange."""
 
 _LONGEST_PLAIN = 5  # letters of an American symbol
+_ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}\d")
 
 
 def in_yahoos_spelling(symbol: str) -> str:
@@ -115,6 +116,19 @@ def is_word(name: str) -> bool:
     return long or joined or not _WORDS.isdisjoint(parts)
 
 
+def is_isin(text: str) -> bool:
+    """Whether a text is an ISIN, by its form and its check digit.
+
+    >>> is_isin("US5949181045"), is_isin("US5949181046"), is_isin("MSFT")
+    (True, False, False)
+    """
+    if not _ISIN.fullmatch(text):
+        return False
+    digits = [int(digit) for letter in text for digit in str(int(letter, 36))]
+    doubled = [2 * digit for digit in digits[-2::-2]]
+    return (sum(digits[-1::-2]) + sum(digit // 10 + digit % 10 for digit in doubled)) % 10 == 0
+
+
 def owner_of(stem: str) -> str:
     """The symbol that a file of Binance's archive is called after; the name of any other file as it is.
 
@@ -140,4 +154,4 @@ def symbol_in(name: str) -> str:
     if re.match(r"[A-Z0-9^.=-]+_[A-Z]{1,3}(?![A-Za-z0-9])", name):  # a share class, an exchange or a currency
         return ""
     found = re.match(r"([A-Z0-9^][A-Z0-9^.=-]{0,14})(?=[_ ]|$)", name)
-    return in_yahoos_spelling(found[1]) if found else ""
+    return in_yahoos_spelling(found[1]) if found and not is_isin(found[1]) else ""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
-from tickercast.domain.spelling import in_four_digits, in_yahoos_spelling, owner_of
+from tickercast.domain.spelling import in_four_digits, in_yahoos_spelling, is_isin, owner_of
 from tickercast.domain.text import shown
 from tickercast.errors import UsageError
 
@@ -25,6 +25,11 @@ def parse_symbol(text: str) -> str:
         UsageError: the text is not a symbol.
     """
     symbol = text.strip().upper()
+    if is_isin(symbol):
+        raise UsageError(
+            f"{symbol!r} is an ISIN: a symbol was needed, as Yahoo spells it (MSFT, BRK-B, VOD.L, ETH-USD). Look up "
+            "the listing that you mean, and give its symbol."
+        )
     if not (text.isascii() and is_symbol(symbol)):
         raise UsageError(
             f"{shown(text, 40)!r} is not a symbol: up to 20 letters, digits and single . - = ^ were needed, "
@@ -78,7 +83,7 @@ def is_symbol(text: str) -> bool:
     >>> is_symbol("BRK-B"), is_symbol("brk-b"), is_symbol("[/x]")
     (True, False, False)
     """
-    return len(text) <= _LONGEST_SYMBOL and _SYMBOL.fullmatch(text) is not None
+    return len(text) <= _LONGEST_SYMBOL and _SYMBOL.fullmatch(text) is not None and not is_isin(text)
 
 
 MOST_SAMPLED = 500

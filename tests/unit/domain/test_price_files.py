@@ -269,6 +269,22 @@ def test_a_bad_bar_is_quoted_with_its_date_and_what_was_needed(rows: str, words:
     assert all(word in str(reading.failures["MSFT"]) for word in ["MSFT", *words])
 
 
+@pytest.mark.parametrize("layout", ["{isin}.{field}", "{field}_{isin}", "('{field}', '{isin}')", "{field}"])
+def test_an_isin_is_no_symbol(layout: str) -> None:
+    isin = "US5949181045"
+    titles = [layout.format(field=field, isin=isin) for field in ("Open", "High", "Low", "Close")]
+    rows = [["2023-07-20", 10, 12, 9, 11, isin], ["2023-07-21", 11, 13, 10, 12, isin]]
+    text = pd.DataFrame(rows, columns=["Date", *titles, "Symbol"]).to_csv(index=False)
+    reading = read_prices(text.encode(), symbol="MSFT" if layout == "{field}" else "prices")
+    assert str(reading.failures[isin]).startswith(f"'{isin}' is an ISIN: a symbol was needed, as Yahoo spells it")
+    with pytest.raises(InvalidBars, match=r"its name is no symbol.*Rename the file to SYMBOL\.csv"):
+        read_prices((HEADER + GOOD).encode(), symbol=isin)
+
+
+def test_what_is_written_as_an_isin_and_fails_its_check_is_a_symbol() -> None:
+    assert parse_symbol("us5949181046") == "US5949181046"
+
+
 @pytest.mark.parametrize(
     "name", ["../../etc/passwd", "'; DROP TABLE prices; --", "MSFT/..", "", "A" * 60, "MS FT", "MSFT\u200b"]
 )
