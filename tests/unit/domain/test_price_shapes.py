@@ -213,6 +213,58 @@ def test_several_tickers_are_read_from_titles_in_either_order(swapped: bool) -> 
     assert not reading.findings
 
 
+FIELDS = ["Open", "High", "Low", "Close", "Volume"]
+
+
+def titled(layout: str, tickers: Sequence[str], volume: str = "Volume") -> bytes:
+    """One bar a ticker, whose titles stand in one row or in two."""
+    pairs = [(field, ticker) for ticker in tickers for field in [*FIELDS[:4], volume]]
+    bar = ",".join(["2023-07-21", *["9,12,8,11,4.5"] * len(tickers)])
+    if layout.startswith("rows"):
+        rows = [",".join(words) for words in zip(("", ""), *pairs, strict=True)]
+        return "\n".join([*(rows if layout == "rows" else rows[::-1]), "Date" + "," * len(pairs), bar]).encode()
+    titles = [f'"{layout.format(field=field, ticker=ticker)}"' for field, ticker in pairs]
+    return "\n".join([",".join(["Date", *titles]), bar]).encode()
+
+
+OF_TICKERS = ["rows", "rows, tickers first", "('{field}', '{ticker}')", "{ticker}.{field}", "{ticker}_{field}"]
+
+
+@pytest.mark.parametrize("layout", OF_TICKERS)
+def test_the_volumes_of_tickers_have_the_unit_of_their_titles(layout: str) -> None:
+    reading = read_prices(titled(layout, ["MSFT", "META"], "Volume (K)"))
+    assert [reading[name].columns["volume"].tolist() for name in ("MSFT", "META")] == [[4500], [4500]]
+    assert not reading.findings
+    unread = read_prices(titled(layout, ["MSFT", "META"], "Volume (PLN)"))
+    for name in ("MSFT", "META"):
+        assert np.isnan(unread[name].columns["volume"]).all()
+        said = f"volume: the column Volume (PLN) of {name} was left out, since its unit is not known to be shares"
+        assert [str(one) for one in unread.findings[name]] == [said]
+
+
+def test_a_volume_that_is_left_out_is_said_of_its_ticker_alone() -> None:
+    text = titled("{ticker}.{field}", ["MSFT", "META"]).replace(b"META.Volume", b"META.Volume ($)")
+    reading = read_prices(text)
+    assert list(reading.findings) == ["META"]
+    assert reading["MSFT"].columns["volume"].tolist() == [4.5]
+
+
+@pytest.mark.parametrize("layout", OF_TICKERS)
+@pytest.mark.parametrize("ticker", ["NOK", "COP"])
+def test_the_code_of_a_currency_in_the_place_of_a_ticker_is_one(layout: str, ticker: str) -> None:
+    reading = read_prices(titled(layout, [ticker]), symbol="prices")
+    assert reading[ticker].columns["volume"].tolist() == [4.5]
+    assert not reading.findings
+
+
+@pytest.mark.parametrize("layout", ["{field} ({ticker})", "{field} {ticker}", "{field}_{ticker}", "{ticker} {field}"])
+def test_the_code_of_a_currency_beside_a_title_is_one_of_money(layout: str) -> None:
+    reading = read_prices(titled(layout, ["TRY"]), symbol="MSFT")
+    assert np.isnan(reading["MSFT"].columns["volume"]).all()
+    [said] = map(str, reading.findings["MSFT"])
+    assert f"column {layout.format(field='Volume', ticker='TRY')} was left out" in said
+
+
 def test_klines_without_a_header_are_read() -> None:
     days = np.arange(np.datetime64("2023-02-01"), np.datetime64("2023-07-22"))
     bars = history(3, days)
@@ -435,6 +487,7 @@ def test_names_of_companies_alone_are_no_symbols_of_a_batch() -> None:
         "Date,PX_OPEN,PX_HIGH,PX_LOW,PX_LAST,PX_VOLUME\n",
         "Date,Open USD,High USD,Low USD,Close USD,Volume\n",
         TITLED + ",USD,USD,USD,USD,shares\n",
+        "Date,USD_Open,USD_High,USD_Low,USD_Close,Volume\n",
         TITLED + ",$,$,$,$,#\n",
         TITLED + "datetime64[ns],float64,float64,float64,float64,float64\n",
         "Currency,USD,USD,USD,USD,\n" + TITLED,
@@ -714,6 +767,10 @@ REFUSED: dict[str, tuple[Callable[[], bytes], Sequence[str]]] = {
     "of a bond": (
         lambda: b"Date,BID_OPEN,BID_HIGH,BID_LOW,BID_CLOSE,ASK_OPEN\n",
         ["column Open: BID_OPEN and ASK_OPEN"],
+    ),
+    "volumes in two units": (
+        lambda: titled("{ticker}.{field}", ["MSFT", "META"]).replace(b"META.Volume", b"META.Volume (K)"),
+        ["Volume of MSFT and Volume (K) of META", "in one unit"],
     ),
     "prices of thousands": (
         lambda: b"Date,Open (000),High (000),Low (000),Close (000)\n2023-07-21,1,1,1,1\n",

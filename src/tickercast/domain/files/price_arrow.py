@@ -109,8 +109,10 @@ def read_columns(parts: Sequence[tuple[Part, pa.Table]], asked: Asked, *, may_ha
     reading = read_rows(rows, asked.window)
     findings = _with_reported(reading, _reported(table, numbers, names))
     is_money = "volume" in table.column_names and "volume" not in rows.columns
-    if unread := titles["volume"] if is_money else next((part.unread for part, _ in parts if part.unread), ""):
-        findings = _with_unread(reading.bars, findings, unread)
+    for part, _ in parts:
+        if unread := titles["volume"] if is_money and "volume" in part.columns else part.unread:
+            owner = in_yahoos_spelling(part.symbol.upper()) if part.symbol and len(parts) > 1 else None
+            findings = _with_unread([name for name in reading.bars if owner in (None, name)], findings, unread)
     return replace(reading, findings=findings, others=others)
 
 

@@ -67,7 +67,8 @@ _FIELDS = {
     for title, column in [*_COLUMNS.items(), *((title, column) for title, (column, _) in _WEAK.items())]
     if column in (*PRICES, "adj_close", "volume") and title != "volumeof"
 }
-_MONEY = frozenset(name.lower() for name in (*CURRENCIES, *STABLE, "currency"))
+_CODES = CURRENCIES | frozenset(STABLE)
+_MONEY = frozenset(name.lower() for name in (*_CODES, "currency"))
 _NO_TICKERS = _MONEY | frozenset(
     re.findall(
         r"\S+",
@@ -76,6 +77,8 @@ _NO_TICKERS = _MONEY | frozenset(
     )
 )
 """Words that stand with the titles of prices and are no ticker: whose prices they are, their unit, or their type."""
+
+_OF_TRADES = frozenset({"px", "trade", "trades"})
 
 MULTIPLES = {
     word: times
@@ -108,7 +111,7 @@ _UNIT = re.compile(r"\d+(?:[.,']\d{3})*|[^\W\d_]+\d*|[$€£¥₹₩₽%]")
 _POWER = re.compile(r"10*|0+")
 _COIN = re.compile(r"[A-Z][A-Z0-9]{1,4}")
 _TUPLE = re.compile(r"""\(\s*(['"])(.*?)\1\s*,\s*(['"])(.*?)\3\s*\)""")
-_SYMBOL_FIRST = re.compile(r"([A-Z0-9^][A-Z0-9^=-]*(?:\.[A-Z0-9]+)?)[._ ]([A-Za-z. _]+)")
+_SYMBOL_FIRST = re.compile(r"([A-Z0-9^][A-Z0-9^=-]*(?:\.[A-Z0-9]+)?)[._ ]([A-Za-z. _]+(?:[(\[][^()\[\]]*[)\]])?)")
 _FIELD_FIRST = re.compile(r"([A-Za-z]+(?:[. _][Cc]lose)?)[._ ]([A-Z0-9^][A-Z0-9^=.-]*)")
 _LONGEST = 200  # letters of a title that are looked at
 _NO_SYMBOLS = frozenset({"ADJ", "ADJ.", "ADJUSTED", "PREV", "PREV.", "PREVIOUS", "PRE", "DAY", "AVG", "VWAP", "SPLIT"})
@@ -238,11 +241,12 @@ def layout(titles: Sequence[object]) -> list[Part]:
     tickers = {pair[1] for pair in named if pair and pair[0] in PRICES}
     columns = _columns(titles)
     if tickers and not set(PRICES) & set(columns):
-        if not _are_no_tickers(tickers):
+        if not _are_no_tickers(tickers) or ("volume" not in columns and _are_prefixes(titles, named)):
             return _by_ticker(titles, named)
         columns = _columns(titles, [_beside(*pair) for pair in zip(titles, named, strict=True)])
     _check_missing(columns, titles)
-    unread = next((shown(title, 40).strip() for title in titles if is_unread_volume(title)), "")
+    beside = {title for title, pair in zip(titles, named, strict=True) if pair and pair[0] == "volume"}
+    unread = next((shown(title, 40).strip() for title in titles if is_unread_volume(title) or title in beside), "")
     own = {name: shown(titles[at], 40).strip() for name, at in columns.items()}
     return [Part(None, columns, own, "" if "volume" in columns else unread)]
 
@@ -265,7 +269,10 @@ def stacked(rows: Sequence[Sequence[str]]) -> tuple[list[object], int] | None:
         third = len(rows) > 2 and not any(cell.strip() for cell in rows[2][1:])
         firsts = [row[0] for row in (rows[2 if third else 0], *rows[:2]) if column_of(row[0]) == "session_date"]
         titles = [*firsts, "Date"][:1]
-        if {column for column, _ in priced} == set(PRICES) and _are_no_tickers({ticker for _, ticker in priced}):
+        are_units = _are_no_tickers({ticker for _, ticker in priced}) and not _are_codes(
+            known_fields, tickers[0], third
+        )
+        if {column for column, _ in priced} == set(PRICES) and are_units:
             return [*titles, *(_with_unit(*pair) for pair in pairs)], 2 + third
         is_whole = any(all((column, ticker) in priced for column in PRICES) for _, ticker in priced)
         if is_whole and all(_is_ticker(ticker) for _, ticker in known_fields):
@@ -300,11 +307,32 @@ def _are_no_tickers(words: Collection[str]) -> bool:
     return {word.lower() for word in words} <= _NO_TICKERS
 
 
+def _are_codes(pairs: Sequence[tuple[str, str]], first: str, indexed: bool) -> bool:
+    """Whether the codes of currencies in a row of the header are tickers, as NOK and COP are: volumes have no currency.
+
+    Args:
+        pairs: the field and the word of each column of prices and volumes.
+        first: the first cell of the row.
+        indexed: whether a row follows that names the index alone, as pandas writes it below tickers.
+    """
+    words = {word for _, word in pairs}
+    is_named = title_key(first).removesuffix("s") in ("ticker", "symbol")
+    has_volume = any(_FIELDS.get(title_key(field)) == "volume" for field, _ in pairs)
+    is_of_all = has_volume and len(words) == 1 and column_of(first or "Date") == "session_date"
+    return words <= _CODES and (indexed or is_named or is_of_all)
+
+
+def _are_prefixes(titles: Sequence[object], named: Sequence[tuple[str, str] | None]) -> bool:
+    """Whether the codes of currencies beside the titles are tickers, as in `NOK.Open` and `NOK_Volume`."""
+    found = [(str(title).strip(), pair[1]) for title, pair in zip(titles, named, strict=True) if pair]
+    return all(word in _CODES and title.startswith((f"{word}.", f"{word}_")) for title, word in found)
+
+
 def _beside(title: object, pair: tuple[str, str] | None) -> object:
     """A title without the word beside it that is no ticker, but for volumes in money, or of offers alone."""
-    if pair is None or not _are_no_tickers(pair[1:]) or (pair[0] == "volume" and not pair[1].startswith(("PX", "TR"))):
+    if pair is None or not _are_no_tickers(pair[1:]) or (pair[0] == "volume" and pair[1].lower() not in _OF_TRADES):
         return title
-    return TITLES[pair[0]]
+    return TITLES.get(pair[0], title)
 
 
 def _columns(titles: Sequence[object], plain: Sequence[object] = ()) -> dict[str, int]:
@@ -351,11 +379,14 @@ def _pair(title: object) -> tuple[str, str] | None:
 
 
 def _qualified(title: object) -> tuple[str, str] | None:
+    """The column that a title spells and the ticker beside it; of a volume with a unit, its title."""
     text = str(title)[:_LONGEST].strip()
-    for found, field, ticker in ((_SYMBOL_FIRST.fullmatch(text), 2, 1), (_FIELD_FIRST.fullmatch(text), 1, 2)):
-        column = _FIELDS.get(title_key(found[field])) if found else None
-        if found and column and found[ticker] not in _NO_SYMBOLS:
-            return column, found[ticker]
+    for found, at, ticker in ((_SYMBOL_FIRST.fullmatch(text), 2, 1), (_FIELD_FIRST.fullmatch(text), 1, 2)):
+        if found and found[ticker] not in _NO_SYMBOLS:
+            key, field = title_key(found[at]), found[at]
+            name = field if key == "volumeof" or is_unread_volume(field) else _FIELDS.get(key)
+            if name:
+                return name, found[ticker]
     return None
 
 
@@ -365,28 +396,53 @@ def _by_ticker(titles: Sequence[object], pairs: Sequence[tuple[str, str] | None]
     halves = [pair[0] or pair[1] if pair else title for title, pair in zip(titles, pairs, strict=True)]
     own = _columns(["-" if is_full else half for half, is_full in zip(halves, full, strict=True)])
     shared = {name: at for name, at in own.items() if name in ("session_date", "time")}
+    fields = list(_fields(pairs))
     found: dict[str, dict[str, int]] = {}
-    for at, (column, ticker) in _fields(pairs):
-        columns = found.setdefault(ticker, {})
-        if column in columns:
-            raise refusals.DOUBLED_COLUMN(column=f"{TITLES[column]} of {shown(ticker, 40)}", seen="it is there twice")
-        columns[column] = at
+    for at, (field, ticker) in fields:
+        column = _FIELDS.get(title_key(field))
+        if column:
+            columns = found.setdefault(ticker, {})
+            if column in columns:
+                seen = "it is there twice"
+                raise refusals.DOUBLED_COLUMN(column=f"{TITLES[column]} of {shown(ticker, 40)}", seen=seen)
+            columns[column] = at
+    volumes = _volumes(fields)
     parts = []
     for ticker, columns in found.items():
-        columns = shared | columns
+        at, title, unread = volumes.get(ticker, (-1, "", ""))
+        columns = shared | columns | ({"volume": at} if title else {})
         named = [f"{TITLES[name]} of {ticker}" for name in columns if name not in shared]
         _check_missing(columns, ["Date"] * ("session_date" in columns) + named)
-        parts.append(Part(ticker, columns, {name: TITLES.get(name, name) for name in columns}))
+        titled = {name: TITLES.get(name, name) for name in columns} | ({"volume": title} if title else {})
+        parts.append(Part(ticker, columns, titled, unread))
     return parts
 
 
+def _volumes(fields: Sequence[tuple[int, tuple[str, str]]]) -> dict[str, tuple[int, str, str]]:
+    """The place and the title of each ticker's volume, and that of one which is left out where there is no other.
+
+    Raises:
+        InvalidBars: they are in several units.
+    """
+    found: dict[str, tuple[int, str, str]] = {}
+    for is_plain in (True, False):
+        for at, (title, ticker) in fields:
+            if _FIELDS.get(title_key(title)) == "volume" if is_plain else title_key(title) == "volumeof":
+                found.setdefault(ticker, (at, TITLES.get(title, title).strip(), ""))
+    units = {volume_unit(title): f"{shown(title, 40)} of {shown(name, 40)}" for name, (_, title, _) in found.items()}
+    if len(units) > 1:
+        raise refusals.TWO_UNITS(seen=" and ".join([*units.values()][:2]))
+    for at, (title, ticker) in fields:
+        if is_unread_volume(title):
+            found.setdefault(ticker, (at, "", f"{shown(title, 40).strip()} of {shown(ticker, 40)}"))
+    return found
+
+
 def _fields(pairs: Sequence[tuple[str, str] | None]) -> Iterator[tuple[int, tuple[str, str]]]:
-    """The columns of prices and volumes, whichever half of their pairs is the field."""
+    """The titles of columns and their tickers, whichever half of their pairs is the field."""
     full = [(at, pair) for at, pair in enumerate(pairs) if pair and pair[0] and pair[1]]
     firsts = sum(title_key(pair[0]) in _FIELDS for _, pair in full)
     seconds = sum(title_key(pair[1]) in _FIELDS for _, pair in full)
     for at, pair in full:
         field, ticker = pair if firsts >= seconds else pair[::-1]
-        column = _FIELDS.get(title_key(field))
-        if column:
-            yield at, (column, ticker.strip())
+        yield at, (field, ticker.strip())

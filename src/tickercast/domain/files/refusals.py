@@ -105,6 +105,9 @@ UNEVEN = Refusal(
 NO_BAR = Refusal("The file has a header and no bar: at least one row was needed.", "Export it again.")
 
 # Its columns.
+TWO_UNITS = Refusal(
+    "The file has {seen}: volumes in one unit were needed.", "Write them all in shares, or send a file for each."
+)
 MISSING_COLUMN = Refusal(
     "The file has no column {missing}: Date, Open, High, Low, Close were needed. It has {seen}.",
     "Add the missing columns, or rename them.",
