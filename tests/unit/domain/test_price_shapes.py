@@ -732,6 +732,14 @@ REFUSED: dict[str, tuple[Callable[[], bytes], Sequence[str]]] = {
         lambda: b"Date;Open;High;Low;Close\n21.07.2023;13.352;13.380;12.889;13.061\n",
         ["Open '13.352'", "decimal point or a thousands point", "three decimals with a further 0"],
     ),
+    "two points beside volumes without": (
+        lambda: b"Date;Open;High;Low;Close;Volume\n21.07.2023;3.352;3.380;2.889;3.061;69368900\n",
+        ["Open '3.352'", "decimal point or a thousands point"],
+    ),
+    "two points in volumes alone": (
+        lambda: b"Date;Open;High;Low;Close;Volume\n21.07.2023;3352;3380;2889;3061;7.065\n",
+        ["Volume '7.065'", "decimal point or a thousands point"],
+    ),
     "32nds": (
         lambda: b"Date,Open,High,Low,Close,Volume\n2023-07-21,118'140,119'270,117'020,117'080,1'234'567\n",
         ['Open "118\'140"', "32nds", "Write the prices with a decimal point"],

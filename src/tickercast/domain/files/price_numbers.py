@@ -146,7 +146,7 @@ def _may_be_grouped(text: pa.ChunkedArray) -> bool:
     """Whether every point may separate thousands: prices of three decimals look so."""
     for part in (text.slice(0, _A_LOOK), text):
         marked = part.filter(pc.match_substring(part, "."))
-        if not pc.all(pc.match_substring_regex(marked, _ONE_GROUP)).as_py():
+        if len(marked) and not pc.all(pc.match_substring_regex(marked, _ONE_GROUP)).as_py():
             return False
     return True
 
