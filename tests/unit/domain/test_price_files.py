@@ -83,11 +83,19 @@ def test_dividends_and_splits_between_the_bars_of_yahoos_page_are_no_bars() -> N
     assert str(reading.findings["MSFT"][0]).startswith("left out: 2 row(s) without prices")
 
 
-def test_a_row_that_is_cut_off_is_said_to_be_one() -> None:
-    with pytest.raises(
-        InvalidBars, match=r"has 3 cells and the header has 7: whole rows were needed. Export or download"
-    ):
-        only(HEADER + GOOD + "2023-07-24,11,13")
+@pytest.mark.parametrize("row", ["2023-07-24,11,13", "Source: Vendor, all prices are delayed, without warranty"])
+def test_a_row_that_is_cut_off_or_a_note_is_said_to_be_one(row: str) -> None:
+    said = "has 3 cells and the header has 7: whole rows were needed. Export or download it again if .* remove the row"
+    with pytest.raises(InvalidBars, match=said):
+        only(HEADER + GOOD + row)
+
+
+@pytest.mark.parametrize("header", [HEADER, HEADER.replace(",Close", ', "Close "')])
+def test_the_header_of_a_joined_file_is_no_bar(header: str) -> None:
+    first, second = GOOD.splitlines(keepends=True)
+    reading = read_prices((header + first + header + second).encode(), symbol="MSFT")
+    assert len(reading["MSFT"]) == 2
+    assert not reading.findings
 
 
 @pytest.mark.parametrize(

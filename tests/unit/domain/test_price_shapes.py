@@ -365,6 +365,7 @@ def only(text: str, symbol: str = "MSFT", frequency: Frequency = DAILY) -> dict[
         ("Shares Traded (000)", 4500),
         ("Volume BTC", 4.5),
         ("Volume (shares)", 4.5),
+        ("Number of Shares", 4.5),
         ("Volume ($)", np.nan),
         ("Volume (USD m)", np.nan),
         ("Volume (lots)", np.nan),
@@ -443,6 +444,7 @@ def test_what_vendors_write_for_nothing_is_nothing(cell: str) -> None:
     [
         ("Date;Open;High;Low;Last;Close", "2023-07-21;9;12;8;10;11"),
         ("Date;Open Price;High Price;Low Price;Last Price;Close Price", "2023-07-21;9;12;8;10;11"),
+        ("Exchange Date;Price Open;Price High;Price Low;Price Close", "21-Jul-2023;9;12;8;11"),
         ("timestamp;datetime;Open;High;Low;Close", "1689897600000;2023-07-21T00:00:00.000Z;9;12;8;11"),
         ("Day;Date;Open;High;Low;Close", "Fri;2023-07-21;9;12;8;11"),
         ("Unnamed: 0.1;Unnamed: 0;Date;Open;High;Low;Close", "7;7;2023-07-21;9;12;8;11"),

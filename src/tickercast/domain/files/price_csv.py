@@ -359,7 +359,7 @@ def _body(text: bytes, header: Header, largest: int) -> pa.Table:
         columns = zip(*repaired, strict=True)
         more = pa.table([pa.array(column, pa.string()) for column in columns], names).cast(table.schema)
         table = pa.concat_tables([table, more])
-    table = _without_notes(table)
+    table = _without_headers(_without_notes(table), header.parts[0])
     if not len(table):
         raise refusals.NO_BAR()
     return table
@@ -386,6 +386,12 @@ def _without_notes(table: pa.Table) -> pa.Table:
     filled = functools.reduce(pc.add, (_filled(column).cast(pa.int16()) for column in table.columns))
     few = pc.less(filled, 2)
     return table.filter(pc.invert(few)) if pc.any(few).as_py() else table
+
+
+def _without_headers(table: pa.Table, part: Part) -> pa.Table:
+    """The rows that are not the header once more, as in files that were joined."""
+    again = pc.equal(pc.utf8_trim_whitespace(table.column(part.columns["close"])), part.titles["close"])
+    return table.filter(pc.invert(again)) if pc.any(again).as_py() else table
 
 
 def _filled(column: pa.ChunkedArray) -> pa.ChunkedArray:

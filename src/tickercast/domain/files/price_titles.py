@@ -38,13 +38,13 @@ TITLES = {
 """The titles of the columns that are read and written, as Yahoo spells them."""
 
 ALIASES = {
-    "session_date": "date sessiondate tradedate tradingdate",
-    "open": "open openprice openingprice",
-    "high": "high highprice",
-    "low": "low lowprice",
-    "close": "close closelast closeprice closingprice",
+    "session_date": "date sessiondate tradedate tradingdate exchangedate",
+    "open": "open openprice openingprice priceopen",
+    "high": "high highprice pricehigh",
+    "low": "low lowprice pricelow",
+    "close": "close closelast closeprice closingprice priceclose",
     "adj_close": "adjclose adjustedclose adjusted adjcloseprice adjustedcloseprice closeadj closeadjusted",
-    "volume": "volume tickvol tickvolume sharestraded totaltradedquantity noofshares",
+    "volume": "volume tickvol tickvolume sharestraded totaltradedquantity noofshares numberofshares",
     "symbol": "symbol ticker tic tscode",
     "source": "source simulated",
     "findings": "findings",

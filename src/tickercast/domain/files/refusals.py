@@ -85,7 +85,7 @@ RAGGED = Refusal(
 )
 SHORT = Refusal(
     "The row {row!r} has {cells} cells and the header has {titles}: whole rows were needed.",
-    "Export or download it again; it may have been cut off.",
+    "Export or download it again if it has been cut off, or remove the row if it is a note.",
 )
 CUT_OFF = Refusal(
     "The file ends in {row!r} without a line end, and {cell!r} is shorter than all others above it: a whole file was "
