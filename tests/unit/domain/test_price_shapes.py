@@ -230,6 +230,18 @@ def titled(layout: str, tickers: Sequence[str], volume: str = "Volume") -> bytes
 OF_TICKERS = ["rows", "rows, tickers first", "('{field}', '{ticker}')", "{ticker}.{field}", "{ticker}_{field}"]
 
 
+@pytest.mark.parametrize("layout", ["{field} ({ticker})", "{field} [{ticker}]", "{field}({ticker})"])
+def test_a_ticker_in_brackets_is_one(layout: str) -> None:
+    reading = read_prices(titled(layout, ["MSFT", "META"]))
+    assert [reading[name].columns["volume"].tolist() for name in ("MSFT", "META")] == [[4.5], [4.5]]
+    alone = titled(layout, ["MSFT"])
+    assert list(read_prices(alone, symbol="prices")) == ["MSFT"]
+    with pytest.raises(InvalidBars, match="named META, or that was given for it, and its header says MSFT"):
+        read_prices(alone, symbol="META")
+    scaled = alone.replace(layout.format(field="Volume", ticker="MSFT").encode(), b"Volume (K)")
+    assert read_prices(scaled)["MSFT"].columns["volume"].tolist() == [4500]
+
+
 @pytest.mark.parametrize("layout", OF_TICKERS)
 def test_the_volumes_of_tickers_have_the_unit_of_their_titles(layout: str) -> None:
     reading = read_prices(titled(layout, ["MSFT", "META"], "Volume (K)"))
@@ -487,6 +499,7 @@ def test_names_of_companies_alone_are_no_symbols_of_a_batch() -> None:
     "head",
     [
         "Date,PX_OPEN,PX_HIGH,PX_LOW,PX_LAST,PX_VOLUME\n",
+        *(f"Date,Open ({unit}),High ({unit}),Low ({unit}),Latest ({unit}),Volume\n" for unit in ("GBX", "BTC", "Adj")),
         "Date,Open USD,High USD,Low USD,Close USD,Volume\n",
         TITLED + ",USD,USD,USD,USD,shares\n",
         "Date,USD_Open,USD_High,USD_Low,USD_Close,Volume\n",

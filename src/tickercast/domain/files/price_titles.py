@@ -54,7 +54,7 @@ ALIASES = {
 WEAKER = {
     "session_date": "datetime timestamp opentime openedat gmttime localtime tradingday day time unix unixtimestamp "
     "epoch index indexlevel0 unnamed:0",
-    "close": "last lastprice price",
+    "close": "last lastprice latest price",
     "volume": "vol volumeof",
     "symbol": "code name",
 }
@@ -73,7 +73,8 @@ _NO_TICKERS = _MONEY | frozenset(
     re.findall(
         r"\S+",
         "px bid ask mid trade trades $ € £ ¥ pts points price prices value number numeric float float32 float64 double "
-        "decimal real int int64 integer bigint object str string",
+        "decimal real int int64 integer bigint object str string gbx pence cents adj adjusted raw rth eth local utc "
+        "nasdaq nyse lse",
     )
 )
 """Words that stand with the titles of prices and are no ticker: whose prices they are, their unit, or their type."""
@@ -113,6 +114,7 @@ _COIN = re.compile(r"[A-Z][A-Z0-9]{1,4}")
 _TUPLE = re.compile(r"""\(\s*(['"])(.*?)\1\s*,\s*(['"])(.*?)\3\s*\)""")
 _SYMBOL_FIRST = re.compile(r"([A-Z0-9^][A-Z0-9^=-]*(?:\.[A-Z0-9]+)?)[._ ]([A-Za-z. _]+(?:[(\[][^()\[\]]*[)\]])?)")
 _FIELD_FIRST = re.compile(r"([A-Za-z]+(?:[. _][Cc]lose)?)[._ ]([A-Z0-9^][A-Z0-9^=.-]*)")
+_IN_BRACKETS = re.compile(r"([A-Za-z. _]+)[(\[]([A-Z0-9^][A-Z0-9^=.-]*)[)\]]")
 _LONGEST = 200  # letters of a title that are looked at
 _NO_SYMBOLS = frozenset({"ADJ", "ADJ.", "ADJUSTED", "PREV", "PREV.", "PREVIOUS", "PRE", "DAY", "AVG", "VWAP", "SPLIT"})
 
@@ -237,6 +239,9 @@ def layout(titles: Sequence[object]) -> list[Part]:
     pairs = [_pair(title) for title in titles]
     if any(pairs):
         return _by_ticker(titles, pairs)
+    bracketed = _bracketed(titles)
+    if bracketed:
+        return _by_ticker(titles, bracketed)
     named = [_qualified(title) for title in titles]
     tickers = {pair[1] for pair in named if pair and pair[0] in PRICES}
     columns = _columns(titles)
@@ -388,6 +393,25 @@ def _qualified(title: object) -> tuple[str, str] | None:
             if name:
                 return name, found[ticker]
     return None
+
+
+def _bracketed(titles: Sequence[object]) -> list[tuple[str, str] | None]:
+    """The titles and tickers where each price has one in brackets, as in `Open (MSFT)`; empty where it is a unit."""
+    texts = [str(title)[:_LONGEST].strip() for title in titles]
+    found = [_IN_BRACKETS.fullmatch(text) for text in texts]
+    fields = [_FIELDS.get(title_key(match[1]), "") if match else "" for match in found]
+    tickers = {match[2] for match, field in zip(found, fields, strict=True) if match and field in PRICES}
+    units = {word for word in tickers if word in COINS or word.isdigit() or _multiple(word)}
+    if not tickers or not set(PRICES) <= set(fields) or units or _are_no_tickers(tickers):
+        return []
+    pairs: list[tuple[str, str] | None] = []
+    for text, match in zip(texts, found, strict=True):
+        is_volume = column_of(text) == "volume" or is_unread_volume(text)
+        if match and match[2] in tickers:
+            pairs.append((match[1], match[2]))
+        else:
+            pairs.append((text, next(iter(tickers))) if is_volume and len(tickers) == 1 else None)
+    return pairs
 
 
 def _by_ticker(titles: Sequence[object], pairs: Sequence[tuple[str, str] | None]) -> list[Part]:
