@@ -242,8 +242,10 @@ def test_a_ticker_in_brackets_is_one(layout: str) -> None:
     assert read_prices(scaled)["MSFT"].columns["volume"].tolist() == [4500]
 
 
-@pytest.mark.parametrize("layout", OF_TICKERS)
+@pytest.mark.parametrize("layout", [*OF_TICKERS, "{field} {ticker}", "{field}_{ticker}", "{field} ({ticker})"])
 def test_the_volumes_of_tickers_have_the_unit_of_their_titles(layout: str) -> None:
+    short = read_prices(titled(layout, ["MSFT", "META"], "Vol."))
+    assert [short[name].columns["volume"].tolist() for name in ("MSFT", "META")] == [[4.5], [4.5]]
     reading = read_prices(titled(layout, ["MSFT", "META"], "Volume (K)"))
     assert [reading[name].columns["volume"].tolist() for name in ("MSFT", "META")] == [[4500], [4500]]
     assert not reading.findings

@@ -113,8 +113,10 @@ _POWER = re.compile(r"10*|0+")
 _COIN = re.compile(r"[A-Z][A-Z0-9]{1,4}")
 _TUPLE = re.compile(r"""\(\s*(['"])(.*?)\1\s*,\s*(['"])(.*?)\3\s*\)""")
 _SYMBOL_FIRST = re.compile(r"([A-Z0-9^][A-Z0-9^=-]*(?:\.[A-Z0-9]+)?)[._ ]([A-Za-z. _]+(?:[(\[][^()\[\]]*[)\]])?)")
-_FIELD_FIRST = re.compile(r"([A-Za-z]+(?:[. _][Cc]lose)?)[._ ]([A-Z0-9^][A-Z0-9^=.-]*)")
-_IN_BRACKETS = re.compile(r"([A-Za-z. _]+)[(\[]([A-Z0-9^][A-Z0-9^=.-]*)[)\]]")
+_FIELD_FIRST = re.compile(
+    r"([A-Za-z]+\.?(?:[. _][Cc]lose)?(?:[ _]?[(\[][^()\[\]]*[)\]])?)[._ ]([A-Z0-9^][A-Z0-9^=.-]*)"
+)
+_IN_BRACKETS = re.compile(r"(.+)[(\[]([A-Z0-9^][A-Z0-9^=.-]*)[)\]]")
 _LONGEST = 200  # letters of a title that are looked at
 _NO_SYMBOLS = frozenset({"ADJ", "ADJ.", "ADJUSTED", "PREV", "PREV.", "PREVIOUS", "PRE", "DAY", "AVG", "VWAP", "SPLIT"})
 
