@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from tests.support.trading import shipped_bundle
 
+from tickercast import logs
 from tickercast.errors import StoreUnavailable
 from tickercast.jobs.training import registration
 from tickercast.jobs.training.registration import register
@@ -27,11 +28,13 @@ def test_a_trained_model_waits_for_a_registry_that_does_not_answer_and_a_limit_e
             self.asked += 1
             raise StoreUnavailable("Nobody answered.")
 
-    away = Away()
-    with pytest.raises(StoreUnavailable, match="Nobody answered"):
+    away, shown = Away(), list[str]()
+    with logs.showing(shown.append), pytest.raises(StoreUnavailable, match="Nobody answered"):
         register(away, shipped_bundle(), RunRecord(), patience=patience)
     assert away.asked == pauses + 1
-    assert caplog.text.count("is trained and waits to be registered: it is tried again each minute") == min(pauses, 1)
+    said = "is trained and waits to be registered: it is tried again each minute"
+    assert caplog.text.count(said) == min(pauses, 1)
+    assert [said in sentence for sentence in shown] == [True, False] * pauses
 
 
 def test_a_trained_model_is_registered_once_the_registry_answers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import logging
 import time
 from datetime import timedelta
 
+from tickercast import logs
 from tickercast.domain.cards.model_card import Bundle
 from tickercast.errors import Transient
 from tickercast.ports import ModelRegistry, RunRecord
@@ -37,13 +38,14 @@ def register(registry: ModelRegistry, bundle: Bundle, record: RunRecord, *, pati
         except Transient as error:
             if time.monotonic() >= until:
                 raise
+            hours = patience.total_seconds() / 3600
+            sentence = (
+                f"{bundle.card.name} is trained and waits to be registered: it is tried again each minute, for "
+                f"{hours:g} hours. Leave this running, or the training is lost. {error}"
+            )
             if not said:
-                log.warning(
-                    "%s is trained and waits to be registered: it is tried again each minute, for %g hours. Leave this "
-                    "running, or the training is lost. %s",
-                    bundle.card.name,
-                    patience.total_seconds() / 3600,
-                    error,
-                )
+                log.warning("%s", sentence)
             said = True
+            logs.waiting(sentence)
             time.sleep(_PAUSE_S)
+            logs.waiting("")
