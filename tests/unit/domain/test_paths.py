@@ -9,12 +9,13 @@ from scipy import stats
 from tickercast.domain.bars import Bars
 from tickercast.domain.distribution import probability, quantile, student5
 from tickercast.domain.forecast import QUANTILES
-from tickercast.domain.outlook.odds import Odds
+from tickercast.domain.outlook.odds import LEAST_CHANCE, Odds, check_chance
 from tickercast.domain.outlook.paths import (
     COUNT,
     FEWEST,
     Past,
     Paths,
+    levels_of,
     past,
     paths,
     residuals,
@@ -220,6 +221,43 @@ def odds(watched, quantiles) -> Odds:
     return Odds(made, quantiles[0])
 
 
+class TestLimits:
+    def test_the_fewest_sessions_are_enough(self):
+        market = np.random.default_rng(0).normal(size=1600)
+        enough = residuals([series("S1", FEWEST + 61, 1, market)])
+        few = residuals([series("S1", FEWEST + 60, 1, market)])
+
+        assert len(past(enough, date(2030, 1, 1))) == FEWEST
+        with pytest.raises(TooFewSessions):
+            past(few, date(2030, 1, 1))
+        assert len(residuals([series("S1", 62, 1, market)])[0].sessions) == 1
+        with pytest.raises(TooFewSessions):
+            residuals([series("S1", 61, 1, market)])
+
+    def test_lows_are_of_past_lows_and_highs_of_past_highs(self, quantiles):
+        moves = np.random.default_rng(1).normal(size=(500, 1))
+        excess, none = np.ones((500, 1)), np.zeros((500, 1))
+        made = paths(Past(moves, moves, none, excess, np.full(500, 1 / 500)), quantiles[:1], seed=1)
+
+        before = np.concatenate([np.zeros_like(made.close[:, :1]), made.close[:, :-1]], axis=1)
+        np.testing.assert_array_equal(made.high, np.maximum(before, made.close))
+        assert (made.low < np.minimum(before, made.close)).all()
+
+    def test_a_symbol_that_never_moved_has_its_stored_quantiles(self, quantiles):
+        still = np.zeros((500, 1))
+        made = paths(Past(still, still, still, still, np.full(500, 1 / 500)), quantiles[:1], seed=1)
+
+        np.testing.assert_array_equal(made.low, np.minimum(made.low, made.close))
+        np.testing.assert_allclose(levels_of(made.close[0], QUANTILES), quantiles[0].T, atol=1e-6)
+
+    def test_what_does_not_move_is_correlated_with_nothing(self):
+        assert correlation(np.array([[0.0, 0.0, 0.0], [1.0, 2.0, 4.0]])).round(9).tolist() == [[0, 0], [0, 1]]
+
+    def test_the_smallest_chance_is_one(self):
+        for chance in (LEAST_CHANCE, 1 - LEAST_CHANCE):
+            check_chance(chance)
+
+
 class TestOdds:
     def test_chances_grow_with_time_and_with_the_ways(self, odds):
         found = odds.above(0.02)
@@ -280,6 +318,8 @@ class TestOdds:
 
         assert getattr(made_odds(closes), side)(price).closes[1] < 0.01
         assert getattr(made_odds(closes), side)(price * 0.99).closes[1] == 1
+        within = made_odds(closes).between(-1 / 128, 1 / 128)
+        assert min(within.closes[1], within.touches[1]) > 0.99
 
 
 def made_odds(closes: np.ndarray) -> Odds:
