@@ -455,7 +455,7 @@ def variant_of(named: Named) -> Variant:
 
 
 def _written(decide: Callable[..., Decision]) -> tuple[str, str]:
-    """Where a function is written, and the text that decides: that of its file, else its own; empty if not known."""
+    """The place of a function, and the text that decides: that of its file, else its own; empty if not known."""
     code = getattr(inspect.unwrap(decide), "__code__", None)
     file = Path(code.co_filename) if code else Path()
     if file.is_file():

@@ -59,7 +59,7 @@ class Intent:
 
     @property
     def rest(self) -> Decimal:
-        """What is not filled by then; negative of a sale."""
+        """The quantity that is not filled by then; negative of a sale."""
         rest = self.order.quantity - _decimal(self.filled)
         return rest if self.order.side is Side.BUY else -rest
 

@@ -388,7 +388,7 @@ def _baseline_notes(pointer: Pointer) -> list[str]:
 
 
 def _registry_notes(versions: Sequence[RegisteredVersion], pointer: Pointer, shipped: str) -> list[str]:
-    """Where the registry and the pointer, which is what counts, disagree."""
+    """Sentences on how the registry and the pointer, which is what counts, disagree."""
     served = f"{pointer.name} version {pointer.version}"
     if pointer.version not in {version.card.version for version in versions}:
         if pointer.version == shipped:

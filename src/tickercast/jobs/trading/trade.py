@@ -213,7 +213,7 @@ def dust_at(broker: Broker, symbols: Collection[str]) -> Callable[[str, Decimal]
 
 @dataclass(frozen=True)
 class Collected:
-    """What a venue said of the orders that had not ended.
+    """A venue's report on the orders that had not ended.
 
     Attributes:
         pending: the orders that it never got.
@@ -390,7 +390,7 @@ class _Run(Reconciliation):
         return replace(made, state=self._valued(self.broker.account(), targets), held=held, left=left)
 
     def _remains(self, before: Mapping[str, Decimal], held: Mapping[str, Decimal]) -> dict[str, str]:
-        """What a sale of this run, or one that it heard of, has left of a position, where no order can sell it."""
+        """The rest of a position that no order can sell, after a sale of this run or one that it heard of."""
         smaller = {symbol: rest for symbol, rest in held.items() if abs(rest) < abs(before.get(symbol, ZERO))}
         is_dust = dust_at(self.broker, smaller)
         return {
