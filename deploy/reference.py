@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -331,7 +332,13 @@ def _arguments(made: Any) -> Iterator[str]:
     for name, parameter in list(inspect.signature(made).parameters.items())[1:]:
         if name.startswith("on_") or name in ("advance", "is_over", "pause", "wrap"):
             continue
-        yield name if parameter.default is parameter.empty else f"{name}={_named(repr(parameter.default))}"
+        yield name if parameter.default is parameter.empty else f"{name}={_default_text(parameter.default)}"
+
+
+def _default_text(value: Any) -> str:
+    if isinstance(value, timedelta):
+        return f"timedelta(hours={value / timedelta(hours=1):g})" if value else "timedelta(0)"
+    return _named(repr(value))
 
 
 def _signature(made: Any) -> str:

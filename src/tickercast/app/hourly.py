@@ -1,7 +1,7 @@
 """Use cases about the models of hourly bars: run the hour, and train them."""
 
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tickercast import engines
@@ -13,6 +13,7 @@ from tickercast.domain.findings import Findings
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.symbols import Symbols, one_or_more, parse_symbols
 from tickercast.errors import Permanent
+from tickercast.jobs.training.registration import PATIENCE
 from tickercast.models import catalogue
 from tickercast.ports import Wrap
 
@@ -53,7 +54,7 @@ class Hourly(Trading):
         learning = Learning(
             fit=fit,
             evaluated=catalogue.hourly_evaluation,
-            train=lambda named, through: self.train_hourly(named, through, source=source),
+            train=lambda named, through: self.train_hourly(named, through, source=source, patience=timedelta(0)),
             refit=refit_direction,
         )
         steps: dict[str, Any] = {"wrap": wrap} if wrap else {}
@@ -78,6 +79,7 @@ class Hourly(Trading):
         *,
         source: str = "",
         seeds: Sequence[int] = (1, 2, 3),
+        patience: timedelta = PATIENCE,
         on_progress: Callable[[int, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
         on_findings: Callable[[Findings], None] = nothing,
@@ -90,6 +92,7 @@ class Hourly(Trading):
             source: `binance`, `simulated`, or a file or folder of hourly bars; by default the
                 configured one, and `binance` where none is.
             seeds: one network each, which are averaged.
+            patience: the time limit for waiting where the registry does not answer once the model is trained.
             on_progress: called with the steps done and their total.
             on_failure: called with each symbol that the source could not give, and why.
             on_findings: called with what was left out of bars or changed when they were read, by symbol.
@@ -110,6 +113,7 @@ class Hourly(Trading):
             models=engines.hourly_models,
             registry=self.registry,
             seeds=seeds,
+            patience=patience,
             on_progress=on_progress,
             on_failure=on_failure,
         )
@@ -123,6 +127,7 @@ class Hourly(Trading):
         trials: int,
         asked: Symbols = (),
         usual: bool = False,
+        patience: timedelta = PATIENCE,
         on_progress: Callable[[float, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
         on_findings: Callable[[Findings], None] = nothing,
@@ -137,6 +142,7 @@ class Hourly(Trading):
             trials: recipes to try; 0 trains by the default.
             asked: the symbols whose direction is measured; all by default.
             usual: search the usual ranges alone, without shallow trees.
+            patience: the time limit for waiting where the registry does not answer once the model is trained.
             on_progress: called with the trials done and their total.
             on_failure: called with each symbol that the source could not give, and why.
             on_findings: called with what was left out of bars or changed when they were read, by symbol.
@@ -161,6 +167,7 @@ class Hourly(Trading):
             trials=trials,
             recipe=USUAL if usual else Boosting(),
             asked=one_or_more(asked),
+            patience=patience,
             on_progress=on_progress,
             on_failure=on_failure,
         )

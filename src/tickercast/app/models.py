@@ -27,6 +27,7 @@ from tickercast.domain.measures.evaluation import labelled
 from tickercast.domain.symbols import Symbols, one_or_more, parse_symbols
 from tickercast.errors import BundleError, Permanent, UsageError
 from tickercast.jobs.operations.provision import check_published, publish_shipped
+from tickercast.jobs.training.registration import PATIENCE
 from tickercast.models import catalogue
 from tickercast.ports import MarketData, StudyResult
 
@@ -76,6 +77,7 @@ class Models(Ports):
         hold_out: int = 0,
         events: str = "",
         seeds: Sequence[int] = (1, 2, 3, 4, 5),
+        patience: timedelta = PATIENCE,
         on_progress: Callable[[int, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
         on_findings: Callable[[Findings], None] = nothing,
@@ -90,11 +92,11 @@ class Models(Ports):
             hold_out: hold out every N-th symbol for evaluation; 0 holds out none.
             events: results days to learn from; see `results_of`.
             seeds: one network each, which are averaged.
+            patience: the time limit for waiting where the registry does not answer once the model is trained.
             on_progress: called with the epochs done and their total.
             on_failure: called with each symbol that the source could not give, and why.
             on_findings: called with what was left out of bars or changed when they were read, by symbol.
         """
-        from tickercast.jobs.training.registration import PATIENCE
         from tickercast.jobs.training.seed import seed
         from tickercast.jobs.training.train import train
 
@@ -116,7 +118,7 @@ class Models(Ports):
             recipe=recipe,
             hold_out=hold_out,
             results=self.results_of(events, symbols, FIRST_TRAINED),
-            patience=PATIENCE,
+            patience=patience,
             on_progress=on_progress,
             on_failure=on_failure,
         )

@@ -11,17 +11,15 @@ from tickercast.domain.frequency import DAILY
 from tickercast.ports import Between, Warehouse
 
 _COLUMNS = (
-    *(
-        "symbol",
-        "cutoff",
-        "target_date",
-        "last_close",
-        "actual_close",
-        "close_lo_95",
-        "close_hi_95",
-        "sigmas",
-        "market_sigmas",
-    ),
+    "symbol",
+    "cutoff",
+    "target_date",
+    "last_close",
+    "actual_close",
+    "close_lo_95",
+    "close_hi_95",
+    "sigmas",
+    "market_sigmas",
 )
 
 

@@ -12,12 +12,12 @@ from tickercast.ports import ModelRegistry, RunRecord
 log = logging.getLogger(__name__)
 
 PATIENCE = timedelta(hours=12)
-"""The time limit for waiting, after which the training is lost."""
+"""The time limit for waiting after a training that somebody asked for, which is lost then."""
 
 _PAUSE_S = 60.0
 
 
-def register(registry: ModelRegistry, bundle: Bundle, record: RunRecord, *, patience: timedelta = PATIENCE) -> Bundle:
+def register(registry: ModelRegistry, bundle: Bundle, record: RunRecord, *, patience: timedelta) -> Bundle:
     """Register a trained bundle; while the registry does not answer, try again each minute.
 
     Args:

@@ -99,6 +99,7 @@ def train_direction(
     trials: int = 0,
     recipe: Boosting | None = None,
     asked: Sequence[str] = (),
+    patience: timedelta = timedelta(0),
     on_progress: Callable[[float, int], None] = lambda done, total: None,
     on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
 ) -> DirectionTraining:
@@ -120,6 +121,7 @@ def train_direction(
         trials: recipes to try, those of earlier calls included; 0 trains by the default.
         recipe: the default, which is tried first.
         asked: the symbols whose direction is measured; all by default.
+        patience: the time limit for waiting where the registry does not answer.
         on_progress: called with the trials done and their total.
         on_failure: called with each symbol that the source could not give, and why.
 
@@ -153,7 +155,7 @@ def train_direction(
             datasets={"training": data, "evaluation": evaluation},
             artifacts={"MODEL_CARD.md": describe(bundle.card).encode()},
         )
-        bundle = register(registry, bundle, record)
+        bundle = register(registry, bundle, record, patience=patience)
     return DirectionTraining(bundle, study, report)
 
 

@@ -111,6 +111,7 @@ def train_hourly(
     models: Callable[[Sequence[Bars]], HourlyModels],
     registry: ModelRegistry | None = None,
     seeds: Sequence[int] = SEEDS,
+    patience: timedelta = timedelta(0),
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
 ) -> HourlyTraining:
@@ -127,6 +128,7 @@ def train_hourly(
         models: the models to train, for the bars that were fetched.
         registry: where to register the bundles; None registers nothing.
         seeds: one seed for each of the networks that are averaged.
+        patience: the time limit for waiting where the registry does not answer.
         on_progress: called with the steps done and their total.
         on_failure: called with each symbol that the source could not give, and why.
 
@@ -175,7 +177,8 @@ def train_hourly(
         for name, network in zip(
             [lstm.card.name, plain.card.name, har.card.name, ewma.card.name], [*networks, None, None], strict=True
         ):
-            bundles[name] = register(registry, bundles[name], _record(bundles[name], network, source, symbols, data))
+            record = _record(bundles[name], network, source, symbols, data)
+            bundles[name] = register(registry, bundles[name], record, patience=patience)
     tick()
     winner, other = (lstm, har) if decision.promote else (har, lstm)
     others = [(other, Role.COMPANION), (plain, Role.COMPANION), (ewma, Role.BASELINE)]
