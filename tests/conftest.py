@@ -105,8 +105,9 @@ def _provisioned_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     made: list[str] = []
 
     def copied(warehouse: DuckDBWarehouse) -> list[str]:
-        path, log = warehouse._path, warehouse._checkpoints.log
-        if warehouse._sql != config.resource("sql") or path.exists() or log.exists():
+        path, parts = warehouse._path, warehouse._checkpoints
+        is_new = not any(part.exists() for part in (path, parts.log, parts.kept))
+        if warehouse._sql != config.resource("sql") or not is_new:
             return provision(warehouse)
         if not made:
             made.extend(provision(DuckDBWarehouse(kept, warehouse._sql)))

@@ -175,9 +175,9 @@ def test_a_receiver_that_fails_is_tried_again_and_the_other_gets_it_once(
 
 
 def test_a_run_that_lost_its_lock_sends_nothing(
-    tmp_path: Path, series: dict[str, Bars], receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    desk_of: Callable[..., Desk], receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = desk_of(tmp_path, series, receiver.apprise_url)
+    desk = desk_of(receiver.apprise_url)
 
     def overtaken(found: Any) -> Letter:
         desk.moment += 2 * TERM
