@@ -57,7 +57,7 @@ def hourly(
 
 def print_hour(hour: "Hour") -> None:
     """Print the results of an hour, and exit with 1 if something could not be done."""
-    from tickercast.domain.text import is_named
+    from tickercast.domain.text import about
     from tickercast.show.day import traded_lines, upkeep_lines
 
     made = hour.made
@@ -74,7 +74,7 @@ def print_hour(hour: "Hour") -> None:
         if forecast.findings:
             complain(f"{forecast.symbol}: {forecast.findings}")
     for name, reason in made.failures.items():
-        complain(str(reason) if is_named(name, str(reason)) else f"{name}: {reason}")
+        complain(about(name, str(reason)))
     for gone in made.lost:
         complain(str(gone))
     if made.failures or made.lost:

@@ -46,6 +46,15 @@ def is_named(name: str, sentence: str) -> bool:
     return False
 
 
+def about(name: str, sentence: str) -> str:
+    """A sentence with the name that it is about before it, unless it names that itself.
+
+    >>> about("F", "No bar was found."), about("F", "No bar of F.")
+    ('F: No bar was found.', 'No bar of F.')
+    """
+    return sentence if is_named(name, sentence) else f"{name}: {sentence}"
+
+
 _MAY_BEGIN, _MAY_END = re.compile(r"(?<![\w.^-])"), re.compile(r"(?![\w=-]|\.\w)")
 
 

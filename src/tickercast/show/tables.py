@@ -28,7 +28,7 @@ from tickercast.domain.files.price_files import first_lines
 from tickercast.domain.forecast import LEVELS, QUANTILES, Forecast, Step
 from tickercast.domain.frequency import DAILY, Frequency, stamp
 from tickercast.domain.learning.width import Width
-from tickercast.domain.text import is_named, price, shown
+from tickercast.domain.text import about, price, shown
 from tickercast.domain.tokens import State, Token
 from tickercast.jobs.operations.doctor import Check
 from tickercast.plain import first_of
@@ -332,7 +332,7 @@ def _made_of(report: Mapping[str, Any]) -> Iterator[str]:
     left_out = report.get("left_out", {})
     yield f"left out  {len(left_out) or 'none'}"
     for symbol, reason in left_out.items():
-        yield f"          {reason if is_named(symbol, reason) else f'{symbol}: {reason}'}"
+        yield f"          {about(symbol, reason)}"
 
 
 def _with_version(label: str, version: str) -> str:

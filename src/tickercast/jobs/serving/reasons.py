@@ -9,7 +9,7 @@
 from collections.abc import Mapping
 
 from tickercast.domain.symbols import is_symbol
-from tickercast.domain.text import is_named
+from tickercast.domain.text import about
 from tickercast.errors import Permanent
 
 MOST = 100
@@ -28,7 +28,7 @@ def bounded(failures: Mapping[str | None, Permanent]) -> dict[str | None, Perman
     rest = [str(error) for name, error in failures.items() if name is None or not is_symbol(name)]
     most = MOST - 1 if rest or len(own) > MOST else MOST
     kept: dict[str | None, Permanent] = dict(list(own.items())[:most])
-    rest = [_named(name, error) for name, error in list(own.items())[most:]] + rest
+    rest = [about(name, str(error)) for name, error in list(own.items())[most:]] + rest
     if not rest:
         return kept
     if len(rest) == 1:
@@ -37,7 +37,3 @@ def bounded(failures: Mapping[str | None, Permanent]) -> dict[str | None, Perman
     beyond = f" And {len(rest) - len(named):,} like these." if len(rest) > len(named) else ""
     more = " more" if kept else ""
     return {**kept, None: Permanent(f"{len(rest):,}{more} reasons: {' '.join(named)}{beyond}")}
-
-
-def _named(name: str, error: Permanent) -> str:
-    return str(error) if is_named(name, str(error)) else f"{name}: {error}"
