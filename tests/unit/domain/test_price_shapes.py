@@ -1,7 +1,10 @@
 """One history, written in every shape that people have: read back the same, or refused with the remedy."""
 
+import bz2
 import gzip
 import io
+import lzma
+import tarfile
 import zipfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
@@ -9,6 +12,7 @@ from itertools import cycle, islice, product
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -87,6 +91,21 @@ def _zipped(files: dict[str, bytes]) -> bytes:
     with zipfile.ZipFile(whole, "w") as archive:
         for name, data in files.items():
             archive.writestr(name, data)
+    return whole.getvalue()
+
+
+def _tar_gz(name: str, data: bytes) -> bytes:
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w:gz") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = len(data)
+        archive.addfile(member, io.BytesIO(data))
+    return whole.getvalue()
+
+
+def _feather(bars: pd.DataFrame) -> bytes:
+    whole = io.BytesIO()
+    bars.to_feather(whole)
     return whole.getvalue()
 
 
@@ -814,6 +833,19 @@ REFUSED: dict[str, tuple[Callable[[], bytes], Sequence[str]]] = {
         lambda: _zipped({"[Content_Types].xml": b"", "xl/workbook.xml": b""}),
         ["Excel", "Save the sheet as CSV"],
     ),
+    "bzip2": (lambda: bz2.compress(csv(history(1))), ["is compressed with bzip2", "Unpack it"]),
+    "xz": (lambda: lzma.compress(csv(history(1))), ["is compressed with xz", "Unpack it"]),
+    "Zstandard in gzip": (
+        lambda: gzip.compress(pa.compress(csv(history(1)), "zstd", asbytes=True)),
+        ["is compressed with Zstandard"],
+    ),
+    "LZ4": (lambda: pa.compress(csv(history(1)), "lz4", asbytes=True), ["is compressed with LZ4"]),
+    "tar in gzip": (lambda: _tar_gz("MSFT.csv", csv(history(1))), ["is a tar archive", "Unpack it"]),
+    "7-Zip": (lambda: b"7z\xbc\xaf\x27\x1c\x00\x04", ["is a 7-Zip archive"]),
+    "RAR": (lambda: b"Rar!\x1a\x07\x01\x00", ["is a RAR archive"]),
+    "Feather": (lambda: _feather(history(1)), ["is an Arrow or Feather file", "Convert it to CSV or Parquet"]),
+    "SQLite": (lambda: b"SQLite format 3\x00\x10\x00", ["is an SQLite database"]),
+    "a PDF": (lambda: b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", ["is a PDF"]),
     "two files": (lambda: _zipped({"a.csv": b"x", "b.csv": b"y"}), ["2 files", "a.csv, b.csv"]),
     "half a gzip file": (lambda: gzip.compress(csv(history(1)))[:200], ["begins as gzip", "ends too early"]),
     "a page": (lambda: b"<html><body>Too Many Requests</body></html>", ["web page"]),

@@ -5,6 +5,7 @@ import io
 import re
 import zipfile
 import zlib
+from collections.abc import Mapping
 
 from tickercast.domain.files import refusals
 from tickercast.domain.files.price_limits import LARGEST
@@ -16,6 +17,22 @@ _MARKS = {b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"
 _EXCEL, _LIBREOFFICE = "an Excel workbook", "a LibreOffice workbook"
 _IN_ZIP = {_EXCEL: "[Content_Types].xml", _LIBREOFFICE: "content.xml", "a Numbers workbook": ".iwa"}
 _EXCEL_IN_XML, _LIBREOFFICE_IN_XML = b"urn:schemas-microsoft-com:office:spreadsheet", b"urn:oasis:names:tc:opendocument"
+_PACKED = {
+    b"\x28\xb5\x2f\xfd": "compressed with Zstandard",
+    b"\xfd7zXZ\x00": "compressed with xz",
+    b"BZh": "compressed with bzip2",
+    b"\x04\x22\x4d\x18": "compressed with LZ4",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
+    b"Rar!\x1a\x07": "a RAR archive",
+}
+_OTHERS = {
+    b"ARROW1": "an Arrow or Feather file",
+    b"Obj\x01": "an Avro file",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file",
+    b"SQLite format 3\x00": "an SQLite database",
+    b"%PDF-": "a PDF",
+}
+_TAR, _TAR_AT = b"ustar", 257
 _JSON = re.compile(rb"""\{\s*["}]|\[\s*(?:[\[{"\]]|-?\d[^\]\r\n]*[,\r\n])""")
 _START = 2000  # bytes
 _PART = 1 << 20
@@ -70,6 +87,12 @@ def decoded(data: bytes) -> bytes:
 
 def _check_kind(data: bytes) -> None:
     """Refuse what is no CSV by its beginning."""
+    if kind := _kind(data, _PACKED):
+        raise refusals.PACKED(kind=kind)
+    if data.startswith(_TAR, _TAR_AT):
+        raise refusals.PACKED(kind="a tar archive")
+    if kind := _kind(data, _OTHERS):
+        raise refusals.OTHER_FORMAT(kind=kind)
     start = data[:_START].removeprefix(codecs.BOM_UTF8).lstrip().lower()
     is_xml = start.startswith(b"<?xml")
     if data.startswith(_OLD_EXCEL) or (is_xml and _EXCEL_IN_XML in start):
@@ -80,6 +103,10 @@ def _check_kind(data: bytes) -> None:
         raise refusals.HTML()
     if _JSON.match(start):
         raise refusals.JSON()
+
+
+def _kind(data: bytes, kinds: Mapping[bytes, str]) -> str:
+    return next((kind for start, kind in kinds.items() if data.startswith(start)), "")
 
 
 def _is_utf_8(data: bytes) -> bool:

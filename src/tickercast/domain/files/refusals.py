@@ -36,6 +36,10 @@ HTML = Refusal("The file is a web page: a CSV or Parquet file was needed.", "Dow
 JSON = Refusal(
     "The file is JSON: a CSV or Parquet file was needed.", "Convert it to CSV, one row a symbol and session."
 )
+PACKED = Refusal(
+    "The file is {kind}: a CSV, as it is or in gzip or zip, or Parquet was needed.", "Unpack it, and send the CSV."
+)
+OTHER_FORMAT = Refusal("The file is {kind}: a CSV or Parquet file was needed.", "Convert it to CSV or Parquet.")
 BINARY = Refusal(
     "The file is binary: a CSV with the header Date,Open,High,Low,Close, or Parquet, was needed.", "Send it as CSV."
 )
