@@ -133,12 +133,12 @@ class Bars:
 
     @property
     def first(self) -> date:
-        """The first session."""
+        """The first session; `NoRecentBars` without bars."""
         return self._session(0)
 
     @property
     def cutoff(self) -> date:
-        """The last session: the forecast origin."""
+        """The last session: the forecast origin; `NoRecentBars` without bars."""
         return self._session(-1)
 
     @property
@@ -148,8 +148,8 @@ class Bars:
 
     @cached_property
     def end(self) -> date:
-        """The end of the last bar: its session, or a moment, UTC and naive."""
-        end: date = self.ends[-1].item()
+        """The end of the last bar: its session, or a moment, UTC and naive; `NoRecentBars` without bars."""
+        end: date = self._at(self.ends, -1)
         return end
 
     @property
@@ -168,8 +168,8 @@ class Bars:
 
     @property
     def last_close(self) -> float:
-        """The close at the cutoff, in the symbol's currency."""
-        return float(self.columns["close"][-1])
+        """The close at the cutoff, in the symbol's currency; `NoRecentBars` without bars."""
+        return float(self._at(self.columns["close"], -1))
 
     def until(self, as_of: date | np.datetime64 | str) -> "Bars":
         """The same bars without those after `as_of`, a date, or a moment (UTC) where they are hourly.
@@ -247,8 +247,14 @@ class Bars:
         return Bars(self.symbol, Extent(whole, first + start, first + max(start, end)), self.simulated)
 
     def _session(self, row: int) -> date:
-        day: date = self.columns["session_date"][row].item()
+        day: date = self._at(self.columns["session_date"], row)
         return day
+
+    def _at(self, values: NDArray[Any], row: int) -> Any:
+        try:
+            return values[row].item()
+        except IndexError as error:
+            raise NoRecentBars(f"{self.symbol} has no bars: at least one was needed.") from error
 
     def _count_before(self, day: date | np.datetime64 | str, side: Literal["left", "right"] = "left") -> int:
         day = from_numpy(day)

@@ -12,7 +12,7 @@ from tests.support.hourly import make_hours
 from tickercast.domain.bar_checks import check_bars
 from tickercast.domain.bars import BAR_COLUMNS, Bars, Reading, bars_of, below_each_other, tails
 from tickercast.domain.files.price_files import read_prices, to_parquet
-from tickercast.errors import InvalidBars
+from tickercast.errors import InvalidBars, NoRecentBars
 
 MakeBars = Callable[..., Bars]
 
@@ -173,6 +173,12 @@ def test_bars_of_ones_own_that_no_file_would_give_are_refused(make_bars: MakeBar
     with pytest.raises(InvalidBars) as refused:
         check_bars([Bars("MSFT", {**columns, name: change(columns[name])})])
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["first", "cutoff", "end", "last_close"])
+def test_no_bars_have_no_ends(make_bars: MakeBars, name: str) -> None:
+    with pytest.raises(NoRecentBars, match="MSFT has no bars: at least one was needed"):
+        getattr(make_bars("MSFT").through("1990-01-01"), name)
 
 
 def test_bars_without_a_column_or_a_symbol_are_refused(make_bars: MakeBars) -> None:
