@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS forecasts (
   role STRING NOT NULL OPTIONS (description = 'champion: the forecast that people see; companion: served beside it; baseline: what the others are compared with; shadow: a former champion on probation'),
   origin STRING NOT NULL OPTIONS (description = 'live, or backfill: requested for a date long past'),
   simulated BOOL NOT NULL OPTIONS (description = 'Whether the forecast was made from simulated bars'),
-  model_has_seen BOOL NOT NULL OPTIONS (description = 'Whether the model was trained on the cutoff'),
+  model_has_seen BOOL NOT NULL OPTIONS (description = 'Whether it backfills a cutoff that the model was trained on'),
   doubtful BOOL NOT NULL OPTIONS (description = 'Whether a finding about the bars touches the width: such a forecast counts for no skill'),
   object STRING NOT NULL OPTIONS (description = 'The file that the forecast was made from'),
   generation STRING NOT NULL OPTIONS (description = 'The version of that file'),

@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS scores (
   created_at TIMESTAMP NOT NULL OPTIONS (description = 'When the forecast was stored'),
   origin STRING NOT NULL OPTIONS (description = 'live or backfill'),
   simulated BOOL NOT NULL OPTIONS (description = 'Whether the bars were simulated'),
-  model_has_seen BOOL NOT NULL OPTIONS (description = 'Whether the model was trained on the cutoff'),
+  model_has_seen BOOL NOT NULL OPTIONS (description = 'Whether it backfills a cutoff that the model was trained on'),
   doubtful BOOL NOT NULL OPTIONS (description = 'Whether a finding about the bars touches the width: such a forecast counts for no skill'),
   revision INT64 NOT NULL OPTIONS (description = '1, and one more each time that a correction scores the forecast again; the highest counts'),
   basis STRING NOT NULL OPTIONS (description = 'The file whose event stored the score: object#generation'),

@@ -1,5 +1,5 @@
 -- Whether the 80% intervals of a symbol hold what they state: by model, over its last 39 blocks of 28 days, three years.
--- Forecasts of simulated bars do not count, nor do dates that the model has seen in training.
+-- Forecasts of simulated bars do not count, nor do backfills of dates that the model was trained on.
 --
 -- The horizons of neighbouring forecasts overlap, so that their closes fall inside or outside together. `error` is that
 -- of a ratio of sums over blocks; the covariance of neighbouring blocks enters with half its weight (Newey and West 1987,

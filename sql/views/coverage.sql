@@ -1,5 +1,5 @@
 -- The coverage of the intervals by model and month of the target: by symbol, and with `symbol` NULL over all of them.
--- Forecasts of simulated bars do not count, nor do dates that the model has seen in training.
+-- Forecasts of simulated bars do not count, nor do backfills of dates that the model was trained on.
 CREATE OR REPLACE VIEW coverage AS
 -- Not a flag that says which: so that a query for one symbol reads no other one's rows.
 WITH with_all_symbols AS (

@@ -1,6 +1,6 @@
 -- Whether each model has an edge over the random walk: overall, by symbol, by step, and by both; NULL in `symbol` or
--- `step` stands for all of them. Forecasts of simulated bars do not count, nor do dates that the model has seen in
--- training.
+-- `step` stands for all of them. Forecasts of simulated bars do not count, nor do backfills of
+-- dates that the model was trained on.
 --
 -- `pinball_ratio` compares the losses of the median and the four ends of the intervals with those of the random walk's
 -- cone, and `mae_ratio` the median's error with that of the last close; below 1 is better. The interval is that of

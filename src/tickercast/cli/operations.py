@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 app = Commands()
 
-_UNCOUNTED = "Those of doubtful or simulated bars do not count, nor those of dates that the model was trained on."
+_UNCOUNTED = "Those of doubtful or simulated bars do not count, nor backfills of dates that the model was trained on."
 
 
 @app.command(epilog="Example: tickercast doctor")

@@ -276,7 +276,7 @@ class Forecast:
         model_version: the registered version of the model.
         role: the role in which the model is served.
         simulated: whether the bars were simulated.
-        model_has_seen: whether the model was trained on the cutoff.
+        model_has_seen: whether it backfills a cutoff that the model was trained on.
         doubtful: whether a finding about the bars touches the width.
         findings: the oddities of the bars; empty if there are none.
         results: the results day inside the horizon, as it was known at the cutoff; None if none was.
@@ -365,7 +365,7 @@ class Prediction(NamedTuple):
         model_version: the registered version of the model.
         role: the role in which the model is served.
         simulated: whether the bars were simulated.
-        model_has_seen: whether the model was trained on the cutoff.
+        model_has_seen: whether it backfills a cutoff that the model was trained on.
         doubtful: whether a finding about the bars touches the width.
         frequency: the frequency of the bars.
     """
