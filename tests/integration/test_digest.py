@@ -373,6 +373,7 @@ def test_a_fault_of_ours_stops_no_day_where_it_is_said_and_leaves_its_traceback(
     monkeypatch.setattr(evening.app, "trading_losses", lambda: ())
     day = evening.run()
     assert not day.failures
+    assert list(day.undone) == ["events", "portfolio", "on paper"]
     assert f"digest      {day.digest}" in list(day_lines(day))
     told: list[str] = []
     monkeypatch.setattr(run_day_module, "send_alerts", lambda **given: told.append(given["flow_failure"]))

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 from tests.support.hourly import Memory, make_hours
 from tests.support.warehouse_rows import append, ingestion, score
 
 from tickercast.app import App
+from tickercast.cli.hourly import print_hour
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
 from tickercast.domain.cards.model_card import Bundle, Pointer
@@ -202,6 +204,10 @@ def test_what_fails_unexpectedly_is_said_and_stops_neither_the_forecasts_nor_the
         assert told == "it failed unexpectedly"
         assert Path(file.removesuffix(".")).read_text().rstrip().endswith("KeyError: 'brier'")
     assert len(failed) == 6
+    assert list(hour.undone) == ["tables", "directions", "decision", "on paper"]
+    with pytest.raises(typer.Exit) as ended:
+        print_hour(hour)
+    assert ended.value.exit_code == 1
     assert isinstance(done.alerts, SentAlerts)
 
 

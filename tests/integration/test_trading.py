@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pytest
+import typer
 from click.testing import Result
 from tests.support.trading import SYMBOLS as SYMBOLS_OF_EVENING
 from tests.support.trading import Evening
@@ -21,6 +22,7 @@ from typer.testing import CliRunner
 from tickercast.app import App, variants_of
 from tickercast.backends.brokers.paper import Paper
 from tickercast.cli import app as cli
+from tickercast.cli.daily import print_day
 from tickercast.config import Settings, changed
 from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import sessions_between
@@ -34,6 +36,7 @@ from tickercast.domain.trading.strategy import Decision, Variant, variant
 from tickercast.domain.trading.strategy_backtest import Costs
 from tickercast.domain.trading.universe import always
 from tickercast.errors import UsageError
+from tickercast.jobs.operations.alerts import SentAlerts
 from tickercast.jobs.trading.halt import Adopted
 from tickercast.show.day import traded_lines
 from tickercast.show.sentences import NOT_ADVICE
@@ -824,12 +827,34 @@ def test_a_universe_that_cannot_be_chosen_is_a_sentence(tmp_path: Path) -> None:
             evening.app.run_day((), source="exchange")
 
 
-def test_a_wrong_setting_is_said_and_never_stops_the_day(tmp_path: Path) -> None:
+def test_a_wrong_setting_never_stops_the_day_and_fails_it_at_its_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     evening = Evening(tmp_path, may_train=False)
     evening.begin(1.0)
-    evening.app.settings = changed(evening.app.settings, {"trade": "buy-and-hold"})
-    [line] = traded_lines(evening.run().traded)
-    assert "TICKERCAST_TRADE names 'buy-and-hold': STRATEGY@BROKER was needed" in line
+    usual, whole = evening.app.settings, {"trade": "buy-and-hold@paper://"}
+    for wrong, step, said in (
+        ({"trade": "buy-and-hold"}, "on paper", "TICKERCAST_TRADE names 'buy-and-hold': STRATEGY@BROKER was needed"),
+        ({"trade": "nostrat@paper://"}, "on paper", "'nostrat' is no strategy"),
+        ({"trade": "buy-and-hold@live://"}, "on paper buy-and-hold@live://", "The broker is 'live://'"),
+        (whole | {"retrain_on_losses": "x"}, "on paper results", "'x'"),
+        (whole | {"portfolios": str(tmp_path / "none.csv")}, "portfolio", "none.csv cannot be read"),
+        (whole | {"events_source": str(tmp_path / "none.csv")}, "events", "none.csv' is neither"),
+    ):
+        evening.app.settings = changed(usual, wrong)
+        done = evening.run()
+        assert not done.failures
+        assert list(done.undone) == [step]
+        assert said in done.undone[step]
+        assert isinstance(done.alerts, SentAlerts)
+        assert said in next(alert.text for alert in done.alerts.found if alert.key == "flow:daily")
+        with pytest.raises(typer.Exit) as ended:
+            print_day(done)
+        assert ended.value.exit_code == 1
+        assert f"Undone until somebody acts, as the lines above say: {step}." in capsys.readouterr().err
+    evening.app.settings = changed(usual, whole)
+    print_day(evening.run())
+    assert "is done" in capsys.readouterr().out
 
 
 def test_a_fall_on_paper_has_the_next_challenger_tuned() -> None:

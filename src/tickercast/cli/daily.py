@@ -134,12 +134,14 @@ _log = logging.getLogger("tickercast.day")
 
 def print_day(day: "Day") -> None:
     """Print the results of a day, and exit with 1 if something could not be done."""
-    from tickercast.show.day import day_lines
+    from tickercast.show.day import day_lines, undone_line
 
     for line in day_lines(day):
         say(line)
     for name, reason in day.failures.items():
         complain(f"{name}: {reason}")
+    if day.undone:
+        complain(undone_line(day.undone))
     say(f"{day.market.day} is done{': no forecast was left to make' if day.idle else ''}.")
-    if day.failures:
+    if day.failures or day.undone:
         raise typer.Exit(SOME_FAILED)

@@ -58,14 +58,12 @@ def hourly(
 def print_hour(hour: "Hour") -> None:
     """Print the results of an hour, and exit with 1 if something could not be done."""
     from tickercast.domain.text import about
-    from tickercast.show.day import traded_lines, upkeep_lines
+    from tickercast.show.day import traded_lines, undone_line, upkeep_lines
 
     made = hour.made
     if hour.refreshed and hour.refreshed.versions:
         say(f"tables learned up to {hour.refreshed.through} are served: {', '.join(hour.refreshed.versions)}")
-    for line in upkeep_lines(hour.upkeep):
-        say(line)
-    for line in traded_lines(hour.traded):
+    for line in (*upkeep_lines(hour.upkeep), *traded_lines(hour.traded)):
         say(line)
     if hour.remark:
         complain(f"The tables were not refreshed: {hour.remark}")
@@ -77,5 +75,7 @@ def print_hour(hour: "Hour") -> None:
         complain(about(name, str(reason)))
     for gone in made.lost:
         complain(str(gone))
-    if made.failures or made.lost:
+    if hour.undone:
+        complain(undone_line(hour.undone))
+    if made.failures or made.lost or hour.undone:
         raise typer.Exit(SOME_FAILED if made else NOTHING_WORKED)

@@ -1,6 +1,6 @@
 """The results of a daily run in sentences, a line a step, and a line for each task while it runs."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from tickercast.domain.cards.model_card import Bundle
@@ -75,6 +75,15 @@ def traded_lines(traded: Mapping[str, Traded | str]) -> Iterator[str]:
     for name, done in traded.items():
         said = f"{name}: {done}".removeprefix(": ") if isinstance(done, str) else traded_line(done)
         yield f"on paper    {said}"
+
+
+def undone_line(steps: Collection[str]) -> str:
+    """The sentence on steps that stay undone until somebody acts; the line of each has its reason.
+
+    Args:
+        steps: the names of the steps.
+    """
+    return f"Undone until somebody acts, as the lines above say: {', '.join(steps)}."
 
 
 def task_line(job: str, result: Any, seconds: float) -> str:

@@ -6,7 +6,6 @@ the job.
 """
 
 import functools
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -48,7 +47,7 @@ from tickercast.jobs.daily.retrain import (
     plan_training,
     train_challenger,
 )
-from tickercast.jobs.daily.steps import held_beside, or_reason, reason, said
+from tickercast.jobs.daily.steps import held_beside, or_reason, reason, said, undone
 from tickercast.jobs.operations.alerts import SentAlerts, send_alerts
 from tickercast.jobs.operations.digest import Digest, SentDigest, send_digest
 from tickercast.jobs.operations.drift import DriftCheck, check_drift
@@ -72,8 +71,6 @@ from tickercast.ports import (
 )
 from tickercast.reading.holdings import Holdings
 from tickercast.reading.portfolio_record import PortfolioRecord
-
-log = logging.getLogger(__name__)
 
 _RECENT_RESULTS = timedelta(days=500)  # the last five results days, and those of a year ago
 
@@ -220,6 +217,18 @@ class Day:
         return failures | {f"upload {number}": str(why) for number, why in enumerate(self.lost, start=1)}
 
     @property
+    def undone(self) -> dict[str, str]:
+        """The steps that stay undone until somebody acts, each with the reason; see `steps.undone`."""
+        return undone(
+            {
+                "events": self.events,
+                **{f"portfolio {name}".strip(): found for name, found in self.portfolios.items()},
+                "drift": self.drift,
+                **{f"on paper {name}".strip(): found for name, found in self.traded.items()},
+            }
+        )
+
+    @property
     def idle(self) -> bool:
         """Whether no forecast was left to make, and no network to train."""
         return not (self.caught_up.uploads or self.planned.wanted or self.reforecast)
@@ -276,7 +285,7 @@ def run_day(
             with suppress(TickercastError):  # the alerts may need what has failed
                 steps.alert(current, reason(error))
             raise
-        day.alerts = steps.alert(current, "")
+        day.alerts = steps.alert(current, " ".join(f"{name}: {why}" for name, why in day.undone.items()))
         day.digest = steps.digest(day, symbols, current)
     return day
 
@@ -389,7 +398,10 @@ def _run(
         review_probation, market, scores, models=models, registry=registry, warehouse=warehouse, now=services.now()
     )
     drift = _drift(step, market)
-    condition = scores.condition(() if isinstance(drift, str) else tuple(drift.reasons), _losses(services))
+    losses = _losses(services)
+    condition = scores.condition(
+        () if isinstance(drift, str) else tuple(drift.reasons), () if isinstance(losses, str) else losses
+    )
     planned = step(plan_training, market, condition, models=models, warehouse=warehouse)
     contest = _contest(step, market, planned, on_progress) if planned.wanted else None
     decided = step(
@@ -405,6 +417,8 @@ def _run(
     step(refresh_widths, market, models=models, load=services.load_bundle, warehouse=warehouse)
     renewed = _reforecast(step, market)
     traded = _traded(step, members, as_of)
+    if isinstance(losses, str) and losses not in traded.values():
+        traded["results"] = losses
     if is_due(market.day):
         step(compact_warehouse, warehouse=warehouse)
     return Day(
@@ -449,12 +463,12 @@ def _portfolios(step: _Steps) -> dict[str, PortfolioRecord | str]:
     return {name: scoring(each, name, warehouse=services.warehouse, now=now) for name, each in held}
 
 
-def _losses(services: Services) -> Sequence[str]:
+def _losses(services: Services) -> Sequence[str] | str:
+    """The strategies whose last results on paper were bad, or which setting is wrong."""
     try:
         return services.trading_losses()
     except UsageError as error:
-        log.warning("Results on paper are not looked at: %s", error)
-        return ()
+        return reason(error)
 
 
 def _traded(step: _Steps, symbols: Sequence[str], as_of: date) -> dict[str, Traded | str]:
@@ -485,7 +499,7 @@ def _drift(step: _Steps, market: Market) -> DriftCheck | str:
         reporter=services.drift_reporter,
         now=services.now(),
     )
-    return found if isinstance(found, DriftCheck) else str(found)
+    return found if isinstance(found, DriftCheck) else reason(found)
 
 
 def _contest(step: _Steps, market: Market, planned: TrainingPlan, on_progress: Callable[[int, int], None]) -> Any:

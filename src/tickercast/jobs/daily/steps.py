@@ -2,17 +2,34 @@
 
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ParamSpec, TypeVar
 
 from tickercast import logs
-from tickercast.errors import Permanent, TickercastError
+from tickercast.errors import (
+    AccessDenied,
+    BundleError,
+    EngineUnusable,
+    InvalidBars,
+    Permanent,
+    SchemaMismatch,
+    TickercastError,
+    UsageError,
+)
 from tickercast.ports import Wrap
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 log = logging.getLogger(__name__)
+
+_STAY = (UsageError, EngineUnusable, SchemaMismatch, BundleError, InvalidBars, AccessDenied)
+
+
+class Lasting(str):
+    """The reason why a step gave nothing, where it stays until somebody acts, such as a wrong setting."""
+
+    __slots__ = ()
 
 
 def or_reason(job: Callable[P, R], wrap: Wrap) -> Callable[P, R | str]:
@@ -28,7 +45,7 @@ def or_reason(job: Callable[P, R], wrap: Wrap) -> Callable[P, R | str]:
         try:
             return job(*args, **kwargs)
         except Permanent as error:
-            return str(error)
+            return reason(error)
 
     return lambda *args, **kwargs: said(lambda: wrap(attempt)(*args, **kwargs))
 
@@ -42,8 +59,15 @@ def said(step: Callable[[], R]) -> R | str:
 
 
 def reason(error: Exception) -> str:
-    """The error in words; the traceback of a fault of our own is kept in a file."""
-    return str(error) if isinstance(error, TickercastError) else f"it failed unexpectedly. {logs.kept(error)}"
+    """The error in words, `Lasting` if it stays; the traceback of a fault of our own is kept in a file."""
+    if not isinstance(error, TickercastError):
+        return Lasting(f"it failed unexpectedly. {logs.kept(error)}")
+    return Lasting(error) if isinstance(error, _STAY) else str(error)
+
+
+def undone(steps: Mapping[str, object]) -> dict[str, str]:
+    """The steps that gave nothing and will give nothing until somebody acts, each with the reason."""
+    return {name: str(found) for name, found in steps.items() if isinstance(found, Lasting)}
 
 
 def held_beside(symbols: Sequence[str], held: Callable[[], Sequence[str]]) -> list[str]:

@@ -20,7 +20,7 @@ from tickercast.domain.trading.universe import Members, always
 from tickercast.errors import PreconditionFailed, Transient
 from tickercast.jobs.champion.decisions import HOURLY_RECORD, Decided, recorded_decision
 from tickercast.jobs.daily.lease import Hold, lease
-from tickercast.jobs.daily.steps import held_beside, or_reason, reason, said
+from tickercast.jobs.daily.steps import held_beside, or_reason, reason, said, undone
 from tickercast.jobs.hourly.refresh import Fit, Refreshed, refresh
 from tickercast.jobs.hourly.retrain import Train, retrain_networks
 from tickercast.jobs.hourly.review import Evaluated, month_before, review_champion
@@ -38,6 +38,8 @@ R = TypeVar("R")
 
 LOCK = "hourly"
 """The name of the lock that keeps the forecasts of two runs apart."""
+
+_UNLEARNT = "the {} do not learn from simulated bars"
 
 _UPKEEP_LOCK = "hourly-upkeep"  # a lock of its own: a training must not hold up the next hour
 
@@ -155,6 +157,22 @@ class Hour:
     remark: str = ""
     upkeep: Upkeep = field(default_factory=Upkeep)
     traded: Mapping[str, Traded | str] = field(default_factory=dict)
+
+    @property
+    def undone(self) -> dict[str, str]:
+        """The steps that stay undone until somebody acts, each with the reason; see `steps.undone`.
+
+        A drift report and a training need packages that an hour may do without.
+        """
+        return undone(
+            {
+                "tables": self.remark,
+                "directions": self.upkeep.refit,
+                "decision": self.upkeep.decided,
+                "alerts": self.upkeep.alerts,
+                **{f"on paper {name}".strip(): found for name, found in self.traded.items()},
+            }
+        )
 
 
 def run_hour(
@@ -281,7 +299,8 @@ def _upkeep(
         first = not models.store.generation(marker)
     done = Upkeep()
     if services.serves_direction and (first or services.retrains_by_rule):
-        done = replace(done, refit=or_reason(learning.refit, wrap)(symbols))
+        refit = or_reason(learning.refit, wrap)
+        done = replace(done, refit=_UNLEARNT.format("trees") if source.simulated else refit(symbols))
     if not first:
         return done
     done = replace(done, drift=said(lambda: _checked(yesterday, symbols, services, wrap)))
@@ -322,7 +341,7 @@ def _trained(symbols: Sequence[str], source: MarketData, services: Services, lea
     if recorded_decision(models, HOURLY_RECORD, month_before(services.now()), "promotion") is not None:
         return ""  # this month has had its turn
     if source.simulated:
-        return "the networks do not learn from simulated bars"
+        return _UNLEARNT.format("networks")
     return or_reason(retrain_networks, wrap)(symbols, train=learning.train, models=models, now=services.now())
 
 
