@@ -206,6 +206,11 @@ def using(settings: Settings) -> Iterator[None]:
         _ACTIVE.reset(token)
 
 
+def in_use() -> bool:
+    """Whether `using` names the settings of this thread, as an application does that calls the function itself."""
+    return _ACTIVE.get() is not None
+
+
 def load() -> Settings:
     """Read the settings from the environment, unless `using` names others.
 

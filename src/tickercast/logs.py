@@ -1,4 +1,4 @@
-"""Log lines in the fields of Cloud Logging: one JSON object a line, on standard output.
+"""Log lines: in the fields of Cloud Logging, one JSON object a line, on standard output; or as text.
 
 The fields of the event at hand are set once, and every line inside the block carries them:
 
@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import Any
 
 from tickercast.plain import printable, without_secrets
 
@@ -31,19 +32,20 @@ _TRACE_HEADERS = {
 }
 
 
-def set_up(project: str) -> None:
-    """Send the lines of this package to standard output as JSON, unless the process has set up its own logging.
+def set_up(project: str, *, as_json: bool = True) -> None:
+    """Write the lines of this package, unless the process has set up its own logging.
 
     The command line does: its standard output is for results.
 
     Args:
         project: the Google Cloud project whose traces the lines belong to, or empty.
+        as_json: write JSON to standard output; otherwise text to standard error.
     """
     log = logging.getLogger("tickercast")
     if log.handlers:
         return
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonFormatter(project))
+    handler = logging.StreamHandler(sys.stdout if as_json else sys.stderr)
+    handler.setFormatter(JsonFormatter(project) if as_json else TextFormatter())
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
@@ -158,6 +160,24 @@ def trace_id(headers: Iterable[tuple[str, str]]) -> str:
     known = {name.lower(): value for name, value in headers}
     found = (pattern.match(known.get(name, "")) for name, pattern in _TRACE_HEADERS.items())
     return next((match[1] for match in found if match), "")
+
+
+class TextFormatter(logging.Formatter):
+    """A line of text with its time, its severity and, where an event is at hand, the name of its object."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """Format one line, without what may follow it: a traceback."""
+        name = _FIELDS.get({}).get("object")
+        said = " ".join((f"{name}: {record.message}" if name else record.message).splitlines())
+        record.message = without_secrets(printable(said))
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """Format a traceback."""
+        return without_secrets(super().formatException(ei))
 
 
 class JsonFormatter(logging.Formatter):

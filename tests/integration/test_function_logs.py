@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,45 @@ def test_each_symbol_is_one_line_in_cloud_loggings_fields(
     assert (good["severity"], good["symbol"], good["status"]) == ("INFO", "MSFT", "forecast")
     assert (bad["severity"], bad["symbol"], bad["status"]) == ("WARNING", "META", "rejected")
     assert "9 sessions" in bad["message"]
+
+
+@pytest.mark.parametrize(("on_cloud_run", "chosen"), [(False, ""), (False, "text"), (True, "text")])
+def test_outside_cloud_run_each_symbol_is_a_line_of_text_with_its_time_and_severity(
+    send: Send,
+    store: ObjectStore,
+    warehouse: Warehouse,
+    make_bars: Callable[..., Bars],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    on_cloud_run: bool,
+    chosen: str,
+) -> None:
+    if not on_cloud_run:
+        monkeypatch.delenv("K_SERVICE")
+    monkeypatch.setenv("TICKERCAST_LOG_FORMAT", chosen)
+    generation = store.write(NAME, to_csv([make_bars(), make_bars("META", sessions=9)]))
+    attributes = {"id": "event-1", "type": FINALIZED, "source": "//storage.googleapis.com/x"}
+    headers, body = to_binary(CloudEvent(attributes, finalized(generation)))
+    client = create_app("forecast", str(SOURCE), "cloudevent").test_client()
+    assert client.post("/", headers=headers, data=body, base_url="http://127.0.0.1").status_code == 200
+    assert client.post("/", data="x", base_url="http://127.0.0.1").status_code == 415
+    printed = capsys.readouterr()
+    assert not printed.out
+    good, bad, refused = printed.err.splitlines()
+    assert re.fullmatch(rf"[\d-]+ [\d:,]+ INFO {NAME}: MSFT is forecast from 2023-07-21", good)
+    assert re.match(rf"[\d-]+ [\d:,]+ WARNING {NAME}: rejected: .*9 sessions", bad)
+    assert re.match(r"[\d-]+ [\d:,]+ WARNING refused: The request has the content type", refused)
+
+
+def test_the_function_in_the_process_of_an_application_leaves_its_logging_alone(
+    workspace: Path, make_bars: Callable[..., Bars]
+) -> None:
+    log = logging.getLogger("tickercast")
+    before = (log.handlers[:], log.level, log.propagate)
+    App().warehouse  # noqa: B018
+    engines.object_store(config.load()).write(NAME, to_csv([make_bars("META", sessions=9)]))
+    assert App().tables.read("ingestions")["status"].tolist() == ["rejected"]
+    assert (log.handlers, log.level, log.propagate) == before
 
 
 def test_a_duplicate_is_one_line_and_another_object_is_none(
@@ -165,6 +205,18 @@ def test_a_traceback_is_part_of_its_line() -> None:
     line = json.loads(logs.JsonFormatter("").format(record))
     assert line["message"].startswith("it failed\nTraceback")
     assert "ValueError: odd" in line["message"]
+
+
+def test_a_line_of_text_is_one_line_without_secrets_and_its_traceback_follows() -> None:
+    try:
+        raise ValueError("https://me:pw@host")
+    except ValueError as error:
+        failed = (ValueError, error, error.__traceback__)
+    record = logging.LogRecord("t", logging.ERROR, "", 0, "a\nb\x1b[1m at https://me:pw@host", (), failed)
+    first, second, *rest = logs.TextFormatter().format(record).splitlines()
+    assert first.endswith(" ERROR a b\N{REPLACEMENT CHARACTER}[1m at https://***@host")
+    assert second.startswith("Traceback")
+    assert rest[-1] == "ValueError: https://***@host"
 
 
 def test_a_process_that_has_decided_where_its_lines_go_is_left_alone() -> None:

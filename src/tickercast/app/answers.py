@@ -14,10 +14,10 @@ log = logging.getLogger(logs.FUNCTION)
 
 
 def service() -> App:
-    """Open the application of a process that answers events."""
+    """Open the application of a process that answers events, or of one that delivers its own to the function."""
     config.keep_files_private()
     app = App()
-    app.set_up_logs()
+    app.set_up_logs(is_alone=not config.in_use())
     app.set_up_memory()
     return app
 

@@ -209,11 +209,16 @@ class Requests(Ports):
         """
         return directions(self.readable, parse_symbols(symbols))
 
-    def set_up_logs(self) -> None:
-        """Send log lines to standard output as JSON, if the settings, Cloud Run or AWS Lambda ask for that."""
+    def set_up_logs(self, *, is_alone: bool = False) -> None:
+        """Send log lines to standard output as JSON, if the settings, Cloud Run or AWS Lambda ask for that.
+
+        Args:
+            is_alone: whether nobody else writes the log of this process: elsewhere they are text on standard error.
+        """
         chosen = self.settings.log_format
-        if chosen == "json" or (chosen == "auto" and (config.on_cloud_run() or config.on_lambda())):
-            logs.set_up(self.settings.google_cloud_project)
+        as_json = chosen == "json" or (chosen == "auto" and (config.on_cloud_run() or config.on_lambda()))
+        if as_json or is_alone:
+            logs.set_up(self.settings.google_cloud_project, as_json=as_json)
 
     def set_up_memory(self) -> None:
         """Let Arrow take memory from the system: its own pool would keep what a large file needed."""

@@ -206,7 +206,7 @@ def log_written(service: "App") -> Iterator[None]:
     log.removeHandler(_SILENCE)
     service.set_up_logs()
     lines = _Lines()
-    lines.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    lines.setFormatter(logs.TextFormatter())
     lines.addFilter(_is_news)
     if not log.handlers:
         log.addHandler(lines)
