@@ -6,13 +6,17 @@ A URL chooses the engine, nothing else does. The prefix is `TICKERCAST_`; MLflow
 import difflib
 import errno
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from ipaddress import IPv6Address
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tickercast.errors import UsageError
@@ -23,6 +27,8 @@ DEFAULT_HOME = ".tickercast"
 
 SECRETS = Path("/run/secrets")
 """The folder in which containers keep secrets as files, each named as its setting in small letters."""
+
+_HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.?")
 
 _ACTIVE: ContextVar["Settings | None"] = ContextVar("tickercast_settings", default=None)
 
@@ -35,6 +41,45 @@ class InHome(str):
         return self.format(Path(before["home"]).expanduser().absolute())
 
 
+def is_address(url: str) -> bool:
+    """Whether a text is the URL of a server: `http(s)://HOST`, perhaps with a port, a path and more.
+
+    >>> [is_address(url) for url in ("https://a.example/v1", "http://[::1]:80", "http://me:pw@localhost")]
+    [True, True, True]
+    >>> [is_address(url) for url in ("a.example", "ftp://a.example", "https://", "https://a b", "http://a:x")]
+    [False, False, False, False, False]
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+        named = bool(IPv6Address(host) if ":" in host else _HOST.fullmatch(host))
+    except ValueError:
+        return False
+    return named and parts.scheme in ("http", "https") and url.isprintable() and " " not in url
+
+
+def _address(url: str) -> str:
+    if url and not is_address(url):
+        raise PydanticCustomError("address", "https://HOST was needed, or http://HOST, perhaps with :PORT and a path")
+    return url
+
+
+def _base(url: str) -> str:
+    if _address(url) and {"?", "#"} & set(url):
+        raise PydanticCustomError("address", "https://HOST was needed, without ? or #, since paths are added to it")
+    return url
+
+
+def _emulator(url: str) -> str:
+    """The URL of an emulator; other languages' clients want it without a scheme, so people set it without one."""
+    return _base(url if "://" in url or not url else f"http://{url}")
+
+
+_Address = Annotated[str, AfterValidator(_address)]
+_Base = Annotated[str, AfterValidator(_base)]
+_Emulator = Annotated[str, AfterValidator(_emulator)]
+
+
 class Settings(BaseSettings):
     """The settings, with the defaults of a laptop.
 
@@ -44,7 +89,7 @@ class Settings(BaseSettings):
         bucket: the data bucket: `file://FOLDER`, `gs://BUCKET` or
             `s3://BUCKET[?endpoint=https://HOST&region=REGION&versioning=none]`.
         model_bucket: the bucket of the published models; empty means the data bucket.
-        warehouse: the tables and views: `duckdb://FILE` or `bigquery://PROJECT/DATASET`.
+        warehouse: the tables and views: `duckdb://FILE` or `bigquery://PROJECT/DATASET[?location=EU]`.
         source: the market data: `yahoo`, `sample`, `simulated`, or a file or folder of CSV or Parquet; of hours
             `binance`, also where nothing is set, `simulated`, or such a file or folder.
         yahoo_requests: the largest number of simultaneous requests to Yahoo.
@@ -130,16 +175,16 @@ class Settings(BaseSettings):
     source: str = "yahoo"
     yahoo_requests: int = Field(4, ge=1, le=64)
     yahoo_pause_s: float = Field(0, ge=0, le=60)
-    binance_url: str = "https://data-api.binance.vision"
+    binance_url: _Base = "https://data-api.binance.vision"
     alpaca_key: SecretStr = SecretStr("")
     alpaca_secret: SecretStr = SecretStr("")
     binance_testnet_key: SecretStr = SecretStr("")
     binance_testnet_secret: SecretStr = SecretStr("")
     events_source: str = ""
     sec_user_agent: str = ""
-    sec_url: str = "https://www.sec.gov"
-    sec_data_url: str = "https://data.sec.gov"
-    function_url: str = ""
+    sec_url: _Base = "https://www.sec.gov"
+    sec_data_url: _Base = "https://data.sec.gov"
+    function_url: _Address = ""
     function_hosts: str = ""
     watchlist: str = ""
     universe: str = ""
@@ -152,7 +197,7 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: str = Field(
         default_factory=InHome("sqlite:///{}/mlflow.db"), validation_alias="MLFLOW_TRACKING_URI"
     )
-    bigquery_emulator_host: str = Field("", validation_alias="BIGQUERY_EMULATOR_HOST")
+    bigquery_emulator_host: _Emulator = Field("", validation_alias="BIGQUERY_EMULATOR_HOST")
     models: str = "champion"
     companion_deadline_s: float = Field(60, gt=0, le=240)
     retrain_below: str = ""
@@ -163,7 +208,7 @@ class Settings(BaseSettings):
     query_memory_mb: int = Field(1024, ge=64, le=1_000_000)
     log_format: Literal["auto", "json", "text"] = "auto"
     google_cloud_project: str = Field("", validation_alias="GOOGLE_CLOUD_PROJECT")
-    storage_emulator_host: str = Field("", validation_alias="STORAGE_EMULATOR_HOST")
+    storage_emulator_host: _Emulator = Field("", validation_alias="STORAGE_EMULATOR_HOST")
     alert_urls: SecretStr = SecretStr("")
     digest_urls: SecretStr = SecretStr("")
     oidc_issuer: str = ""

@@ -82,10 +82,7 @@ def _gcs(url: str, setting: str, settings: Settings, deliver: Deliver | None) ->
     config.silence_telemetry()
     from tickercast.backends.object_store.gcs import GcsObjectStore  # 0.25 s that a laptop does not pay
 
-    emulator = settings.storage_emulator_host
-    # Other languages' clients want the variable without a scheme, so people set it without one.
-    emulator = emulator if "://" in emulator or not emulator else f"http://{emulator}"
-    return GcsObjectStore(named[1], emulator=emulator)
+    return GcsObjectStore(named[1], emulator=settings.storage_emulator_host)
 
 
 def _s3(url: str, setting: str, settings: Settings, deliver: Deliver | None) -> "S3ObjectStore":
@@ -420,8 +417,8 @@ def results_source(name: str, settings: Settings) -> ResultsSource:
         return RESULTS_SOURCES[name](settings)
     if not _exists(Path(name).expanduser()):
         raise UsageError(
-            f"The source {name[:80]!r} is neither {', '.join(RESULTS_SOURCES)} nor a file that can be read: CSV with "
-            "symbol and date was needed. Name one of them."
+            f"The source {name[:80]!r} is neither {', '.join(RESULTS_SOURCES)}, none nor a file that can be read: CSV "
+            "with symbol and date was needed. Name one of them."
         )
     from tickercast.backends.results_days.file import ResultsFile
 

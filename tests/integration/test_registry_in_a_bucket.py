@@ -141,5 +141,5 @@ def test_a_run_waits_for_the_holder_and_then_takes_over(tmp_path: Path, monkeypa
 
 @pytest.mark.parametrize("url", ["bucket://", "bucket:///mlflow.db", "bucket://../mlflow.db", "bucket://registry"])
 def test_a_url_that_names_no_file_is_a_sentence(tmp_path: Path, url: str) -> None:
-    with pytest.raises(UsageError, match=r"bucket://FOLDER/NAME\.db was needed\. Set MLFLOW_TRACKING_URI"):
+    with pytest.raises(UsageError, match=r"^MLFLOW_TRACKING_URI is .*: bucket://FOLDER/NAME\.db, .* was needed"):
         engines.model_registry(Settings(bucket=f"file://{tmp_path}", MLFLOW_TRACKING_URI=url))

@@ -42,7 +42,7 @@ SERVERS = {"dashboard", "serve", "watch"}  # these run until they are stopped
 @pytest.fixture
 def planted(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every URL of the settings has a password, and nothing answers there."""
-    url = f"http://user:{PLANTED}@127.0.0.1:9"
+    url = f"http://user:{PLANTED.replace('/', '%2F')}@127.0.0.1:9"
     monkeypatch.setenv("TICKERCAST_FUNCTION_URL", url)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{url}/?token={PLANTED}")
     monkeypatch.setenv("TICKERCAST_ALERT_URLS", f"json://user:{PLANTED}@127.0.0.1:9")
@@ -73,6 +73,8 @@ def test_no_command_prints_a_password(planted: None, name: str) -> None:
         ("TICKERCAST_BUCKET", f"s3://user:{PLANTED}@host/db"),
         ("MLFLOW_TRACKING_URI", f"ftp://user:{PLANTED}@host/db"),
         ("TICKERCAST_MAX_FILE_MB", f"http://user:{PLANTED}@host/db"),
+        ("TICKERCAST_FUNCTION_URL", f"ftp://user:{PLANTED}@host/db"),
+        ("TICKERCAST_BINANCE_URL", f"http://user:{PLANTED}@host/db?x"),
         ("TICKERCAST_ALERT_URLS", f"nonsense://user:{PLANTED}@host"),
         ("TICKERCAST_DIGEST_URLS", f"nonsense://user:{PLANTED}@host"),
     ],

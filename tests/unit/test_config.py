@@ -90,6 +90,44 @@ def test_a_value_that_cannot_be_is_refused_by_the_settings_name(
         config.load()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("TICKERCAST_BINANCE_URL", "TICKERCAST_SEC_URL", "TICKERCAST_SEC_DATA_URL", "TICKERCAST_FUNCTION_URL"),
+        *("BIGQUERY_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"),
+    ],
+)
+@pytest.mark.parametrize(
+    "value", ["foo bar", "ftp://host", "https://", "https://:80", "https://a b", "https://a:x", "https://a..b"]
+)
+def test_an_address_that_no_server_can_have_is_refused_by_the_settings_name(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(
+        UsageError, match=rf"^{name} is '.*{value}': https://HOST was needed.*\. Correct it or unset it"
+    ):
+        config.load()
+
+
+def test_addresses_are_taken_as_they_are_and_those_of_emulators_without_a_scheme(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TICKERCAST_BINANCE_URL", "foo")
+    with pytest.raises(UsageError, match="TICKERCAST_BINANCE_URL is 'foo': https://HOST was needed"):
+        config.load()
+    monkeypatch.setenv("TICKERCAST_BINANCE_URL", "https://host/?a=b")
+    with pytest.raises(UsageError, match=r"without \? or #, since paths are added to it"):
+        config.load()
+    monkeypatch.setenv("TICKERCAST_BINANCE_URL", "https://mirror.example:8443/binance/")
+    monkeypatch.setenv("TICKERCAST_FUNCTION_URL", "http://me:pw@[::1]:8080/?key=x")
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", "localhost:9050")
+    settings = config.load()
+    assert settings.binance_url == "https://mirror.example:8443/binance/"
+    assert settings.function_url == "http://me:pw@[::1]:8080/?key=x"
+    assert settings.bigquery_emulator_host == "http://localhost:9050"
+
+
 def test_settings_cannot_be_changed(workspace: Path) -> None:
     with pytest.raises(ValidationError):
         config.load().source = "sample"  # type: ignore[misc]

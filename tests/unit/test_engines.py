@@ -153,6 +153,13 @@ def test_without_urls_nobody_receives_alerts() -> None:
     assert engines.notifiers(Settings()) == []
 
 
+@pytest.mark.parametrize("url", ["file:x", "http://", "https://a b", "sqlite:///", "databricks"])
+def test_a_registry_that_is_none_is_a_sentence_with_every_form(url: str) -> None:
+    forms = r"sqlite:///FILE, http\(s\)://HOST of an MLflow server or bucket://FOLDER/NAME\.db was needed"
+    with pytest.raises(UsageError, match=rf"^MLFLOW_TRACKING_URI is '{url}': {forms}"):
+        engines.model_registry(Settings(mlflow_tracking_uri=url))
+
+
 @pytest.mark.parametrize(
     ("uri", "url"),
     [

@@ -267,5 +267,5 @@ def test_the_rows_of_a_file_are_those_of_the_symbols_that_are_asked_for(tmp_path
 
 
 def test_a_word_that_is_no_source_is_refused() -> None:
-    with pytest.raises(UsageError, match="neither sec, yahoo nor a file"):
+    with pytest.raises(UsageError, match="neither sec, yahoo, none nor a file"):
         engines.results_source("nasdaq", Settings())

@@ -38,8 +38,8 @@ class BucketRegistry:
         self._name = url.removeprefix(SCHEME)
         if not url.startswith(SCHEME) or not self._name.endswith(".db") or self._name.startswith(("/", ".")):
             raise UsageError(
-                f"{url[:80]!r} is not a registry in a bucket: bucket://FOLDER/NAME.db was needed. "
-                "Set MLFLOW_TRACKING_URI."
+                f"MLFLOW_TRACKING_URI is {url[:80]!r}: bucket://FOLDER/NAME.db, a file in the bucket of the models, "
+                "was needed. Correct it."
             )
         self._url, self._store, self._hold = url, store, hold
         self._folder = Path(tempfile.mkdtemp(prefix="tickercast-registry-"))

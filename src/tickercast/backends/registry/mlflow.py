@@ -35,6 +35,7 @@ from tickercast.domain.cards.model_page import describe, verdict
 from tickercast.domain.frequency import DAILY, HOURLY
 from tickercast.domain.learning.dataset import Dataset
 from tickercast.errors import BundleError, StoreUnavailable, TickercastError, UsageError
+from tickercast.plain import without_secrets
 from tickercast.ports import RunRecord, StudyLog
 
 if TYPE_CHECKING:
@@ -67,16 +68,16 @@ class MlflowRegistry:
         """Remember where the registry is; nothing is opened or created yet.
 
         Args:
-            url: MLflow's tracking URI: `sqlite:///FILE` or `http(s)://…`.
+            url: MLflow's tracking URI: `sqlite:///FILE` or `http(s)://HOST`.
             artifacts: where the artifacts of a SQLite file are kept; in a folder beside it by default.
 
         Raises:
             UsageError: the URL is neither.
         """
-        if not url.startswith((_SQLITE, "http://", "https://")) or url == _SQLITE:
+        if url == _SQLITE or not (url.startswith(_SQLITE) or config.is_address(url)):
             raise UsageError(
-                f"{url[:80]!r} is not a model registry: sqlite:///FILE or http(s)://… was needed. "
-                "Set MLFLOW_TRACKING_URI."
+                f"MLFLOW_TRACKING_URI is {without_secrets(url)[:80]!r}: sqlite:///FILE, http(s)://HOST of an MLflow "
+                "server or bucket://FOLDER/NAME.db was needed. Correct it."
             )
         self._url, self._kept_in = url, artifacts
         self._reached = False
