@@ -1,11 +1,14 @@
 """Faults of disks and folders, which are the same under every engine that keeps files."""
 
 import errno
+import os
+from pathlib import Path
 
 from tickercast.errors import EngineUnusable, TickercastError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOSED = (errno.EACCES, errno.EPERM)
+_EFFECTIVE = os.access in os.supports_effective_ids
 
 
 def fault(what: str, error: OSError, otherwise: type[TickercastError]) -> TickercastError:
@@ -31,6 +34,23 @@ def fault(what: str, error: OSError, otherwise: type[TickercastError]) -> Ticker
     if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP):
         return EngineUnusable(f"{what} cannot be used{where}: {reason(error)}. Name another place.")
     return otherwise(f"{what} cannot be used{where}: {reason(error)}. Check the folder and the disk, then try again.")
+
+
+def check_writable(what: str, *paths: Path) -> None:
+    """Check, without writing, that this user may write files and folders, or make those that are missing.
+
+    Raises:
+        EngineUnusable: one of them, or the folder in which it would be made, is closed or read-only.
+    """
+    for path in paths:
+        there = next(each for each in (path, *path.parents) if os.access(each, os.F_OK, effective_ids=_EFFECTIVE))
+        is_folder = there.is_dir()
+        if not is_folder and there != path:
+            raise fault(what, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there)), EngineUnusable)
+        wanted = os.R_OK | os.W_OK | (os.X_OK if is_folder else 0)
+        if not os.access(there, wanted, effective_ids=_EFFECTIVE):
+            number = errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES
+            raise fault(what, OSError(number, os.strerror(number), str(there)), EngineUnusable)
 
 
 def full(what: str) -> str:

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import SecretStr
 
-from tickercast import config
+from tickercast import config, disk
 from tickercast.config import Settings
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.errors import UsageError, not_installed
@@ -856,6 +856,29 @@ def object_finalized(attributes: Mapping[str, Any], data: Mapping[str, Any]) -> 
 
 
 # ---------------------------------------------------------------- URLs
+
+
+def check_writable(url: str) -> None:
+    """Check, without writing, that this user may write to an engine of this machine; others are not asked.
+
+    Args:
+        url: the URL of a bucket, a warehouse or a registry, `file://`, `duckdb://` or `sqlite:///`.
+
+    Raises:
+        EngineUnusable: it, or the folder in which it would be made, is closed or read-only.
+    """
+    scheme, _, place = (url.replace(_SQLITE, "sqlite://") if url.startswith(_SQLITE) else url).partition("://")
+    if scheme not in ("file", "duckdb", "sqlite") or not place:
+        return
+    path = Path(place).expanduser().absolute()
+    if scheme == "file" and path.is_file():
+        return  # the bucket says that itself
+    if scheme == "file":
+        kept = path / ".generations"
+        names = [each.name for each in kept.glob("*")]
+        disk.check_writable(url, path, *(folder / name for folder in (path, kept) for name in ("", *names)))
+    else:
+        disk.check_writable(url, path.parent, path)
 
 
 def _scheme(known: Container[str], url: str, setting: str, expected: str) -> str:

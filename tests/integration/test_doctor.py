@@ -1,8 +1,10 @@
 """The doctor asks all engines at once, and an engine that says nothing holds nobody up."""
 
+import os
 import re
+import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tickercast import logs
+from tickercast import engines, logs
 from tickercast.app import App
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import Settings
@@ -107,6 +109,58 @@ def test_nothing_is_made_by_asking(workspace: Path) -> None:
     assert checks["champion"].answer.startswith("none is published yet: the first forecast publishes tickercast-lstm")
     assert checks["companions"].answer.startswith("ewma-t, ")
     assert not [*workspace.rglob("*.duckdb"), *workspace.rglob("*champion*")]
+
+
+@pytest.fixture
+def as_a_user() -> Iterator[Path]:
+    """A folder of a user who is not root, as whom the test goes on."""
+    with tempfile.TemporaryDirectory() as folder:
+        user = os.geteuid()
+        if user == 0:
+            os.chown(folder, 65534, 65534)
+            os.seteuid(65534)
+        try:
+            yield Path(folder)
+        finally:
+            os.seteuid(user)
+
+
+def test_what_cannot_be_written_is_told_though_it_can_be_read(as_a_user: Path) -> None:
+    app = App(Settings(home=str(as_a_user / "home"), source="sample"))
+    settings = app.settings
+    places = (settings.bucket, settings.warehouse, settings.mlflow_tracking_uri)
+    for url in places:
+        engines.check_writable(url)  # what is missing can be made
+    assert not (as_a_user / "home").exists()
+    app.store.write("models/x", b"x")
+    app.warehouse  # noqa: B018
+    Path(settings.mlflow_tracking_uri.removeprefix("sqlite:///")).touch()
+    for url in places:
+        engines.check_writable(url)
+    within = sorted((as_a_user / "home").rglob("*"), reverse=True)
+    for path in [*within, as_a_user / "home"]:
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    try:
+        for url in places:
+            with pytest.raises(EngineUnusable, match=rf"^{url}.* is closed to this user: permission denied"):
+                engines.check_writable(url)
+        asked = {check.name: check for check in app.doctor()}
+        assert [name for name in ("object store", "warehouse", "champion") if not asked[name].well] == [
+            "object store",
+            "warehouse",
+            "champion",
+        ]
+    finally:
+        for path in [as_a_user / "home", *reversed(within)]:
+            path.chmod(0o700)
+    (as_a_user / "home" / "bucket" / ".generations" / "models").chmod(0o500)  # as one that root has made
+    with pytest.raises(EngineUnusable, match=r"\(.*/\.generations/models\) is closed to this user"):
+        engines.check_writable(settings.bucket)
+
+
+def test_engines_elsewhere_are_not_asked_whether_they_can_be_written() -> None:
+    for url in ("gs://bars", "s3://bars", "bigquery://p/d", "https://mlflow.example", "bucket://r/m.db", "ftp://x"):
+        engines.check_writable(url)
 
 
 def test_a_warehouse_of_an_earlier_release_is_named_and_migrated_by_what_writes_alone(workspace: Path) -> None:

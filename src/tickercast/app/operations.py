@@ -420,7 +420,7 @@ class Operations(Models, Events, Outlooks, Trading):
         )
 
     def doctor(self, on_wait: Callable[[Sequence[str]], None] = nothing) -> Iterator[Check]:
-        """Ask every configured engine whether it answers, and change nothing.
+        """Ask every configured engine whether it answers and, on this machine, may be written; change nothing.
 
         Args:
             on_wait: called with the names of those that have not answered yet.
@@ -446,6 +446,7 @@ class Operations(Models, Events, Outlooks, Trading):
         )
 
     def _store_says(self) -> str:
+        engines.check_writable(self.settings.bucket)
         dropped, objects = self.dropped(), self.store.names("")
         if not objects and self.tables.pending().get("ingestions") != "missing":
             check_kept(self.store, self.tables, dropped)
@@ -462,6 +463,7 @@ class Operations(Models, Events, Outlooks, Trading):
         return f"{len(objects)} objects"
 
     def _warehouse_says(self) -> str:
+        engines.check_writable(self.settings.warehouse)
         lacking = self.tables.pending()
         if lacking == dict.fromkeys(engines.statements(), "missing"):
             return "no tables yet: the first forecast makes them"
@@ -481,6 +483,7 @@ class Operations(Models, Events, Outlooks, Trading):
         return f"{count:,} ingestion{'s' * (count != 1)}"
 
     def _champion_says(self) -> str:
+        engines.check_writable(self.settings.model_bucket or self.settings.bucket)
         if not self.models.generation():
             check_published([self.models], self.tables)
             shipped = self.models.shipped_pointer
@@ -580,6 +583,7 @@ class Operations(Models, Events, Outlooks, Trading):
     def _registry_says(self) -> str:
         if not engines.can_train():
             return "not installed: only training needs it (make setup-dev)"
+        engines.check_writable(self.settings.mlflow_tracking_uri)
         if engines.registry_is_new(self.settings):
             return "no file yet: the first training makes it"
         damaged: list[BundleError] = []

@@ -36,7 +36,8 @@ _UNCOUNTED = "Those of doubtful or simulated bars do not count, nor backfills of
 def doctor() -> None:
     """List the configured engines, and whether each answers.
 
-    It changes nothing; exit code 1 if one does not answer, or the warehouse is of another release.
+    It changes nothing; exit code 1 if one does not answer, is closed to writing on this machine, or is of another
+    release.
     """
     from tickercast.show.tables import checks_table
 
