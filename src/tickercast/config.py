@@ -296,6 +296,18 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
         raise UsageError(f"{first['loc'][0]} is {first['input']!r}: {first['msg']}. Correct it.") from error
 
 
+def wrong_proxy() -> UsageError:
+    """The error where a request to a valid address is refused before it is sent, as the proxy of this machine is none.
+
+    The values stay unsaid: they may hold a password.
+    """
+    named = sorted(name for name in os.environ if name.lower() in ("http_proxy", "https_proxy", "all_proxy"))
+    return UsageError(
+        f"The proxy in {' or '.join(named) or 'the settings of this machine'} is no address that requests can be sent "
+        "through: http://HOST:PORT was needed. Correct it or unset it."
+    )
+
+
 def on_cloud_run() -> bool:
     """Whether this process runs on Cloud Run, which names its service or job in the environment."""
     return "K_SERVICE" in os.environ or "CLOUD_RUN_JOB" in os.environ

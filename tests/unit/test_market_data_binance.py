@@ -11,7 +11,9 @@ from tests.support.hourly import make_hours, without
 from tests.support.stand_in import Answer, as_json
 
 from tickercast import engines
+from tickercast.backends import events
 from tickercast.backends.market_data.binance import ALLOWANCE, Binance
+from tickercast.backends.results_days.sec import Sec
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars, Reading
 from tickercast.errors import InvalidBars, NoRecentBars, SourceUnavailable, UnknownSymbol, UsageError
@@ -180,6 +182,27 @@ def test_a_page_that_goes_back_is_not_read_for_ever(server: BinanceServer, fetch
 def test_no_hour_in_the_range_is_a_sentence(fetch: Callable[..., Reading]) -> None:
     with pytest.raises(NoRecentBars, match="no finished hour of BTCUSDT from 2020-01-01"):
         fetch(first=date(2020, 1, 1), last=date(2020, 1, 2))["BTCUSDT"]
+
+
+@pytest.mark.parametrize("proxy", ["http://", "ftp://host", "http://me:secret@a b"])
+def test_a_proxy_that_is_no_address_is_named_at_once_by_all_who_ask_through_it(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.setenv("NO_PROXY", "")
+    day, said = (
+        date(2023, 7, 22),
+        "^The proxy in HTTPS_PROXY is no address that requests can be sent through: http://HOST",
+    )
+    sec = Sec("Jane Doe jane@example.com", url="https://a.invalid", data_url="https://a.invalid")
+    for ask in (
+        lambda: Binance("https://a.invalid").fetch(["BTCUSDT"], day, day, advance=lambda _: None),
+        lambda: sec.fetch(["MSFT"], day, advance=lambda _: None),
+        lambda: events.ping("https://a.invalid"),
+    ):
+        with pytest.raises(UsageError, match=said) as refused:
+            ask()
+        assert "secret" not in str(refused.value)
 
 
 def test_it_lists_no_symbols_and_asks_where_the_setting_says() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from cloudevents.conversion import to_binary
 from cloudevents.http import CloudEvent
 
+from tickercast import config
 from tickercast.errors import FunctionUnavailable
 from tickercast.ports import FINALIZED
 
@@ -52,6 +53,8 @@ def over_http(url: str) -> Callable[[Mapping[str, Any]], None]:
         headers, body = to_binary(_event(resource))
         try:
             answer = requests.post(url, headers=headers, data=body, timeout=_TIMEOUT_S)
+        except requests.exceptions.InvalidURL as error:
+            raise config.wrong_proxy() from error
         except requests.RequestException as error:
             raise _unreachable(url) from error
         _check(answer.status_code, answer.text, url)
@@ -63,12 +66,15 @@ def ping(url: str) -> str:
     """Check that a served function answers, and return its answer in words.
 
     Raises:
+        UsageError: the proxy of this machine is none.
         FunctionUnavailable: nothing answers.
     """
     import requests
 
     try:
         return f"answers with status {requests.get(url, timeout=5).status_code}"
+    except requests.exceptions.InvalidURL as error:
+        raise config.wrong_proxy() from error
     except requests.RequestException as error:
         raise _unreachable(url) from error
 

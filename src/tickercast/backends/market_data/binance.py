@@ -14,6 +14,7 @@ from http import HTTPStatus
 import numpy as np
 import requests
 
+from tickercast import config
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.hourly.hour_features import Floats
 from tickercast.domain.hourly.hours import PRICES, finished, hourly_bars
@@ -125,6 +126,8 @@ class Binance:
                 answer = session.get(f"{self._url}/api/v3/klines", params=parameters, timeout=_TIMEOUT_S)
             except requests.Timeout:
                 reason, pause = f"no answer within {_TIMEOUT_S[1]:.0f} s", 2.0**attempt
+            except requests.exceptions.InvalidURL as error:
+                raise config.wrong_proxy() from error
             except requests.RequestException as error:
                 reason, pause = f"no connection ({type(error).__name__})", 2.0**attempt
             else:

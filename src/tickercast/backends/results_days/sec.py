@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import requests
 
+from tickercast import config
 from tickercast.domain.events import RESULTS, UNKNOWN, session_of
 from tickercast.domain.files.event_files import SCHEMA
 from tickercast.domain.text import shown
@@ -154,6 +155,8 @@ class Sec:
                 raise self._unreadable(what) from error
             except requests.Timeout:
                 reason = f"no answer within {_TIMEOUT_S[1]:.0f} s"
+            except requests.exceptions.InvalidURL as error:
+                raise config.wrong_proxy() from error
             except requests.RequestException as error:
                 reason = f"no connection ({type(error).__name__})"
             else:
