@@ -16,6 +16,7 @@ from tests.support.hourly import make_hours, table
 
 from tickercast.api import door
 from tickercast.api.answers import answer
+from tickercast.api.forecasts import _ticket
 from tickercast.app import App
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars, Reading
@@ -350,8 +351,9 @@ def test_what_is_not_stored_is_of_the_date_that_was_asked_for_and_else_of_today(
     made = [served.post("/v1/forecasts?store=false", json={"symbol": "MSFT", **day}).json() for day in days]
     assert [(each["as_of"], each["cutoff"]) for each in made] == [
         ("2012-08-13", "2012-08-13"),
-        ("2012-08-16", "2012-08-16"),
+        ("2012-08-16", "2012-08-15"),  # the session of the 16th has not closed
     ]
+    assert "left out: the session of 2012-08-16 had not closed" in made[1]["findings"]
 
 
 def test_what_is_not_stored_knows_the_results_days_that_are_stored(
@@ -431,16 +433,37 @@ def test_the_call_after_the_last_one_says_how_many_there_were(app: App) -> None:
     assert [(each.status_code, each.headers["ratelimit-limit"]) for each in answers] == [(200, "2")] * 2 + [(429, "2")]
 
 
-def test_a_rejected_file_gives_its_reason(app: App, make_bars: MakeBars) -> None:
-    few = bars_of(make_bars("META", last=date(2012, 8, 15), sessions=5))
+def test_what_cannot_be_forecast_is_refused_at_once_and_leaves_no_trace(app: App, make_bars: MakeBars) -> None:
+    bars = make_bars("META", last=date(2012, 8, 15))
+    few, odd = bars_of(bars)[-5:], bars_of(bars)[-1:]
+    odd[0]["high"] = odd[0]["low"] / 2  # type: ignore[operator]
+    asked: list[dict[str, object]] = [
+        {"symbol": "META", "as_of": "2012-08-15", "bars": few},
+        {"symbol": "META", "as_of": "2012-08-15", "bars": odd},
+        {"symbol": "META", "as_of": "2012-10-15", "bars": bars_of(bars)},
+        {"symbol": "BTC-USD", "as_of": "2012-08-15", "bars": bars_of(bars)},
+        {"symbol": "FB", "as_of": "2012-08-16"},
+        {"symbol": "MSFT", "as_of": "1991-01-02"},
+    ]
     with client(app) as found:
-        sent = found.post("/v1/forecasts", json={"symbol": "META", "as_of": "2012-08-15", "bars": few})
-        state = found.get(sent.json()["url"]).json()
-        assert (state["status"], state["url"]) == ("rejected", None)
-        assert "META has 5 sessions" in state["reason"]
-        at_once = found.post("/v1/forecasts?store=false", json={"symbol": "META", "as_of": "2012-08-15", "bars": few})
-        assert at_once.status_code == 422
-        assert at_once.json()["detail"] == state["reason"]
+        stored, unstored = (
+            [found.post(f"/v1/forecasts?store={store}", json=each) for each in asked] for store in ("true", "false")
+        )
+    assert {each.status_code for each in (*stored, *unstored)} == {422}
+    assert [each.json()["detail"] for each in stored] == [each.json()["detail"] for each in unstored]
+    assert stored[0].json()["detail"].startswith("META has 5 sessions up to 2012-08-15, and the model needs 91.")
+    assert stored[4].json()["detail"].startswith("FB has 62 sessions up to 2012-08-15, and the model needs 91.")
+    assert app.store.names("") == app.store.names("models/")
+    assert (app.failed_ingestions(), app.quarantined()) == ([], [])
+
+
+def test_a_ticket_of_a_file_that_was_rejected_gives_the_reason(app: App, make_bars: MakeBars, workspace: Path) -> None:
+    make_bars("META", last=date(2012, 8, 15), sessions=5).frame.to_csv(workspace / "META.csv", index=False)
+    sent = app.upload(workspace / "META.csv", "2012-08-15")
+    with client(app) as found:
+        state = found.get(f"/v1/tickets/{_ticket(sent.object, sent.generation)}").json()
+    assert (state["status"], state["url"]) == ("rejected", None)
+    assert state["reason"].startswith("META has 5 sessions up to 2012-08-15")
 
 
 # ---------------------------------------------------------------- errors
@@ -570,8 +593,7 @@ def test_a_source_that_does_not_answer_is_told_without_the_options_of_commands(
     def silent(*_: object, **__: object) -> None:
         raise SourceUnavailable("Yahoo does not answer. Name another source: --source sample.")
 
-    for name in ("forecast", "forecast_unstored"):
-        monkeypatch.setattr(App, name, silent)
+    monkeypatch.setattr(app_of(served).market_data(), "fetch", silent)
     for store in ("true", "false"):
         answered = served.post(f"/v1/forecasts?store={store}", json={"symbol": "MSFT", "as_of": "2012-08-15"})
         assert (answered.status_code, answered.json()["detail"]) == (
@@ -616,12 +638,12 @@ def test_a_source_without_an_answer_for_a_date_is_no_fault_of_the_server(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app.market_data(), "fetch", lambda *_, **__: Reading({}, {}))
+    asked = {"symbol": "MSFT", "as_of": "2012-08-15"}
     with client(app) as found:
-        answered = found.post("/v1/forecasts?store=false", json={"symbol": "MSFT", "as_of": "2012-08-15"})
-    assert (answered.status_code, answered.json()["detail"]) == (
-        422,
-        "The source has no bars of MSFT up to 2012-08-15. Name another symbol or date.",
-    )
+        answers = [found.post(f"/v1/forecasts?store={store}", json=asked) for store in ("true", "false")]
+    assert [(each.status_code, each.json()["detail"]) for each in answers] == 2 * [
+        (422, "The source has no bars of MSFT up to 2012-08-15. Name another symbol or date.")
+    ]
 
 
 def test_a_callers_remedies_are_no_commands_of_the_servers_terminal(

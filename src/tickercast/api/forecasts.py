@@ -5,6 +5,7 @@ import binascii
 import csv
 import io
 import logging
+from collections.abc import Callable
 from datetime import date
 from typing import Annotated, Any
 
@@ -14,18 +15,15 @@ from tickercast.api import schemas
 from tickercast.api.answers import answer, forecast_answer
 from tickercast.api.problems import Problem, refuse_repeated
 from tickercast.api.schemas import Bar, ForecastRequest
-from tickercast.api.service import service_of
+from tickercast.api.service import Result, service_of
 from tickercast.api.wording import findings_for_callers, for_callers
-from tickercast.app import App
 from tickercast.domain import objects
 from tickercast.domain.calendar import parse_day
-from tickercast.domain.forecast import Forecast
 from tickercast.errors import (
     EngineUnusable,
     InvalidBars,
     NoRecentBars,
     SourceUnavailable,
-    StoreUnavailable,
     TickercastError,
     UnknownSymbol,
     UsageError,
@@ -62,13 +60,14 @@ async def request_forecast(
     data = _csv(asked.bars) if asked.bars else b""
     as_of = parse_day(asked.as_of or service.app.now().date())
     if not store:
-        made = await service.work(_at_once, service.app, asked.symbol, data, as_of)
+        made = await service.work(_ask, service.app.forecast_unstored, data, asked.symbol, as_of)
         return forecast_answer(made, as_of, service.addresses)
-    name, generation = await service.work(_send, service.app, asked.symbol, data, as_of)
+    sent = await service.work(_ask, service.app.send, data, asked.symbol, as_of)
     service.look_again()
-    ticket = _ticket(name, generation)
+    ticket = _ticket(sent.object, sent.generation)
     url = f"/v1/tickets/{ticket}"
-    values = {"ticket": ticket, "url": url, "symbol": asked.symbol, "object": name, "generation": generation}
+    values = {"ticket": ticket, "url": url, "symbol": asked.symbol}
+    values |= {"object": sent.object, "generation": sent.generation}
     return answer(values, csv=False, status=202, headers={"Location": url, "Retry-After": "1"})
 
 
@@ -94,28 +93,13 @@ async def ticket(request: Request, ticket: str) -> Response:
     return answer(values, csv=False)
 
 
-def _at_once(app: App, symbol: str, data: bytes, as_of: date) -> Forecast:
+def _ask(use: Callable[[bytes, str, date], Result], data: bytes, symbol: str, as_of: date) -> Result:
     try:
-        return app.forecast_unstored(data, symbol, as_of)
+        return use(data, symbol, as_of)
     except _OF_SOURCE as error:
         if data:
             raise
         raise _of_source(error, symbol) from error
-
-
-def _send(app: App, symbol: str, data: bytes, as_of: date) -> tuple[str, Any]:
-    if data:
-        sent = app.send(data, symbol, as_of)
-        return sent.object, sent.generation
-    try:
-        made = app.forecast([symbol], as_of, wait=None)
-    except _OF_SOURCE as error:
-        raise _of_source(error, symbol) from error
-    for reason in made.failures.values():
-        raise _of_source(reason, symbol) from reason
-    if not made.uploads:
-        raise StoreUnavailable(f"No file of {symbol} was written. Try again.")
-    return made.uploads[0].object, made.uploads[0].generation
 
 
 def _of_source(error: TickercastError, symbol: str) -> TickercastError:

@@ -16,12 +16,13 @@ from tickercast.domain.forecast import Forecast, Origin
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.symbols import Symbols, parse_symbol, parse_symbols
 from tickercast.domain.tokens import Scope, Token, TokenList, month_of, new_token
-from tickercast.errors import NoRecentBars, ObjectNotFound
+from tickercast.errors import ObjectNotFound
 from tickercast.jobs.access import quota
 from tickercast.jobs.access.gate import Gate
 from tickercast.jobs.access.tokens import add_token, read_tokens, revoke_token
 from tickercast.jobs.access.usage import Usage
 from tickercast.jobs.requests.send_file import Sent, send_file
+from tickercast.jobs.requests.upload import fetch_file
 from tickercast.models.catalogue import CHAMPION
 from tickercast.reading import ledger, views
 from tickercast.reading import overview as overviews
@@ -216,20 +217,24 @@ class Access(Requests):
         return overviews.left_out(rows, views.freshness(self.tables))
 
     def send(self, data: bytes, symbol: str, as_of: date | str | None = None) -> Sent:
-        """Send the bars of one symbol, so that an event forecasts them; see `upload`.
+        """Check the bars of one symbol and send them, so that an event forecasts them; see `upload`.
 
         Args:
-            data: a file of prices.
+            data: a file of prices; where it is empty, the bars come from the market data.
             symbol: the symbol of the bars.
             as_of: forecast from the last session on or before this date; today by default.
 
         Raises:
-            UsageError: the date or symbol is not valid.
+            Permanent: the bars cannot be forecast, and nothing was sent.
             Transient: an engine does not answer.
         """
-        day = parse_day(as_of) if as_of else self.now().date()
+        from tickercast.jobs.serving.forecast_unstored import check_file
+
+        day, name = self._day(as_of), parse_symbol(symbol)
         self.make_ready()
-        return send_file(f"{symbol}.csv", data, day, symbol=symbol, store=self.store)
+        data = data or self._fetched(name, day)
+        check_file(data, name, day, served=self._champion_cache(DAILY), now=self.now(), largest=self._largest_file)
+        return send_file(f"{name}.csv", data, day, symbol=name, store=self.store)
 
     def entries_of(self, name: str, generation: str) -> list[Entry]:
         """The status of one write: an entry a symbol, none while its event is under way.
@@ -286,22 +291,21 @@ class Access(Requests):
             Permanent: the bars cannot be forecast.
             Transient: an engine does not answer.
         """
-        from tickercast.domain.bars import LOOKBACK
-        from tickercast.jobs.serving.forecast_unstored import forecast_bars, forecast_file
+        from tickercast.jobs.serving.forecast_unstored import forecast_file
 
-        day, name = parse_day(as_of) if as_of else self.now().date(), parse_symbol(symbol)
-        if data:
-            return forecast_file(
-                data, name, day, served=self._champion_cache(DAILY), warehouse=self.warehouse, now=self.now()
-            )
-        reading = self.market_data().fetch([name], day - LOOKBACK, day, advance=lambda _: None)
-        if name not in reading.bars and name not in reading.failures:
-            raise NoRecentBars(f"The source has no bars of {name} up to {day}. Name another symbol or date.")
-        return forecast_bars(
-            reading[name],
+        day, name = self._day(as_of), parse_symbol(symbol)
+        return forecast_file(
+            data or self._fetched(name, day),
+            name,
             day,
             served=self._champion_cache(DAILY),
             warehouse=self.warehouse,
             now=self.now(),
-            left_out=reading.findings.get(name, ()),
+            largest=self._largest_file,
         )
+
+    def _day(self, as_of: date | str | None) -> date:
+        return parse_day(as_of) if as_of else self.now().date()
+
+    def _fetched(self, symbol: str, as_of: date) -> bytes:
+        return fetch_file(symbol, as_of, source=self.market_data(), now=self.now())

@@ -181,12 +181,17 @@ class Requests(Ports):
             past=lambda frequency, cutoff: self._past_models(frequency)(cutoff),
             now=self.now,
             limits=Limits(
-                int(self.settings.max_file_mb * 1e6),
+                self._largest_file,
                 timedelta(hours=self.settings.max_event_age_h),
                 timedelta(seconds=self.settings.companion_deadline_s),
             ),
             direction=self._direction,
         )
+
+    @property
+    def _largest_file(self) -> int:
+        """The bytes that a file may have, unpacked."""
+        return int(self.settings.max_file_mb * 1e6)
 
     def _direction(self, frequency: Frequency) -> DirectionPredictor | None:
         """The served model of directions of a frequency."""
@@ -321,9 +326,14 @@ class Requests(Ports):
         if name in self.dropped():
             sent = self.send_dropped(name)
             return Replayed(sent.object, sent.generation)
-        largest = int(self.settings.max_file_mb * 1e6)
-        now = self.now()
-        return replay(name, store=self.store, warehouse=self.warehouse, now=now, largest=largest, listed=listed)
+        return replay(
+            name,
+            store=self.store,
+            warehouse=self.warehouse,
+            now=self.now(),
+            largest=self._largest_file,
+            listed=listed,
+        )
 
     def wait_for_entries(self, name: str, generation: str, patience: Patience) -> list[Entry]:
         """Wait for the entries of one write; empty if there are none when the time is up."""

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from tickercast.domain import objects
-from tickercast.domain.bars import Bars
+from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.calendar import is_over
 from tickercast.domain.files.price_files import to_csv, to_parquet
 from tickercast.domain.findings import LEFT_OUT, Finding, Findings
 from tickercast.domain.forecast import Origin
 from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.errors import Permanent
+from tickercast.errors import NoRecentBars, Permanent
 from tickercast.jobs.requests.send_file import write_batch
 from tickercast.ports import MarketData, ObjectStore
 
@@ -74,23 +74,51 @@ def upload(
     Raises:
         Transient: the source or the store does not answer.
     """
-    first = as_of - (lookback or frequency.lookback)
-    reading = source.fetch(symbols, _day(first), _day(as_of), advance=advance)
-    current, failures, unfinished = _current(reading.bars, as_of, now)
-    failures = {**reading.failures, **failures}
-    if not current:
-        return Upload(failures=failures)
+    found = _fetch(symbols, as_of, source, now, lookback or frequency.lookback, advance)
+    if not found.bars:
+        return Upload(failures=found.failures)
     write = _write_backfill if origin is Origin.BACKFILL else _write
-    symbols = tuple(bars.symbol for bars in current)
-    findings = {symbol: [*reading.findings.get(symbol, ()), *unfinished.get(symbol, ())] for symbol in symbols}
-    name, generation = write(store, as_of, current, findings, frequency)
-    return Upload(name, generation, symbols, failures)
+    name, generation = write(store, as_of, list(found.bars.values()), found.findings, frequency)
+    return Upload(name, generation, tuple(found.bars), found.failures)
+
+
+def fetch_file(symbol: str, as_of: date, *, source: MarketData, now: datetime) -> bytes:
+    """Fetch the daily bars of one symbol, as the file that `upload` would write.
+
+    Args:
+        symbol: the symbol, as Yahoo spells it.
+        as_of: the last date wanted.
+        source: where the bars come from.
+        now: the time; the bar of a session that has not closed yet is left out.
+
+    Raises:
+        Permanent: the source has no such bars.
+        SourceUnavailable: try again.
+    """
+    found = _fetch([symbol], as_of, source, now, DAILY.lookback, lambda _: None)
+    if symbol not in found.bars and symbol not in found.failures:
+        raise NoRecentBars(f"The source has no bars of {symbol} up to {as_of}. Name another symbol or date.")
+    return to_csv([found[symbol]], found.findings)
+
+
+def _fetch(
+    symbols: Sequence[str],
+    as_of: date,
+    source: MarketData,
+    now: datetime,
+    lookback: timedelta,
+    advance: Callable[[int], None],
+) -> Reading:
+    reading = source.fetch(symbols, _day(as_of - lookback), _day(as_of), advance=advance)
+    current, failures, unfinished = _current(reading.bars, as_of, now)
+    findings = {symbol: [*reading.findings.get(symbol, ()), *unfinished.get(symbol, ())] for symbol in current}
+    return Reading(current, {**reading.failures, **failures}, findings)
 
 
 def _current(
     found: Mapping[str, Bars], as_of: date, now: datetime
-) -> tuple[list[Bars], dict[str, Permanent], dict[str, list[Finding]]]:
-    current: list[Bars] = []
+) -> tuple[dict[str, Bars], dict[str, Permanent], dict[str, list[Finding]]]:
+    current: dict[str, Bars] = {}
     failures: dict[str, Permanent] = {}
     unfinished: dict[str, list[Finding]] = {}
     for symbol, bars in found.items():
@@ -99,7 +127,7 @@ def _current(
             if bars.frequency.is_daily and not is_over(symbol, known.cutoff, now):  # sources drop unfinished hours
                 unfinished[symbol] = [Finding(symbol, LEFT_OUT, f"the session of {known.cutoff} had not closed")]
                 known = known.until(known.cutoff - _ONE_DAY)
-            current.append(known)
+            current[symbol] = known
         except Permanent as error:
             failures[symbol] = error
     return current, failures, unfinished

@@ -1,4 +1,4 @@
-"""Forecast bars at once, with the champion that events are handled with, and store nothing."""
+"""Check bars, or forecast them at once, with the champion that events are handled with, and store nothing."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -21,6 +21,27 @@ from tickercast.ports import Warehouse
 from tickercast.reading.events import expected_days
 
 
+def check_file(
+    data: bytes, symbol: str, as_of: date, *, served: Callable[[], Sequence[Served]], now: datetime, largest: int
+) -> None:
+    """Check that a file of one symbol can be forecast, as an event does.
+
+    Args:
+        data: the file.
+        symbol: the symbol of the bars in the file.
+        as_of: forecast from the last session on or before this date.
+        served: gives the models, the champion first.
+        now: the time.
+        largest: bytes that the file may have.
+
+    Raises:
+        InvalidBars, NoRecentBars, TooFewSessions, CalendarError: the bars cannot be forecast.
+        BundleError: the champion is damaged.
+        ModelUnavailable, StoreUnavailable: try again.
+    """
+    _known(data, symbol, as_of, served()[0].model, now, largest)
+
+
 def forecast_file(
     data: bytes,
     symbol: str,
@@ -29,6 +50,7 @@ def forecast_file(
     served: Callable[[], Sequence[Served]],
     warehouse: Warehouse,
     now: datetime,
+    largest: int,
 ) -> Forecast:
     """Forecast what a file of one symbol holds, after the checks that an event makes.
 
@@ -39,15 +61,48 @@ def forecast_file(
         served: gives the models, the champion first.
         warehouse: where results days are stored.
         now: the time.
+        largest: bytes that the file may have.
 
     Raises:
         InvalidBars, NoRecentBars, TooFewSessions, CalendarError: the bars cannot be forecast.
         BundleError: the champion is damaged.
         ModelUnavailable, StoreUnavailable, WarehouseUnavailable: try again.
     """
-    reading = read_prices(data, symbol=symbol, window=Window(as_of - LOOKBACK, as_of, now))
-    left_out = reading.findings.get(symbol, ())
-    return forecast_bars(reading[symbol], as_of, served=served, warehouse=warehouse, now=now, left_out=left_out)
+    champion = served()[0]
+    known, targets, left_out = _known(data, symbol, as_of, champion.model, now, largest)
+    results = known_results([known], warehouse)
+    model = informed(champion.model, results)
+    [odd] = findings_of([known], as_of, now=now)
+    found = [*left_out, *odd, *class_findings(model, known.symbol)]
+    [log_returns] = answers(model, [known], serve_another(DAILY))
+    made = Prediction(
+        known.symbol,
+        known.cutoff,
+        known.last_close,
+        targets,
+        log_returns,
+        model.name,
+        model.version,
+        champion.role,
+        known.simulated,
+        doubtful=any(one.touches_width for one in found),
+    ).forecast()
+    [day] = expected_days([known], results)
+    return replace(made, findings=sentence(found), results=day)
+
+
+def _known(
+    data: bytes, symbol: str, as_of: date, model: Predictor, now: datetime, largest: int
+) -> tuple[Bars, tuple[date, ...], Sequence[Finding]]:
+    """The bars up to the cutoff, the sessions that follow, and the findings of the reading."""
+    reading = read_prices(data, symbol=symbol, window=Window(as_of - LOOKBACK, as_of, now), largest=largest)
+    known = reading[symbol].until(as_of)
+    if len(known) < model.min_sessions:
+        raise TooFewSessions(
+            f"{symbol} has {len(known)} sessions up to {known.cutoff}, and the model needs {model.min_sessions}. "
+            "Name a later date, or send older sessions, too."
+        )
+    return known, DAILY.next_steps(symbol, known.cutoff, model.horizon), reading.findings.get(symbol, ())
 
 
 def forecast_closes(closes: Sequence[NDArray[np.float64]], model: Predictor) -> NDArray[np.float64]:
@@ -77,55 +132,3 @@ def _bars_of(closes: NDArray[np.float64]) -> Bars:
     days = np.datetime64("2000-01-03", "D") + np.arange(len(closes))
     prices = dict.fromkeys(("open", "high", "low", "close", "adj_close"), closes)
     return Bars("SERIES", {"session_date": days, **prices, "volume": np.full(len(closes), np.nan)})
-
-
-def forecast_bars(
-    bars: Bars,
-    as_of: date,
-    *,
-    served: Callable[[], Sequence[Served]],
-    warehouse: Warehouse,
-    now: datetime,
-    left_out: Sequence[Finding] = (),
-) -> Forecast:
-    """Forecast the bars of one symbol.
-
-    Args:
-        bars: the bars of the symbol; those after `as_of` are not used.
-        as_of: forecast from the last session on or before this date.
-        served: gives the models, the champion first.
-        warehouse: where results days are stored.
-        now: the time.
-        left_out: the findings of the reading.
-
-    Raises:
-        NoRecentBars, TooFewSessions, CalendarError: the bars cannot be forecast.
-        BundleError: the champion is damaged.
-        ModelUnavailable, StoreUnavailable, WarehouseUnavailable: try again.
-    """
-    champion, known = served()[0], bars.until(as_of)
-    results = known_results([known], warehouse)
-    model = informed(champion.model, results)
-    if len(known) < model.min_sessions:
-        raise TooFewSessions(
-            f"{bars.symbol} has {len(known)} sessions up to {known.cutoff}, and the model needs {model.min_sessions}. "
-            "Name a later date, or send older sessions, too."
-        )
-    [odd] = findings_of([known], as_of, now=now)
-    found = [*left_out, *odd, *class_findings(model, known.symbol)]
-    targets = DAILY.next_steps(known.symbol, known.cutoff, model.horizon)
-    [log_returns] = answers(model, [known], serve_another(DAILY))
-    made = Prediction(
-        known.symbol,
-        known.cutoff,
-        known.last_close,
-        targets,
-        log_returns,
-        model.name,
-        model.version,
-        champion.role,
-        known.simulated,
-        doubtful=any(one.touches_width for one in found),
-    ).forecast()
-    [day] = expected_days([known], results)
-    return replace(made, findings=sentence(found), results=day)
