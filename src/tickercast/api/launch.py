@@ -2,6 +2,7 @@
 
 import importlib.util
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tickercast import config
@@ -12,7 +13,7 @@ from tickercast.plain import first_of
 if TYPE_CHECKING:
     from tickercast.api.door import Door
 
-_NEEDED = ("fastapi", "uvicorn", "prometheus_client")
+_NEEDED = ("fastapi", "httptools", "prometheus_client", "uvicorn")
 
 
 def require(app: App, host: str, port: int) -> None:
@@ -59,10 +60,13 @@ def serve(app: App, host: str, port: int) -> None:
     """Serve the API until the process is stopped."""
     import uvicorn
 
+    from tickercast.api.connections import Connection, Watch, most_connections
+
     uvicorn.run(
         door(app, host),
         host=host,
         port=port,
+        http=partial(Connection, Watch(most_connections())),  # type: ignore[arg-type]  # called, like a class
         log_config=None,
         access_log=False,  # an address may hold a token
         server_header=False,
