@@ -102,6 +102,26 @@ def test_rows_are_json_or_csv(served: Client, path: str, rows: int) -> None:
 
 
 @pytest.mark.parametrize(
+    "path",
+    [
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/v1/symbols",
+        "/v1/symbols?format=csv",
+        "/v1/forecasts/MSFT",
+        "/v1/forecasts/ZZZ",
+        "/v1/tickets/x",
+        "/v1/nothing",
+    ],
+)
+def test_head_is_answered_as_get_is_without_the_body(served: Client, path: str) -> None:
+    head, get = served.request("HEAD", path), served.get(path)
+    assert (head.status_code, head.headers, head.content) == (get.status_code, get.headers, b"")
+    assert int(head.headers["content-length"]) == len(get.content) > 0
+
+
+@pytest.mark.parametrize(
     ("accept", "kind"),
     [
         ("text/csv, application/json", "application/json"),
@@ -684,9 +704,17 @@ def test_json_without_its_content_type_is_refused_with_what_was_needed(served: C
     )
 
 
-def test_other_methods_are_named(served: Client) -> None:
-    answered = served.request("DELETE", "/v1/forecasts/MSFT")
-    assert (answered.status_code, answered.headers["allow"]) == (405, "GET")
+@pytest.mark.parametrize(
+    ("method", "path", "allowed", "said"),
+    [
+        ("DELETE", "/v1/forecasts/MSFT", "GET, HEAD", "GET or HEAD was needed"),
+        ("DELETE", "/openapi.json", "GET, HEAD", "GET or HEAD was needed"),
+        ("HEAD", "/v1/forecasts", "POST", ""),
+    ],
+)
+def test_other_methods_are_named(served: Client, method: str, path: str, allowed: str, said: str) -> None:
+    answered = served.request(method, path)
+    assert (answered.status_code, answered.headers["allow"], said in answered.text) == (405, allowed, True)
 
 
 def in_pieces(count: int, taken: list[int]) -> AsyncIterator[bytes]:

@@ -114,6 +114,7 @@ def test_no_route_opens_to_a_token_for_other_things(door: Client, tokens: dict[s
         answered = door.using(under).request(method, path, **body_of(method))
         assert answered.status_code == 403, (method, path)
         assert "was needed" in answered.json()["detail"]
+        assert method != "GET" or door.using(under).request("HEAD", path).status_code == 403
 
 
 def test_every_route_opens_to_a_token_that_is_for_it(door: Client, tokens: dict[str, str]) -> None:

@@ -95,7 +95,7 @@ class Door:
             call.admitted = await self._admit(call)
         call.scope["tickercast.admitted"] = call.admitted
         key = call.path, call.query, call.wants_csv
-        keeps = call.method == "GET" and call.path.startswith("/v1/") and not call.path.startswith(_UNKEPT)
+        keeps = call.reads and call.path.startswith("/v1/") and not call.path.startswith(_UNKEPT)
         revision = await self._service.revision(_symbol_of(call.path)) if keeps else ""
         kept = self._kept.get(key) if keeps else None
         if kept is None or kept.revision != revision:
@@ -110,7 +110,7 @@ class Door:
 
     async def _admit(self, call: "_Call") -> Admitted:
         text, gate = call.token(), self._service.gate
-        scope = None if call.path == "/metrics" else (Scope.READ if call.method in ("GET", "HEAD") else Scope.FORECAST)
+        scope = None if call.path == "/metrics" else (Scope.READ if call.reads else Scope.FORECAST)
         how = {"charged": call.path not in _UNCHARGED, "in_address": call.token_in_query}
         admitted = gate.admit_from_memory(text, scope, **how)
         if admitted is None:
@@ -149,7 +149,7 @@ class Door:
     def _note(self, call: "_Call") -> None:
         route = call.route or getattr(call.scope.get("route"), "path", "") or "none"
         seconds = time.perf_counter() - call.started
-        method = call.method if call.method in ("GET", "POST") else "other"
+        method = call.method if call.method in ("GET", "HEAD", "POST") else "other"
         self._service.metrics.note(method, route, call.status, seconds)
         token = call.admitted.token or self._service.gate.known(call.token())
         if token or route.startswith(("/v1/", "/v2/")):
@@ -159,12 +159,13 @@ class Door:
 
 
 class _Call:
-    """One request and its answer."""
+    """One request and its answer; HEAD asks for what GET does, and gets it without its body (RFC 9110)."""
 
     def __init__(self, scope: Message, send: Send) -> None:
         self.started = time.perf_counter()
-        self.scope = scope
         self.method: str = scope["method"]
+        self.reads = self.method in ("GET", "HEAD")
+        self.scope = {**scope, "method": "GET"} if self.reads else scope
         self.path: str = scope["path"]
         self.query: bytes = scope.get("query_string", b"")
         self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
@@ -172,7 +173,7 @@ class _Call:
         self.route = ""
         self.status = 0
         self.token_in_query = False
-        self._send = send
+        self._send = _without_body(send) if self.method == "HEAD" else send
         words = dict(parse_qsl(self.query.decode("latin-1"))) if self.query else {}
         self._words = words
         self.wants_csv = wants_csv(self.header(b"accept"), words)
@@ -185,7 +186,7 @@ class _Call:
         kind, _, text = self.header(b"authorization").partition(" ")
         if kind.lower() == "bearer":
             return text.strip()
-        if self.method == "GET" and self.wants_csv and "token" in self._words:
+        if self.reads and self.wants_csv and "token" in self._words:
             self.token_in_query = True
             return str(self._words["token"])
         return ""
@@ -224,6 +225,13 @@ class _Call:
         if token is None or left is None:
             return []
         return [(b"ratelimit-limit", b"%d" % (token.per_month or 0)), (b"ratelimit-remaining", b"%d" % left)]
+
+
+def _without_body(send: Send) -> Send:
+    async def send_rest(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return send_rest
 
 
 def _symbol_of(path: str) -> str:

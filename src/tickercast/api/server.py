@@ -159,6 +159,8 @@ def _of_http(error: HTTPException) -> Problem:
     if error.status_code == 404:
         return Problem(404, "There is no such address: one that /openapi.json lists was needed. Correct it.")
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "another method")
-        return Problem(405, f"The method is not for this address: {allowed} was needed. Use that.", error.headers or {})
+        named = set((error.headers or {}).get("Allow", "").split(", "))
+        allowed = sorted(named | {"HEAD"} if "GET" in named else named)  # `door` answers both
+        detail = f"The method is not for this address: {' or '.join(allowed)} was needed. Use that."
+        return Problem(405, detail, {"Allow": ", ".join(allowed)})
     return Problem(error.status_code, f"{error.detail}. Correct the request; see /openapi.json.", error.headers or {})
