@@ -508,11 +508,28 @@ def test_a_ticket_of_a_file_that_was_rejected_gives_the_reason(app: App, make_ba
             "cutoff is given 2 times, and once was",
         ),
         ("/v1/forecasts/MSFT?token=a&token=b", 422, "token is given 2 times, and once was needed. Leave out all but"),
-        ("/v1/forecasts/MSFT?cutoff=soon", 422, "query.cutoff is 'soon'"),
-        ("/v1/forecasts/MSFT?frequency=5m", 422, "query.frequency is '5m'"),
-        ("/v1/indicators/MSFT?last=0", 422, "a date written YYYY-MM-DD was needed"),
-        ("/v1/indicators/MSFT?first=1344556800", 422, "a date written YYYY-MM-DD was needed"),
-        ("/v1/odds/MSFT?below=5e-324", 422, "query.below is '5e-324'"),
+        (
+            "/v1/forecasts/MSFT?cutoff=soon",
+            422,
+            "query.cutoff is 'soon': a date of the calendar written YYYY-MM-DD, or of",
+        ),
+        (
+            "/v1/forecasts/MSFT?cutoff=1812-06-24",
+            422,
+            "query.cutoff is '1812-06-24': a date from 1900 to 2100 was needed",
+        ),
+        ("/v1/forecasts/MSFT?frequency=5m", 422, "query.frequency is '5m': '1d' or '1h' was needed. Correct it"),
+        ("/v1/forecasts/MSFT?format=xml", 422, "query.format is 'xml': 'json' or 'csv' was needed"),
+        (f"/v1/forecasts/MSFT?model={'x' * 90}", 422, "query.model has a length of 90: at most 80 was needed"),
+        ("/v1/indicators/MSFT?sessions=2.5", 422, "query.sessions is '2.5': a whole number was needed"),
+        (f"/v1/indicators/MSFT?sessions={'9' * 5000}", 422, "999': a number of fewer digits was needed"),
+        ("/v1/indicators/MSFT?sessions=9999", 422, "query.sessions is '9999': at most 5,000 was needed"),
+        ("/v1/odds/MSFT?above=x", 422, "query.above is 'x': a number was needed"),
+        ("/v1/indicators/MSFT?last=0", 422, "a date of the calendar written YYYY-MM-DD was needed"),
+        ("/v1/indicators/MSFT?first=2012-02-30", 422, "a date of the calendar written YYYY-MM-DD was needed"),
+        ("/v1/indicators/MSFT?last=2101-01-01", 422, "query.last is '2101-01-01': a date from 1900 to 2100 was needed"),
+        ("/v1/indicators/MSFT?first=1344556800", 422, "a date of the calendar written YYYY-MM-DD was needed"),
+        ("/v1/odds/MSFT?below=5e-324", 422, "query.below is '5e-324': at least 0.000000000001 was needed"),
         ("/v1/forecasts/%24%24", 422, "'$$' is not a symbol"),
         ("/v1/indicators/ZZZ", 404, "ZZZ has no bars"),
         ("/v1/odds/ZZZ?above=3", 404, "ZZZ"),
@@ -523,7 +540,7 @@ def test_a_ticket_of_a_file_that_was_rejected_gives_the_reason(app: App, make_ba
         ("/v1/indicators/MSFT?first=2012-01-02&last=2011-01-03", 422, "Swap them"),
         ("/v1/odds/MSFT", 422, "No price was named"),
         ("/v1/odds/MSFT?above=31&below=29", 422, "Swap them"),
-        ("/v1/odds/MSFT?above=nan", 422, "query.above is 'nan': Input should be a finite number"),
+        ("/v1/odds/MSFT?above=nan", 422, "query.above is 'nan': a finite number was needed"),
         ("/v1/tickets/xyz", 404, "ticket is not known"),
         ("/v1/tickets/b2hsYy8yMDEyLTA4LTE1L0lCTS5jc3YjNx", 404, "ticket is not known"),  # decodes to the next one's
         ("/v1/tickets/b2hsYy8yMDEyLTA4LTE1L0lCTS5jc3YjNw==", 404, "ticket is not known"),
@@ -548,15 +565,31 @@ def test_every_error_is_one_sentence_in_the_form_of_rfc_9457(served: Client, pat
     assert answered.headers["cache-control"] == "no-store"
 
 
+BAR = b'{"date": "2012-08-15", "open": 9, "high": 12, "low": 7, "close": 8}'
+
+
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
         (b"{", 400, "no JSON"),
-        (b"[]", 422, "body is '[]'"),
-        (b'"x"', 422, "body is 'x'"),
-        (b'{"symbol": "MSFT", "as_of": "1344988800"}', 422, "a date written YYYY-MM-DD was needed"),
-        (b"{}", 422, "body.symbol is missing"),
-        (b'{"symbol": "MSFT", "when": 1}', 422, "body.when is '1'"),
+        (b"[]", 422, "body is []: an object was needed"),
+        (b'"x"', 422, "body is 'x': an object was needed"),
+        (b"", 422, "body is missing: it was needed. Add it"),
+        (
+            b'{"symbol": "MSFT", "as_of": "1344988800"}',
+            422,
+            "is '1344988800': a date of the calendar written YYYY-MM-DD",
+        ),
+        (b'{"symbol": "MSFT", "as_of": 20120815}', 422, "is 20120815: a date of the calendar written YYYY-MM-DD was"),
+        (b'{"symbol": "MSFT", "as_of": "2150-01-01"}', 422, "is '2150-01-01': a date from 1900 to 2100 was needed"),
+        (b"{}", 422, "body.symbol is missing: it was needed. Add it"),
+        (b'{"symbol": null}', 422, "body.symbol is null: a text was needed"),
+        (
+            b'{"symbol": "MSFT", "when": 1}',
+            422,
+            "body.when has no meaning: a word that /openapi.json lists was needed. ",
+        ),
+        (b'{"symbol": "MSFT", "' + b"w" * 9000 + b'": 1}', 422, "body.wwwwww"),
         (
             b'{"symbol": "MSFT", "symbol": "AAPL"}',
             422,
@@ -567,13 +600,23 @@ def test_every_error_is_one_sentence_in_the_form_of_rfc_9457(served: Client, pat
         (b'{"symbol": "\xff"}', 400, "no JSON"),
         (b'{"symbol": "??"}', 422, "'??' is not a symbol"),
         (b'{"symbol": "QQQQ", "as_of": "2012-08-15"}', 422, "server's source of prices does not know QQQQ: bars, or"),
-        (b'{"symbol": "MSFT", "bars": []}', 422, "body.bars is '[]'"),
+        (b'{"symbol": "MSFT", "bars": []}', 422, "body.bars has a length of 0: at least 1 was needed"),
+        (
+            b'{"symbol": "MSFT", "bars": [%s]}' % b",".join([BAR] * 5001),
+            422,
+            "a length of 5,001: at most 5,000 was needed",
+        ),
+        (b'{"symbol": "MSFT", "bars": {}}', 422, "body.bars is {}: a list was needed"),
+        (b'{"symbol": "MSFT", "bars": [1]}', 422, "body.bars.0 is 1: an object was needed"),
+        (b'{"symbol": "MSFT", "bars": [%s]}' % BAR.replace(b"9", b'"9"'), 422, "open is '9': a number was needed"),
+        (b'{"symbol": "MSFT", "bars": [%s]}' % BAR.replace(b"9", b"true"), 422, "open is true: a number was needed"),
         (b'{"symbol": "MSFT", "bars": [{"date": "2012-08-15"}]}', 422, "body.bars.0.open is missing"),
     ],
 )
 def test_a_body_that_does_not_fit_is_refused(served: Client, body: bytes, status: int, said: str) -> None:
     answered = served.post("/v1/forecasts", content=body, headers={"Content-Type": "application/json"})
     assert (answered.status_code, said in answered.json()["detail"]) == (status, True), answered.text
+    assert len(answered.json()["detail"]) < 300
 
 
 def test_bars_of_which_some_lack_an_adjusted_close_are_refused_with_their_count(

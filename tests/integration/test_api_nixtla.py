@@ -74,13 +74,18 @@ def test_the_client_is_told_how_far_the_model_reaches(served: Client) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"h": 11}, "body.h is '11'"),
-        ({"finetune_steps": 5}, "body.finetune_steps is '5'"),
-        ({"level": [100]}, "body.level.0 is '100'"),
+        ({"h": 11}, "body.h is 11: at most 10 was needed"),
+        ({"h": "5"}, "body.h is '5': a whole number was needed"),
+        ({"freq": 1}, "body.freq is 1: a text was needed"),
+        ({"level": "x"}, "body.level is 'x': a list was needed"),
+        ({"series": {"y": [], "sizes": []}}, "body.series.sizes has a length of 0: at least 1 was needed"),
+        ({"series": {"y": ["x"], "sizes": [1]}}, "body.series.y.0 is 'x': a number was needed"),
+        ({"finetune_steps": 5}, "body.finetune_steps is 5: at most 0 was needed"),
+        ({"level": [100]}, "body.level.0 is 100: less than 100 was needed"),
         ({"series": {"y": [1.0] * 5, "sizes": [5]}}, "Series 1 has 5 closes, and ewma-t needs"),
         ({"series": {"y": [1e-300, 1e11] * 50, "sizes": [100]}}, "Send closes that lie nearer to each other."),
         ({"series": {"y": [1.0] * 5, "sizes": [4]}}, "sizes say 4 closes, and y holds 5"),
-        ({"series": {"y": [-1.0], "sizes": [1]}}, "body.series.y.0 is '-1.0'"),
+        ({"series": {"y": [-1.0], "sizes": [1]}}, "body.series.y.0 is -1.0: more than 0 was needed"),
         ({"series": {"y": closes(), "sizes": [200], "X": [[1.0]]}}, "closes alone are forecast from"),
     ],
 )

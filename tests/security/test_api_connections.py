@@ -1,6 +1,7 @@
 """Callers that hold connections of the API's server: half a request, none, or an answer that nobody takes."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -69,6 +70,17 @@ def test_a_connection_without_a_whole_request_is_dropped(monkeypatch: pytest.Mon
         writer.write(sent)
         assert await reader.read() == b""
         assert not open_ones
+
+    with_server(monkeypatch, b"", act)
+
+
+def test_what_is_no_http_is_refused_in_the_form_of_every_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def act(connect: Connect, open_ones: set[Any]) -> None:
+        reader, writer = await connect()
+        writer.write(b"hello\r\n\r\n")
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        assert b"content-type: application/problem+json" in head
+        assert json.loads(body)["detail"].startswith("The request is no HTTP/1.1: a request line and headers were")
 
     with_server(monkeypatch, b"", act)
 

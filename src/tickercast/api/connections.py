@@ -10,7 +10,9 @@ import resource
 from collections import Counter
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from tickercast.api.problems import MEDIA_TYPE, Problem
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +98,15 @@ class Connection(HttpToolsProtocol):
         """Wait for nothing any more."""
         super().connection_lost(exc)
         self._rest()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what does not parse, in the form of every other error."""
+        problem = Problem(400, "The request is no HTTP/1.1: a request line and headers were needed. Correct it.")
+        body = problem.body("")
+        kind = f"content-type: {MEDIA_TYPE}".encode()
+        head = [STATUS_LINE[400].strip(), kind, b"content-length: %d" % len(body), b"connection: close"]
+        self.transport.write(b"\r\n".join([*head, b"", body]))
+        self.transport.close()
 
     def on_headers_complete(self) -> None:
         """Begin the work for a request."""

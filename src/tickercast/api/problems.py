@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from tickercast.api.wording import for_callers
-from tickercast.domain.text import shown
+from tickercast.domain.text import is_number, rounded, shown
 from tickercast.errors import (
     CalendarError,
     InvalidBars,
@@ -48,6 +48,36 @@ _STATUS: Mapping[type[TickercastError], int] = {
     TickercastError: 503,
 }
 """The status of each error; that of the nearest class counts, and what the caller did not bring about is 503."""
+
+_LENGTHS = {
+    "string_too_long": "at most {max_length}",
+    "string_too_short": "at least {min_length}",
+    "too_long": "at most {max_length}",
+    "too_short": "at least {min_length}",
+}
+_NEEDED = _LENGTHS | {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "finite_number": "a finite number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a number of fewer digits",
+    "int_type": "a whole number",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "list_type": "a list",
+    "literal_error": "{expected}",
+    "model_attributes_type": "an object",
+    "model_type": "an object",
+    "string_type": "a text",
+    "string_unicode": "a text in UTF-8",
+    "value_error": "{error}",
+}
+"""The need behind each type of error of pydantic, in place of its own message."""
 
 _RETRY_AFTER_S, _RETRY_LIMITED_S = 5, 60
 
@@ -112,15 +142,35 @@ def no_json() -> Problem:
 def of_validation(errors: list[Any]) -> Problem:
     """The problem of a request that does not fit its description."""
     first = errors[0]
-    where = ".".join(str(part) for part in first["loc"]) or "request"
+    where = shown(".".join(str(part) for part in first["loc"]) or "request", 80)
     if first["type"] == "json_invalid":
         return no_json()
     if first["loc"] == ("body",) and isinstance(first.get("input"), bytes):  # which FastAPI has not parsed
         return Problem(
             422, "The body was not read as JSON: the header Content-Type: application/json was needed. Send it along."
         )
-    seen = "missing" if first["type"] == "missing" else repr(shown(first.get("input"), 60))
-    return Problem(422, f"{where} is {seen}: {first['msg']}. Correct it; /openapi.json describes it.")
+    if first["type"] == "missing":
+        return Problem(422, f"{where} is missing: it was needed. Add it; /openapi.json describes it.")
+    if first["type"] == "extra_forbidden":
+        seen = f"{where} has no meaning: a word that /openapi.json lists was needed."
+        return Problem(422, f"{seen} Correct it, or leave it out.")
+    limits = {name: _limit(value) for name, value in first.get("ctx", {}).items()}
+    needed = _NEEDED.get(first["type"], "a value that fits its description").format(**limits)
+    return Problem(422, f"{where} {_seen(first)}: {needed} was needed. Correct it; /openapi.json describes it.")
+
+
+def _seen(error: Mapping[str, Any]) -> str:
+    """The value in the place of the error as JSON has it, or, of a text, the text itself; or its length."""
+    given = error["input"]
+    if error["type"] in _LENGTHS:
+        return f"has a length of {len(given):,}"
+    return (
+        f"is {repr(shown(given, 60)) if isinstance(given, str) else shown(json.dumps(given, ensure_ascii=False), 60)}"
+    )
+
+
+def _limit(value: object) -> str:
+    return rounded(value, 15) if is_number(value) else str(value)
 
 
 def refuse_repeated(body: bytes) -> None:

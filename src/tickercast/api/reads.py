@@ -2,7 +2,7 @@
 
 import math
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 from fastapi import APIRouter, Query, Request, Response
@@ -27,8 +27,8 @@ CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema":
 """The other content type of a route whose answer is rows."""
 
 Format = Annotated[
-    str | None,
-    Query(alias="format", pattern="^(json|csv)$", description="`csv` for programs that send no header Accept."),
+    Literal["json", "csv"] | None,
+    Query(alias="format", description="`csv` for programs that send no header Accept."),
 ]
 Frequency = Annotated[FREQUENCIES, Query(description="How far the bars lie apart.")]
 Level = Annotated[

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PlainValidator,
@@ -29,19 +28,21 @@ LOWEST, HIGHEST = 1e-12, 1e12
 """The prices that are taken, in the symbol's currency."""
 
 
-_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-
-
-def _written(value: object) -> object:
-    """Refuse numbers, which pydantic would take for seconds since 1970, as texts too."""
-    if isinstance(value, date) or (isinstance(value, str) and _DATE.fullmatch(value)):
-        return value
-    raise ValueError("a date written YYYY-MM-DD was needed")
-
-
 Price = Annotated[float, Field(ge=LOWEST, le=HIGHEST, allow_inf_nan=False, strict=True)]
-_FIRST_YEAR, _LAST_YEAR = 1900, 2200
-Day = Annotated[date, Field(ge=date(_FIRST_YEAR, 1, 1), le=date(_LAST_YEAR, 12, 31)), BeforeValidator(_written)]
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_FIRST_YEAR, _LAST_YEAR = 1900, 2100
+
+
+def _day(value: object) -> date:
+    """A day; a number is none, which pydantic would take for seconds since 1970, as a text too."""
+    try:
+        if not _DATE.fullmatch(str(value)):
+            raise ValueError
+        found = date.fromisoformat(str(value))
+    except ValueError as error:
+        raise ValueError("a date of the calendar written YYYY-MM-DD") from error
+    return _in_range(found)
 
 
 def _cutoff(value: object) -> date:
@@ -56,11 +57,18 @@ def _cutoff(value: object) -> date:
         else:
             raise ValueError
     except (ValueError, OverflowError) as error:
-        raise ValueError("a date written YYYY-MM-DD, or of hours a moment YYYY-MM-DDTHH:MM, was needed") from error
-    if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
-        raise ValueError(f"a year from {_FIRST_YEAR} to {_LAST_YEAR} was needed")
-    return found
+        raise ValueError("a date of the calendar written YYYY-MM-DD, or of hours a moment YYYY-MM-DDTHH:MM,") from error
+    return _in_range(found)
 
+
+def _in_range(day: date) -> date:
+    if not _FIRST_YEAR <= day.year <= _LAST_YEAR:
+        raise ValueError(f"a date from {_FIRST_YEAR} to {_LAST_YEAR}")
+    return day
+
+
+Day = Annotated[date, PlainValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+"""A day."""
 
 Cutoff = Annotated[
     date,

@@ -163,4 +163,5 @@ def _of_http(error: HTTPException) -> Problem:
         allowed = sorted(named | {"HEAD"} if "GET" in named else named)  # `door` answers both
         detail = f"The method is not for this address: {' or '.join(allowed)} was needed. Use that."
         return Problem(405, detail, {"Allow": ", ".join(allowed)})
-    return Problem(error.status_code, f"{error.detail}. Correct the request; see /openapi.json.", error.headers or {})
+    detail = "The request cannot be answered: one that /openapi.json describes was needed. Correct it."
+    return Problem(error.status_code, detail, error.headers or {})
