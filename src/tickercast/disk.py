@@ -1,7 +1,12 @@
-"""Faults of disks and folders, which are the same under every engine that keeps files."""
+"""Files that are written whole or not at all, and faults of disks and folders, the same under every engine."""
 
 import errno
 import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tickercast.errors import EngineUnusable, TickercastError
@@ -9,6 +14,86 @@ from tickercast.errors import EngineUnusable, TickercastError
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOSED = (errno.EACCES, errno.EPERM)
 _EFFECTIVE = os.access in os.supports_effective_ids
+_STANDARD_STREAMS = (1, 2)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Write a file elsewhere first: it becomes `path` at the end of the block, and an error leaves what was there.
+
+    A link stays one, and a file keeps its permissions. A file that must not be replaced is overwritten, and gets its
+    old content back if that fails: one with other names or of another user, one in a folder that is closed to this
+    user, and the one that this process prints into.
+
+    Args:
+        path: the file; its folder has to exist.
+
+    Yields:
+        Where to write it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path = Path(os.path.realpath(path))  # a loop of links fails when it is opened, as an OSError
+    exists = path.exists()
+    if exists:
+        path.open("r+b").close()  # a new file must not take the place of one that is closed to this user
+    replaces = not exists or _may_be_replaced(path)
+    with _folder(path.parent if replaces else None) as folder:
+        part = Path(folder) / "part"
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        if replaces:
+            if exists:
+                part.chmod(stat.S_IMODE(path.stat().st_mode))
+            part.replace(path)
+            return
+        kept = Path(shutil.copyfile(path, part.with_name("kept")))
+        try:
+            _overwrite(path, part)
+        except OSError:
+            _overwrite(path, kept)
+            raise
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; see `whole`.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with whole(path) as part:
+        part.write_bytes(content)
+
+
+def _folder(parent: Path | None) -> tempfile.TemporaryDirectory[str]:
+    """A folder for the time of a write; None: where the system keeps such."""
+    try:
+        return tempfile.TemporaryDirectory(prefix=".tickercast-", dir=parent)
+    except OSError as error:
+        error.filename = str(parent or tempfile.gettempdir())  # it names a folder that never was
+        raise
+
+
+def _may_be_replaced(path: Path) -> bool:
+    found = path.stat()
+    for stream in _STANDARD_STREAMS:
+        with suppress(OSError):  # it is closed
+            if os.path.samestat(found, os.fstat(stream)):
+                return False
+    return (
+        found.st_nlink == 1
+        and found.st_uid == os.geteuid()
+        and os.access(path.parent, os.W_OK | os.X_OK, effective_ids=_EFFECTIVE)
+    )
+
+
+def _overwrite(path: Path, source: Path) -> None:
+    """Give a file the content of another without cutting it first: the blocks that it has are kept for its own."""
+    with source.open("rb") as new, path.open("r+b") as file:
+        shutil.copyfileobj(new, file)
+        file.truncate()
 
 
 def fault(what: str, error: OSError, otherwise: type[TickercastError]) -> TickercastError:

@@ -1,7 +1,5 @@
 """Files of symbols and of holdings, on this machine or in the data bucket."""
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -125,15 +123,7 @@ class WatchlistFile:
         path = Path(self.path).resolve()  # a link stays one
         try:
             config.private_folder(path.parent)
-            with tempfile.TemporaryDirectory(prefix=".watchlist-", dir=path.parent) as folder:
-                made = Path(folder) / path.name
-                with made.open("w", encoding="utf-8") as file:
-                    file.write(text)
-                    file.flush()
-                    os.fsync(file.fileno())
-                if path.exists():
-                    made.chmod(path.stat().st_mode)
-                made.replace(path)
+            disk.write(path, text.encode())
         except OSError as error:
             raise disk.fault(str(path), error, UsageError) from error
 

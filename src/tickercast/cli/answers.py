@@ -106,8 +106,7 @@ def paths(
         found = service.paths(symbols, day_of(as_of) if as_of else None)
     print_table(answers.paths_table(found, [] if as_of else answers.ages_of(found, service.now())))
     if parquet:
-        answers.write_parquet(found, parquet)
-        say(f"written: {parquet}")
+        say(f"written: {outputs.write_file(parquet, found.frame().to_parquet(index=False))}")
 
 
 @app.command(epilog="Example: tickercast portfolio holdings.csv")

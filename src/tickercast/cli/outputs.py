@@ -1,5 +1,6 @@
 """The files that commands write: refused before the work, if they could not be written after it."""
 
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ def check_file(option: str, name: str, endings: Sequence[str] = (), *, makes_fol
     """
     if not name:
         return
-    path = Path(name).expanduser()
+    path = _place(name)
     try:
         if not makes_folder and not path.parent.is_dir():
             raise UsageError(f"{option} {path}: there is no folder {path.parent}. Create it, or name another.")
@@ -37,7 +38,7 @@ def check_file(option: str, name: str, endings: Sequence[str] = (), *, makes_fol
             raise UsageError(f"{option} {path} exists and is not a file, and a file was needed. Name another.")
     except OSError as error:
         raise UsageError(f"{option} {str(path)[:80]!r} cannot be a file: {error.strerror}. Name another.") from error
-    if endings and path.suffix.lower() not in endings:
+    if endings and Path(name).suffix.lower() not in endings:
         raise UsageError(
             f"{option} {name[:80]!r} does not end in {' or '.join(endings)}, which is what is written. Name it "
             f"NAME{endings[0]}."
@@ -72,18 +73,24 @@ def check_folder(option: str, name: str) -> None:
 
 
 def write_file(name: str | Path, content: bytes) -> Path:
-    """Write a file, make its folder if there is none, and return its path.
+    """Write a file whole or not at all, make its folder if there is none, and return its path.
 
     Raises:
         UsageError, EngineUnusable: it cannot be written.
     """
-    path = Path(name).expanduser()
+    path = _place(name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        disk.write(path, content)
     except OSError as error:
         raise disk.fault(str(path), error, UsageError) from error
     return path
+
+
+def _place(name: str | Path) -> Path:
+    """The place of a file: a link leads to it."""
+    path = Path(name).expanduser()
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 @contextmanager

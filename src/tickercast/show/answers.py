@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,11 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from tickercast.disk import reason
 from tickercast.domain.freshness import freshness_of
 from tickercast.domain.outlook.odds import Ways
 from tickercast.domain.outlook.paths import ENOUGH, levels_of
 from tickercast.domain.outlook.portfolio import correlation, risk, shares
 from tickercast.domain.text import price
-from tickercast.errors import UsageError
 from tickercast.plain import first_of
 from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.outlook import Outlook, SymbolOdds
@@ -204,18 +201,6 @@ def paths_table(found: Outlook, ages: Sequence[Text] = ()) -> RenderableType:
     count = found.paths.close.shape[-1]
     line = Text(f"{count:,} paths from {found.cutoff}, drawn from {found.sessions:,} past sessions", style="dim")
     return Group(table, *ages, *notes(found), line)
-
-
-def write_parquet(found: Outlook, path: str) -> None:
-    """Write every path, a row a symbol, path and step.
-
-    Raises:
-        UsageError: the file cannot be written.
-    """
-    try:
-        found.frame().to_parquet(Path(path).expanduser(), index=False)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {reason(error)}. Name another file.") from error
 
 
 # ---------------------------------------------------------------- portfolio

@@ -1,6 +1,5 @@
 """Export what is stored: rows of a view in a Parquet file, batch by batch."""
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -93,11 +92,10 @@ def export(
 
 @contextmanager
 def _whole(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch], None]]:
-    """Write batches beside a file, which the new one replaces at the end of the block; an error leaves no trace."""
+    """Write batches to a file that is there at the end of the block; an error leaves what was there."""
     if path.exists() and not path.is_file():
         raise UsageError(f"{path} exists and is not a file, and a file was needed. Name another.")
-    with _said(path), tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
-        part = Path(folder) / path.name
+    with _said(path), disk.whole(path) as part:
         writer = pq.ParquetWriter(part, schema, compression="zstd")
 
         def write(batch: pa.RecordBatch) -> None:
@@ -108,7 +106,6 @@ def _whole(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch],
             yield write
         finally:
             writer.close()
-        part.replace(path)
 
 
 @contextmanager
