@@ -140,14 +140,15 @@ def model_bucket(settings: Settings) -> ObjectStore:
     return object_store(settings, announce=False)
 
 
-def drop_folder(settings: Settings) -> DropFolder | None:
+def drop_folder(store: ObjectStore) -> DropFolder | None:
     """The folder of a local bucket, where people drop files; None for a bucket that is none."""
-    scheme, _, path = settings.bucket.partition("://")
-    if scheme != "file":
+    from tickercast.backends.object_store.local import LocalObjectStore
+
+    if not isinstance(store, LocalObjectStore):
         return None
     from tickercast.backends.object_store.drops import Drops
 
-    return Drops(Path(path))
+    return Drops(store)
 
 
 def polled_bucket(settings: Settings) -> PolledBucket | None:

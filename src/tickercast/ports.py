@@ -330,14 +330,37 @@ class DropFolder(Protocol):
         """The content of a dropped file.
 
         Raises:
-            UsageError: the file is gone, or cannot be read.
+            ObjectNotFound: the file is gone.
+            UsageError, EngineUnusable: it cannot be read.
         """
 
-    def remove(self, name: str) -> None:
-        """Remove a dropped file whose content has been sent under another name."""
+    def adopt(self, name: str, to: str, *, if_generation: str | None = None) -> str:
+        """Make a dropped file the newest generation of an object, so that an event follows; only once.
+
+        Args:
+            name: the file.
+            to: the object.
+            if_generation: the generation that has to be live, empty for none; None: any.
+
+        Returns:
+            The generation; empty where the file is gone, or somebody else has made it one.
+
+        Raises:
+            PreconditionFailed: another generation is live, or another dropped file is in that place.
+            UsageError: the name cannot be an object's.
+            StoreUnavailable: try again.
+        """
+
+    def announce(self, name: str, *, generation: str) -> None:
+        """Announce a generation of an object once more.
+
+        Raises:
+            ObjectNotFound: it is gone.
+            Transient: try again.
+        """
 
     def wait(self) -> Iterator[list[str]]:
-        """Yield the names of dropped files, those that are there already first, until Ctrl-C."""
+        """Yield the names of new dropped files, at first all, several times a second, until Ctrl-C."""
 
 
 class PolledBucket(Protocol):

@@ -417,7 +417,7 @@ def test_a_delete_that_is_killed_leaves_the_whole_object_or_none_of_it_and_the_n
                     ask(NAME, generation=generation)
         else:
             assert (store.generation(NAME), store.read(NAME), live.read_bytes()) == (generation, b"bars", b"bars")
-        assert Drops(folder).names() == []
+        assert Drops(LocalObjectStore(folder)).names() == []
         store.delete(NAME, generation=generation)
         kept = [path.name for path in (folder / ".generations" / NAME).iterdir() if not path.name.startswith(".")]
         assert (kept, live.exists()) == ([f"{generation}.deleted"], False)
@@ -435,7 +435,7 @@ def test_a_write_that_is_killed_leaves_the_old_object_or_the_new_and_the_next_fi
     ):
         store = LocalObjectStore(folder)
         found.append(store.read(NAME))
-        assert (store.read(NAME, generation=generation), Drops(folder).names()) == (b"bars", [])
+        assert (store.read(NAME, generation=generation), Drops(LocalObjectStore(folder)).names()) == (b"bars", [])
         store.write(NAME, b"newer bars")
         assert (store.read(NAME), (folder / NAME).read_bytes()) == (b"newer bars", b"newer bars")
     assert found == sorted(found)

@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from signal import SIGINT, SIGTERM, Signals
+from typing import Any, cast
 
 import pytest
 
@@ -20,10 +22,16 @@ from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
 from tickercast.domain.files.price_files import to_csv, to_parquet
-from tickercast.errors import EngineUnusable, UsageError
+from tickercast.errors import EngineUnusable, FunctionUnavailable, PreconditionFailed, TickercastError, UsageError
+from tickercast.jobs.requests.send_drop import send_drop
+from tickercast.jobs.requests.send_file import Sent
+from tickercast.jobs.requests.watch_folder import watch_folder
+from tickercast.ports import DropFolder
+from tickercast.reading.ledger import Entry
 
 MakeBars = Callable[..., Bars]
 DAY = date(2023, 7, 22)
+NAME = "ohlc/2023-07-22/MSFT.csv"
 
 
 @pytest.fixture
@@ -139,19 +147,151 @@ def test_a_link_in_the_place_of_a_file_does_not_hide_the_others(app: App, worksp
 def test_a_link_where_no_file_is_looked_for_is_none_of_ours(tmp_path: Path, name: str) -> None:
     (tmp_path / "bucket" / name).parent.mkdir(parents=True)
     (tmp_path / "bucket" / name).symlink_to(tmp_path / "nothing")
-    assert Drops(tmp_path / "bucket").links() == {}
+    assert Drops(LocalObjectStore(tmp_path / "bucket")).links() == {}
 
 
-def test_what_the_store_wrote_is_never_taken_for_a_dropped_file(tmp_path: Path) -> None:
-    store, drops = LocalObjectStore(tmp_path), Drops(tmp_path)
-    for content in (b"a", b"bb"):
-        store.write("ohlc/2023-07-22/MSFT.csv", content)
+def test_what_the_store_wrote_is_no_dropped_file_and_whatever_is_copied_over_it_is_one(tmp_path: Path) -> None:
+    store = LocalObjectStore(tmp_path)
+    drops, live = Drops(store), tmp_path / NAME
+    for content in (b"a", b"b"):
+        store.write(NAME, content)
     assert drops.names() == []
-    old = (tmp_path / ".generations/ohlc/2023-07-22/MSFT.csv").glob("*[0-9]")
-    shutil.copy(min(old), tmp_path / "ohlc/2023-07-22/MSFT.csv")  # as in the midst of a write
+    for content in (b"c", b"a"):  # a correction of the same size within the same second, and the version before
+        live.write_bytes(content)
+        assert drops.names() == [NAME]
+    live.write_bytes(b"b")
     assert drops.names() == []
-    (tmp_path / "ohlc/2023-07-22/MSFT.csv").write_bytes(b"another")
-    assert drops.names() == ["ohlc/2023-07-22/MSFT.csv"]
+    newest = max((tmp_path / ".generations" / NAME).glob("*[0-9]"))
+    assert newest.stat().st_mtime_ns == live.stat().st_mtime_ns  # the next look need not read them
+
+
+def test_files_with_the_whole_seconds_of_an_archive_are_told_apart_by_their_contents(tmp_path: Path) -> None:
+    drops, live = Drops(LocalObjectStore(tmp_path)), tmp_path / NAME
+    live.parent.mkdir(parents=True)
+    for content in (b"one", b"two"):
+        live.write_bytes(content)
+        os.utime(live, (1_600_000_000, 1_600_000_000))
+        assert drops.names() == [NAME]
+        assert drops.adopt(NAME, NAME)
+        assert drops.names() == []
+
+
+def test_a_file_that_is_copied_while_another_is_sent_is_kept_and_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, live = LocalObjectStore(tmp_path), tmp_path / NAME
+    drops, described = Drops(store), LocalObjectStore._resource
+    live.parent.mkdir(parents=True)
+    live.write_bytes(b"first")
+
+    def copied_meanwhile(self: LocalObjectStore, *given: Any) -> dict[str, Any]:
+        live.write_bytes(b"a later one")
+        return described(self, *given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalObjectStore, "_resource", copied_meanwhile)
+        assert send_drop(NAME, drops=drops, store=store, today=DAY)
+    assert (store.read(NAME), live.read_bytes(), drops.names()) == (b"first", b"a later one", [NAME])
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_a_file_with_a_time_of_its_own_is_found_whatever_it_is(tmp_path: Path, seconds: int) -> None:
+    live = tmp_path / NAME
+    live.parent.mkdir(parents=True)
+    live.write_bytes(b"bars")
+    os.utime(live, (time.time() + seconds,) * 2)
+    looks = Drops(LocalObjectStore(tmp_path)).wait()
+    assert next(looks) == [NAME]
+
+
+@pytest.mark.parametrize(
+    ("name", "symbols", "sent_as"),
+    [
+        (NAME, ["MSFT"], NAME),
+        ("events/days.csv", [], "events/days.csv"),
+        ("MSFT.csv", ["MSFT"], NAME),
+        ("mine/all.csv", ["AAPL", "MSFT"], "ohlc/2023-07-22/batch-0001.csv"),
+    ],
+)
+def test_a_file_that_two_watches_have_found_is_sent_once(
+    tmp_path: Path, make_bars: MakeBars, name: str, symbols: list[str], sent_as: str
+) -> None:
+    announced: list[str] = []
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_bytes(to_csv([make_bars(symbol) for symbol in symbols]) if symbols else b"date\n")
+    stores = [LocalObjectStore(tmp_path, lambda resource: announced.append(resource["name"])) for _ in range(2)]
+    watches = [Drops(store) for store in stores]
+    assert [drops.names() for drops in watches] == [[name], [name]]
+    first, second = (
+        send_drop(name, drops=drops, store=store, today=DAY) for drops, store in zip(watches, stores, strict=True)
+    )
+    assert (first and first.object, second) == (sent_as, None)
+    assert announced == [sent_as]
+    assert [drops.names() for drops in watches] == [[], []]
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.csv") if path.is_file()] == [sent_as]
+
+
+def test_a_dropped_file_does_not_take_the_place_of_another_that_was_not_sent(
+    tmp_path: Path, make_bars: MakeBars
+) -> None:
+    store = LocalObjectStore(tmp_path)
+    drops = Drops(store)
+    (tmp_path / NAME).parent.mkdir(parents=True)
+    for name, seed in (("MSFT.csv", 7), (NAME, 8)):
+        (tmp_path / name).write_bytes(to_csv([make_bars(seed=seed)]))
+    with pytest.raises(PreconditionFailed, match=f"not been sent. Send it first: tickercast replay {NAME}"):
+        send_drop("MSFT.csv", drops=drops, store=store, today=DAY)
+    assert drops.names() == ["MSFT.csv", NAME]
+    for name in (NAME, "MSFT.csv"):
+        assert send_drop(name, drops=drops, store=store, today=DAY)
+    assert len([path for path in (tmp_path / ".generations" / NAME).iterdir() if path.name.isdigit()]) == 2
+
+
+def test_a_watch_begins_with_what_an_earlier_one_was_killed_at(app: App, make_bars: MakeBars) -> None:
+    app.provision()
+    generation = app.silent_store.write(NAME, to_csv([make_bars()]))
+    assert [entry.status for entry in app.failed_ingestions()] == ["unaccounted"]
+    assert next(iter(app.watch())) == Sent(NAME, NAME, generation)
+    assert status(app, NAME) == [("MSFT", "forecast")]
+    assert app.failed_ingestions() == []
+
+
+class Looks:
+    """The folder of a watch: what is dropped at each look, a look each five seconds, and what is announced."""
+
+    def __init__(self, *dropped: list[str]) -> None:
+        self.dropped, self.now, self.lost = dropped, 0.0, list[Entry]()
+        self.tries: list[tuple[float, str]] = []
+
+    def wait(self) -> Iterator[list[str]]:
+        for names in self.dropped:
+            yield names
+            self.now += 5
+
+    def announce(self, name: str, *, generation: str) -> None:
+        self.tries.append((self.now, name))
+        if self.now < 60:
+            raise FunctionUnavailable("No function answers.")
+
+    def send(self, name: str) -> Sent | None:
+        if not self.lost:
+            self.lost = [Entry(name, "1", None, "unaccounted")]
+            self.announce(name, generation="1")
+        return None
+
+    def watch(self) -> list[Sent | TickercastError]:
+        found = watch_folder(
+            cast(DropFolder, self), send=self.send, unaccounted=lambda: self.lost, clock=lambda: self.now
+        )
+        return list(found)
+
+
+def test_a_file_whose_event_failed_is_announced_again_with_growing_pauses() -> None:
+    looks = Looks([], [NAME], *[[]] * 30)
+    *failed, sent = looks.watch()
+    assert [at for at, _ in looks.tries] == [5, 15, 35, 75]
+    assert [str(each) for each in failed] == ["No function answers."] * 3
+    assert sent == Sent(NAME, NAME, "1")
 
 
 @pytest.mark.parametrize("ending", [SIGINT, SIGTERM])

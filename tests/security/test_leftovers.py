@@ -158,7 +158,7 @@ def test_a_dropped_link_is_not_sent(tmp_path: Path, outside: Path) -> None:
     (bucket / "folder").symlink_to(outside, target_is_directory=True)
     (outside / "more.csv").write_bytes(b"secret")
     (bucket / "MSFT.csv").write_bytes(b"bars")
-    assert Drops(bucket).names() == ["MSFT.csv"]
+    assert Drops(LocalObjectStore(bucket)).names() == ["MSFT.csv"]
 
 
 def test_a_bucket_may_be_a_link_itself(tmp_path: Path) -> None:

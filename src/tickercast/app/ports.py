@@ -84,7 +84,7 @@ class Ports:
     @cached_property
     def drops(self) -> DropFolder | None:
         """The folder of a local bucket, where people drop files; None for another bucket."""
-        return engines.drop_folder(self.settings)
+        return engines.drop_folder(self.store)
 
     @cached_property
     def polled(self) -> PolledBucket | None:

@@ -15,7 +15,7 @@ from tickercast.app.ports import WAIT_S, Ports, nothing
 from tickercast.domain.forecast import Forecast, Served
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.symbols import Symbols, one_or_more, parse_symbol, parse_symbols
-from tickercast.errors import Permanent, TickercastError, UsageError
+from tickercast.errors import Permanent, PreconditionFailed, TickercastError, UsageError
 from tickercast.jobs.requests import quarantine as quarantines
 from tickercast.jobs.requests.poll import poll
 from tickercast.jobs.requests.replay import Replayed, replay
@@ -23,6 +23,7 @@ from tickercast.jobs.requests.request_forecast import Requested, request_forecas
 from tickercast.jobs.requests.results import Patience, wait_for_ledger
 from tickercast.jobs.requests.send_drop import send_drop
 from tickercast.jobs.requests.send_file import Sent, send_file
+from tickercast.jobs.requests.watch_folder import watch_folder
 from tickercast.jobs.serving.champion_cache import ChampionCache
 from tickercast.jobs.serving.directions import DirectionPredictor, ServedDirection
 from tickercast.jobs.serving.handle_event import Limits, Outcome, handle_event
@@ -260,11 +261,13 @@ class Requests(Ports):
         copied = self.dropped()
         return [*ledger.failed(self.store, self.readable, copied), *ledger.dropped(copied, self.linked())]
 
-    def send_dropped(self, name: str) -> Sent:
-        """Send a file that was copied into the folder of a local bucket; see `jobs.requests.send_drop`.
+    def send_dropped(self, name: str) -> Sent | None:
+        """Send a file that was copied into the folder of a local bucket; None where somebody else has sent it.
 
         Raises:
-            UsageError: the bucket is no folder, or the file is gone.
+            UsageError: the bucket is no folder, or the file cannot be sent.
+            PreconditionFailed: another such file is where this one belongs.
+            Transient: try again.
         """
         if self.drops is None:
             raise UsageError(f"{self.settings.bucket} is no folder, where every file is announced. Use upload.")
@@ -295,12 +298,13 @@ class Requests(Ports):
                 f"TICKERCAST_BUCKET is {self.settings.bucket}, which announces its files itself: file://FOLDER or "
                 "s3://BUCKET was needed. There is nothing to watch."
             )
-        for names in self.drops.wait():
-            for name in names:
-                try:
-                    yield self.send_dropped(name)
-                except TickercastError as error:
-                    yield error
+        self.make_ready()
+        yield from watch_folder(self.drops, send=self.send_dropped, unaccounted=self._unaccounted, clock=time.monotonic)
+
+    def _unaccounted(self) -> list[Entry]:
+        """The live files whose events are under way, or were lost."""
+        found = ledger.failed(self.store, self.readable, self.dropped())
+        return [entry for entry in found if entry.status == ledger.UNACCOUNTED]
 
     def _poll(
         self, bucket: PolledBucket, every_s: float, pause: Callable[[float], None]
@@ -325,6 +329,8 @@ class Requests(Ports):
             raise UsageError(why)
         if name in self.dropped():
             sent = self.send_dropped(name)
+            if sent is None:
+                raise PreconditionFailed(f"{name} was sent or removed by another command meanwhile; nothing was sent.")
             return Replayed(sent.object, sent.generation)
         return replay(
             name,

@@ -6,26 +6,26 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tickercast import disk
-from tickercast.backends.object_store.local import GENERATIONS, check_root, refusal_of_link
+from tickercast.backends.object_store.local import GENERATIONS, LocalObjectStore, check_root, refusal_of_link
 from tickercast.domain import objects
 from tickercast.domain.files.price_files import ENDINGS
-from tickercast.errors import StoreUnavailable, UsageError
+from tickercast.errors import ObjectNotFound, StoreUnavailable, UsageError
 
 _OWN = frozenset({"models", "quarantine", "reports", "access", "locks"})
 _QUIET_S = 0.2  # a file that has not changed for so long has been copied whole
 _LOOK_MS = 100
-_SAME_WRITE_S = 5.0  # between a generation and the live copy of it
 
 
 class Drops:
     """The files in a bucket's folder that were not written through the object store.
 
     Args:
-        root: the folder.
+        store: the bucket.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, store: LocalObjectStore) -> None:
+        self._store = store
+        self._root = store.root
 
     def names(self) -> list[str]:
         """The files that were dropped and not sent yet, by their paths below the folder, sorted.
@@ -34,7 +34,7 @@ class Drops:
             StoreUnavailable: the folder cannot be read.
         """
         found = self._found(lambda path: path.is_file() and not path.is_symlink())
-        return [name for name, path in found.items() if not self._is_written(name, path)]
+        return [name for name in found if not self._store.holds(name)]
 
     def links(self) -> dict[str, str]:
         """The links where dropped files would be, by their paths below the folder, and why they are not followed.
@@ -58,19 +58,27 @@ class Drops:
         """The content of a dropped file.
 
         Raises:
-            UsageError: the file is gone, or cannot be read.
+            ObjectNotFound: the file is gone.
+            UsageError: it cannot be read.
         """
+        file = self._root / name
         try:
-            return (self._root / name).read_bytes()
+            return file.read_bytes()
+        except FileNotFoundError as error:
+            raise ObjectNotFound(f"{file} is gone. Copy it there again.") from error
         except OSError as error:
-            raise UsageError(f"{self._root / name} cannot be read: {error.strerror}. Copy it again.") from error
+            raise disk.fault(str(file), error, UsageError) from error
 
-    def remove(self, name: str) -> None:
-        """Remove a dropped file whose content has been sent under another name."""
-        (self._root / name).unlink(missing_ok=True)
+    def adopt(self, name: str, to: str, *, if_generation: str | None = None) -> str:
+        """Make a dropped file the newest generation of an object; see `LocalObjectStore.adopt`."""
+        return self._store.adopt(name, to, if_generation=if_generation)
+
+    def announce(self, name: str, *, generation: str) -> None:
+        """Announce a generation of an object once more; see `LocalObjectStore.announce`."""
+        self._store.announce(name, generation=generation)
 
     def wait(self) -> Iterator[list[str]]:
-        """Yield the names of dropped files, those that are there already first, until Ctrl-C."""
+        """Yield the names of dropped files at each look, those that are there already first, until Ctrl-C."""
         from watchfiles import watch
 
         logging.getLogger("watchfiles").setLevel(logging.ERROR)  # it would report Ctrl-C
@@ -81,23 +89,17 @@ class Drops:
             self._root, debounce=_LOOK_MS, rust_timeout=_LOOK_MS, yield_on_timeout=True, raise_interrupt=False
         ):
             pending = pending or any(GENERATIONS not in Path(path).parts for _, path in changes)
-            if pending:
-                names = self.names()
-                whole = [name for name in names if self._is_quiet(name)]
-                pending = len(whole) < len(names)
-                if whole:
-                    yield whole
+            names = self.names() if pending else []
+            whole = [name for name in names if self._is_quiet(name)]
+            pending = len(whole) < len(names)
+            yield whole
 
     def _is_quiet(self, name: str) -> bool:
         try:
-            return time.time() - (self._root / name).stat().st_mtime > _QUIET_S
+            age_s = time.time() - (self._root / name).stat().st_mtime
+            return not 0 <= age_s <= _QUIET_S  # a time to come was given to a file that is whole
         except OSError:
             return False
-
-    def _is_written(self, name: str, path: Path) -> bool:
-        """Whether it was written through the object store."""
-        kept = [file for file in (self._root / GENERATIONS / name).glob("*") if file.name.isdigit()]
-        return any(_is_copy(path, file) for file in kept)
 
 
 def _may_be_dropped(name: str, *, is_folder: bool) -> bool:
@@ -105,14 +107,3 @@ def _may_be_dropped(name: str, *, is_folder: bool) -> bool:
     if parts[0] in _OWN or any(part.startswith(".") for part in parts):
         return False
     return is_folder or objects.is_upload(name) or name.lower().endswith(ENDINGS)
-
-
-def _is_copy(live: Path, kept: Path) -> bool:
-    """Whether a file is the live copy of a generation, perhaps of one that was replaced a moment ago."""
-    try:
-        mine, its = live.stat(), kept.stat()
-        if mine.st_size != its.st_size:
-            return False
-        return abs(mine.st_mtime - its.st_mtime) < _SAME_WRITE_S or live.read_bytes() == kept.read_bytes()
-    except OSError:  # it has been replaced meanwhile
-        return True

@@ -7,7 +7,8 @@
 
 A generation exists once its whole content has been renamed into place, and is gone once its `.deleted` is there: a
 process that is killed meanwhile leaves files that count no more, which a repeated delete removes. Its text is the
-number of microseconds since 1970, as Cloud Storage's is, and numbers never repeat or decrease.
+number of microseconds since 1970, as Cloud Storage's is, and numbers never repeat or decrease. It has the modification
+time of the live content, by which a file that somebody has copied over that is known.
 """
 
 import base64
@@ -15,10 +16,11 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,7 @@ _DELETED = ".deleted"
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _LOCK_PATIENCE_S = 30.0
 _LONGEST_PART = 200
+_SECOND_NS = 1_000_000_000
 
 
 class LocalObjectStore:
@@ -66,6 +69,11 @@ class LocalObjectStore:
         return f"file://{self._root}"
 
     @property
+    def root(self) -> Path:
+        """The folder."""
+        return self._root
+
+    @property
     def bucket(self) -> str:
         """The folder's own name."""
         return self._root.resolve().name
@@ -76,19 +84,74 @@ class LocalObjectStore:
         """Write a whole object, announce it, and return its generation; a write that fails leaves nothing of it."""
         live = self._live(name)
         with self._locked():
-            current = self.generation(name)
-            if if_generation not in (None, current):
-                raise PreconditionFailed(
-                    f"{name} is at generation {current or None}, and {if_generation or None} was expected."
-                )
-            generation = str(max(time.time_ns() // 1000, _highest(self._listed(name)) + 1))
-            resource = self._resource(name, data, generation, metadata or {})
+            self._check_generation(name, if_generation)
             self._check_free(live)
-            with _beside(live, data) as copy, self._committed(name, data, generation, resource):
+            resource = self._resource(name, data, metadata or {})
+            written_ns = int(resource["generation"]) * 1000  # which no copy by hand has, however soon it follows
+            with _beside(live, data) as copy, self._committed(resource, data, written_ns):
+                os.utime(copy, ns=(written_ns, written_ns))
                 copy.replace(live)
         if self._announce:
             self._announce(resource)
-        return generation
+        return str(resource["generation"])
+
+    def adopt(self, dropped: str, name: str, *, if_generation: str | None = None) -> str:
+        """Make a file that was copied into the folder the newest generation of an object, and announce it.
+
+        The file becomes the live content as it is: what is copied over it meanwhile stays there, to be adopted next.
+
+        Args:
+            dropped: the path of the file below the folder.
+            name: the object, whose place the file takes.
+            if_generation: as in `write`.
+
+        Returns:
+            The generation; empty where the file is gone, or has been adopted.
+
+        Raises:
+            PreconditionFailed: another generation is live, or another file that was copied is in that place.
+            StoreUnavailable: try again.
+        """
+        file, live = self._live(dropped), self._live(name)
+        with self._locked():
+            if not _is_own_file(file) or self.holds(dropped):
+                return ""
+            self._check_generation(name, if_generation)
+            self._check_free(live)
+            if file != live:
+                if live.exists() and not self.holds(name):
+                    raise PreconditionFailed(
+                        f"{live} was copied there too, and has not been sent. Send it first: tickercast replay {name}."
+                    )
+                private_folder(live.parent)
+                shutil.move(file, live)
+            with live.open("rb") as content:
+                modified_ns, data = os.fstat(content.fileno()).st_mtime_ns, content.read()
+            resource = self._resource(name, data, {})
+            with self._committed(resource, data, modified_ns):
+                pass
+        if self._announce:
+            self._announce(resource)
+        return str(resource["generation"])
+
+    def announce(self, name: str, *, generation: str) -> None:
+        """Announce a generation of an object once more.
+
+        Raises:
+            ObjectNotFound: it is gone.
+        """
+        if self._announce:
+            self._announce(self._described(name, generation))
+
+    def holds(self, name: str) -> bool:
+        """Whether the file in the place of an object is its newest generation, or one that a killed write left there.
+
+        Raises:
+            OSError: the folder cannot be read.
+        """
+        folder = self._root / GENERATIONS / name
+        kept = [path for path in folder.glob("*") if path.name.isdigit() and _is_own_file(path)]
+        return bool(kept) and _is_copy(self._root / name, sorted(kept, key=lambda path: int(path.name)))
 
     def read(self, name: str, *, generation: str | None = None) -> bytes:
         """Read an object, or an older generation of it."""
@@ -108,13 +171,7 @@ class LocalObjectStore:
 
     def written_at(self, name: str, *, generation: str) -> datetime:
         """The time at which a generation of an object was written, or the write that it repeats."""
-        with self._translated():
-            try:
-                described = json.loads(self._kept(name, generation, ".json").read_bytes())
-            except FileNotFoundError as error:
-                raise ObjectNotFound(
-                    f"{self.url} holds no {name} at generation {generation}. Send it again."
-                ) from error
+        described = self._described(name, generation)
         return object_names.first_written(described["metadata"], datetime.fromisoformat(described["timeCreated"]))
 
     def names(self, prefix: str) -> list[str]:
@@ -156,7 +213,7 @@ class LocalObjectStore:
             if int(generation) == _highest(self._listed(name)):
                 self._live(name).unlink(missing_ok=True)
             self._numbered(name, generation, ".json").unlink(missing_ok=True)
-            content.unlink()  # last: by it `Drops` knows the live copy
+            content.unlink()  # last: by it the live copy is known
 
     def _is_live(self, name: str) -> bool:
         """Whether a name is a live object's; a link in its place, which `Drops.links` names, is none."""
@@ -171,13 +228,26 @@ class LocalObjectStore:
             # A folder may be named like a number too: models/tickercast-lstm/1.
             return {path.name for path in folder.iterdir() if _is_own_file(path)} if folder.is_dir() else set()
 
+    def _check_generation(self, name: str, wanted: str | None) -> None:
+        current = self.generation(name)
+        if wanted not in (None, current):
+            raise PreconditionFailed(f"{name} is at generation {current or None}, and {wanted or None} was expected.")
+
     @contextlib.contextmanager
-    def _committed(self, name: str, data: bytes, generation: str, resource: Mapping[str, Any]) -> Iterator[None]:
-        """Store a generation, and take it back if the rest of its write fails."""
+    def _committed(self, resource: Mapping[str, Any], data: bytes, modified_ns: int) -> Iterator[None]:
+        """Store a generation, and take it back if the rest of its write fails.
+
+        Args:
+            resource: its description.
+            data: its content.
+            modified_ns: the modification time of the live content, in nanoseconds since 1970.
+        """
+        name, generation = resource["name"], resource["generation"]
         content, described = self._numbered(name, generation), self._numbered(name, generation, ".json")
         try:
             _replace(described, json.dumps(resource).encode())
             _replace(content, data)
+            os.utime(content, ns=(modified_ns, modified_ns))
             yield
         except BaseException:
             content.unlink(missing_ok=True)
@@ -198,7 +268,18 @@ class LocalObjectStore:
             if folder.is_file():
                 raise EngineUnusable(f"{folder} is a file: a folder was needed for {name}. {advice}")
 
-    def _resource(self, name: str, data: bytes, generation: str, metadata: Mapping[str, str]) -> dict[str, Any]:
+    def _described(self, name: str, generation: str) -> dict[str, Any]:
+        with self._translated():
+            try:
+                described: dict[str, Any] = json.loads(self._kept(name, generation, ".json").read_bytes())
+                return described
+            except FileNotFoundError as error:
+                raise ObjectNotFound(
+                    f"{self.url} holds no {name} at generation {generation}. Send it again."
+                ) from error
+
+    def _resource(self, name: str, data: bytes, metadata: Mapping[str, str]) -> dict[str, Any]:
+        generation = str(max(time.time_ns() // 1000, _highest(self._listed(name)) + 1))
         bucket, written = self.bucket, (_EPOCH + timedelta(microseconds=int(generation))).isoformat()
         return {
             "kind": "storage#object",
@@ -299,6 +380,33 @@ def refusal_of_link(path: Path) -> str:
 def _is_own_file(path: Path) -> bool:
     """Whether it is a file of the folder's own, and no link to one that may lie outside."""
     return path.is_file() and not path.is_symlink()
+
+
+def _is_copy(live: Path, kept: Sequence[Path]) -> bool:
+    """Whether a file is the copy of the last of some generations, or of an older one and untouched since the last.
+
+    Where only the contents show it, the generation gets the file's time, which spares the next look to read them.
+    """
+    *older, newest = kept
+    try:
+        mine, last = live.stat(), newest.stat()
+        if _is_same(mine, last):
+            return True
+        if mine.st_size == last.st_size and live.read_bytes() == newest.read_bytes():
+            with contextlib.suppress(OSError):  # a bucket that may only be read is compared anew each time
+                os.utime(newest, ns=(mine.st_mtime_ns, mine.st_mtime_ns))
+            return True
+        return mine.st_ctime_ns <= last.st_ctime_ns and any(_is_same(mine, path.stat()) for path in older)
+    except FileNotFoundError:  # it has been replaced meanwhile
+        return True
+    except OSError:
+        return False
+
+
+def _is_same(one: os.stat_result, other: os.stat_result) -> bool:
+    """Whether size and time prove that two contents are one: whole seconds, which archives have, prove nothing."""
+    known = one.st_mtime_ns % _SECOND_NS != 0
+    return known and (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
 
 
 def _highest(listed: Iterable[str]) -> int:
