@@ -103,6 +103,8 @@ def count_entries(warehouse: Warehouse) -> int:
 def check_kept(store: ObjectStore, warehouse: Warehouse, copied: Sequence[str]) -> None:
     """Check that a bucket that the ledger has entries of is not empty.
 
+    An empty one is asked again after the ledger, for another command may have filled both meanwhile.
+
     Args:
         store: the bucket.
         warehouse: where the ledger is.
@@ -112,7 +114,7 @@ def check_kept(store: ObjectStore, warehouse: Warehouse, copied: Sequence[str]) 
         EngineUnusable: the bucket is empty, or its folder was copied without the generations.
         StoreUnavailable, WarehouseUnavailable: try again.
     """
-    if not store.names("") and (count := count_entries(warehouse)):
+    if not store.names("") and (count := count_entries(warehouse)) and not store.names(""):
         if copied:
             raise EngineUnusable(
                 f"{store.url} holds {len(copied):,} files and no generation of any, and the ledger has entries about "

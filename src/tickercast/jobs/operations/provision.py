@@ -17,6 +17,9 @@ from tickercast.reading.ledger import count_entries, lost
 def provision(*, models: Sequence[ModelStore], warehouse: Warehouse) -> list[str]:
     """Create what is missing, and publish the shipped champion of each frequency if none has been published.
 
+    The models come first: so the ledger has no entry before a model is published, whichever of several first commands
+    is stopped.
+
     Args:
         models: the published models, by frequency.
         warehouse: where tables and views are created.
@@ -29,10 +32,11 @@ def provision(*, models: Sequence[ModelStore], warehouse: Warehouse) -> list[str
         BundleError: the pointer at a champion is corrupt.
         Transient: try again.
     """
+    published = [each.pointer_name for each in models if publish_shipped(each)]
     made = warehouse.provision()
     if made:
         publish_prices(warehouse)
-    return [*made, *(each.pointer_name for each in models if publish_shipped(each))]
+    return [*made, *published]
 
 
 def make_ready(*, models: Sequence[ModelStore], warehouse: Warehouse) -> None:
@@ -53,14 +57,20 @@ def make_ready(*, models: Sequence[ModelStore], warehouse: Warehouse) -> None:
 def check_published(models: Sequence[ModelStore], warehouse: Warehouse) -> None:
     """Check that a model is published where the ledger has entries.
 
+    The bucket is asked again after the ledger, for another first command may have published it and made the entries.
+
     Raises:
         EngineUnusable: none is; then the bucket is lost, or another.
         Transient: try again.
     """
-    if not models or any(each.generation() for each in models):
+    if not models or _any_published(models) or warehouse.pending().get("ingestions") == "missing":
         return
-    if warehouse.pending().get("ingestions") != "missing" and (count := count_entries(warehouse)):
+    if (count := count_entries(warehouse)) and not _any_published(models):
         raise EngineUnusable(lost(f"{models[0].url} holds no published model", count))
+
+
+def _any_published(models: Sequence[ModelStore]) -> bool:
+    return any(each.generation() for each in models)
 
 
 def complete(*, models: Sequence[ModelStore], warehouse: Warehouse) -> None:
