@@ -270,6 +270,15 @@ def test_an_overview_is_as_current_as_the_clock(app: App, monkeypatch: pytest.Mo
     assert first != later
 
 
+def test_odds_say_how_old_their_forecast_is_by_the_clock(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    app.forecast("MSFT", "2012-08-15")
+    with client(app) as found:
+        [short] = found.get("/v1/odds/MSFT?above=31").json()["remarks"]
+        monkeypatch.setattr(app, "now", lambda: AT + timedelta(hours=10))
+        later = found.get("/v1/odds/MSFT?above=31").json()["remarks"]
+    assert later == ["The session of 2012-08-16 has just closed: a new forecast is due.", short]
+
+
 @pytest.mark.parametrize("kind", ["forecasts", "skill", "indicators"])
 def test_an_answer_about_a_symbol_is_worked_out_again_for_its_own_files_alone(
     app: App, monkeypatch: pytest.MonkeyPatch, kind: str

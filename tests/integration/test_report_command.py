@@ -44,6 +44,16 @@ def test_stored_forecasts_make_a_report_with_the_risk_of_holdings(made: Path) ->
     assert "sessions are over: this forecast has expired." in one
 
 
+def test_the_risk_of_holdings_says_that_their_forecasts_have_expired(made: Path) -> None:
+    (made / "holdings.csv").write_text("symbol,shares\nAAPL,10\nMSFT,-5\n")
+    printed = run("portfolio", "holdings.csv").splitlines()
+    [said] = [line for line in printed if "sessions are over: this forecast has expired." in line]
+    assert said.startswith("AAPL, MSFT: ")
+    run("report", "MSFT", "--holdings", "holdings.csv", "--out", "r.html")
+    page = (made / "r.html").read_text()
+    assert page.index("<h2>Portfolio</h2>") < page.index(said) < page.index("MSFT from 2012-08-15")
+
+
 def test_a_stored_forecast_is_reported_with_its_results_day(workspace: Path) -> None:
     (workspace / "mine.csv").write_text("symbol,date,known_at\nMSFT,2012-08-16,2012-08-01\n")
     run("events", "fetch", "MSFT", "--source", "mine.csv")

@@ -39,6 +39,7 @@ PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json"})
 
 _UNCHARGED = frozenset({"/metrics", "/v1/usage", "/validate_api_key"})
 _OF_SYMBOL = frozenset({"/v1/forecasts", "/v1/indicators", "/v1/odds", "/v1/skill"})
+_ODDS = "/v1/odds/"
 _UNKEPT = ("/v1/usage", "/v1/tickets/", "/metrics")
 _BODY_PATIENCE_S = 30.0
 _MOST_KEPT, _LARGEST_KEPT = 1_000, 200_000
@@ -96,7 +97,8 @@ class Door:
         call.scope["tickercast.admitted"] = call.admitted
         key = call.path, call.query, call.wants_csv
         keeps = call.reads and call.path.startswith("/v1/") and not call.path.startswith(_UNKEPT)
-        revision = await self._service.revision(_symbol_of(call.path)) if keeps else ""
+        ages = call.path.startswith(_ODDS)
+        revision = await self._service.revision(_symbol_of(call.path), ages=ages) if keeps else ""
         kept = self._kept.get(key) if keeps else None
         if kept is None or kept.revision != revision:
             body = await _body(call, receive)

@@ -13,13 +13,13 @@ from tickercast.api.problems import Problem
 from tickercast.api.schemas import FREQUENCIES, HIGHEST, LOWEST, Cutoff, Day, Symbol
 from tickercast.api.service import service_of
 from tickercast.api.wording import findings_for_callers
+from tickercast.app import App
 from tickercast.domain.frequency import frequency_of
 from tickercast.domain.text import rounded
 from tickercast.errors import ObjectNotFound, UsageError
 from tickercast.reading import overview as overviews
 from tickercast.reading import views
-from tickercast.reading.outlook import SymbolOdds
-from tickercast.show.answers import notes
+from tickercast.show.answers import ages_of, notes
 
 router = APIRouter(tags=["read"])
 
@@ -128,7 +128,7 @@ async def odds(
         seen = f"above={rounded(above, 15)} is not less than below={rounded(below, 15)}"
         raise Problem(422, f"{seen}: a range was needed. Swap them.")
     try:
-        found = await service.work(_chances, service.app.odds, symbol, above, below)
+        found = await service.work(_chances, service.app, symbol, above, below)
     except UsageError:
         await service.work(service.app.stored_forecast, symbol)  # says so if there is none
         raise
@@ -161,8 +161,8 @@ def _whole(found: pd.DataFrame, column: str) -> pd.DataFrame:
     return found.assign(**{column: found[column].astype("Int64")})
 
 
-def _chances(ask: Any, symbol: str, above: float | None, below: float | None) -> dict[str, Any]:
-    found: SymbolOdds = ask(symbol)
+def _chances(app: App, symbol: str, above: float | None, below: float | None) -> dict[str, Any]:
+    found = app.odds(symbol)
     made = found.made
     low, high = (None if price is None else math.log(price / made.last_close) for price in (above, below))
     if low is not None and high is not None:
@@ -184,7 +184,7 @@ def _chances(ask: Any, symbol: str, above: float | None, below: float | None) ->
         "below": below,
         "simulated": made.simulated,
         "past_sessions": found.outlook.sessions,
-        "remarks": [str(each) for each in notes(found.outlook)],
+        "remarks": [str(each) for each in (*ages_of(found.outlook, app.now()), *notes(found.outlook))],
         "chances": [
             {"step": step, "target_date": day.isoformat(), **_rounded(ends=ends, closes=closes, touches=touches)}
             for step, (day, ends, closes, touches) in enumerate(steps, start=1)

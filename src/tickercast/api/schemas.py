@@ -278,7 +278,8 @@ class Odds(BaseModel):
     simulated: bool
     past_sessions: int = Field(description="The past sessions from which the chances were drawn.")
     remarks: list[str] = Field(
-        description="What makes the chances less certain, such as a short past or odd bars, and a results day ahead."
+        description="What makes the chances less certain, such as an old forecast, a short past or odd bars, and a "
+        "results day ahead."
     )
     chances: list[Chances]
 

@@ -76,11 +76,12 @@ class Service:
             {"Retry-After": "10"},
         )
 
-    async def revision(self, symbol: str = "") -> str:
+    async def revision(self, symbol: str = "", *, ages: bool = False) -> str:
         """A text that changes with every file that is handled, looked up twice a second at most.
 
         Args:
             symbol: only files that hold it count; empty: all.
+            ages: whether an answer about a symbol says how old its forecast is; all about every symbol do.
         """
         is_old = self._clock() - self._revised_at > _REVISION_FOR_S
         if is_old or (symbol and self._of_symbols is None):
@@ -93,9 +94,8 @@ class Service:
                 if symbol and self._of_symbols is None:
                     self._of_symbols = await self.work(self.app.revisions)
         now = self.app.now()
-        if symbol:
-            return f"{(self._of_symbols or {}).get(symbol, '')}/{now.date()}"
-        return f"{self._revision}/{now:%Y-%m-%dT%H:%M}"  # the overview says how current forecasts are by the clock
+        moment = f"{now:%Y-%m-%dT%H:%M}" if ages or not symbol else f"{now.date()}"
+        return f"{(self._of_symbols or {}).get(symbol, '') if symbol else self._revision}/{moment}"
 
     def look_again(self) -> None:
         """Look the revision up with the next request."""

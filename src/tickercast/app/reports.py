@@ -43,7 +43,7 @@ class Reports(Access, Outlooks):
             TooFewSessions: too little is known of how the holdings move.
             Transient: an engine does not answer.
         """
-        from tickercast.show import report
+        from tickercast.show import answers, report
 
         if not made:
             raise UsageError("No forecast was given, and a report needs one. Request some: app.forecast makes them.")
@@ -51,12 +51,14 @@ class Reports(Access, Outlooks):
         cutoff = max(each.cutoff for each in made)
         ages = {each.symbol: freshness_of(each, self.now()) for each in made} if actual is None else {}
         current = all(each.role is Role.CHAMPION and each.frequency.is_daily for each in made)
+        held = self.portfolio(holdings, cutoff) if holdings else None
         shown = [self.details(each, None if actual is None else actual.get(each.symbol, {})) for each in made]
         beside = report.Beside(
             overview=self.overview(symbols, cutoff) if len(made) > 1 and current else (),
             widths=self._widths(made),
             calibration={row.symbol: row for row in calibrations(self.tables, symbols)} if current else {},
-            portfolio=self.portfolio(holdings, cutoff) if holdings else None,
+            portfolio=held,
+            ages=[str(age) for age in answers.ages_of(held.outlook, self.now())] if held and actual is None else (),
             freshness={symbol: age.sentence for symbol, age in ages.items() if age.state != "fresh"},
         )
         return report.page(shown, self.store.url, beside)

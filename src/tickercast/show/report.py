@@ -34,7 +34,8 @@ class Beside:
         overview: the rows of several symbols, with which it begins.
         widths: the width of the interval of a symbol, as a product of its factors.
         calibration: the calibration of a symbol's intervals.
-        portfolio: the gains and losses of holdings of these symbols.
+        portfolio: the gains and losses of holdings.
+        ages: remarks on the forecasts of the portfolio that are no longer current.
         freshness: the reason why the forecast of a symbol is not current, of those that are not.
     """
 
@@ -42,6 +43,7 @@ class Beside:
     widths: Mapping[str, Width] = field(default_factory=dict)
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
     portfolio: PortfolioOutlook | None = None
+    ages: Sequence[str] = ()
     freshness: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -101,7 +103,7 @@ def page(shown: Sequence[ForecastDetails], bucket: str, beside: Beside = Beside(
         sections=[_section(f"s{number}", each, bucket, beside) for number, each in enumerate(shown, start=1)],
         overview=cells(beside.overview, _flags(beside)),
         places={symbol: f"s{number}" for number, symbol in enumerate(symbols, start=1)},
-        portfolio=_portfolio(beside.portfolio) if beside.portfolio else None,
+        portfolio=_portfolio(beside.portfolio, beside.ages) if beside.portfolio else None,
         models=[_model(*each) for each in cards.values()],
         untrained=sorted({(each.made.model_name, _place(each)) for each in shown if each.card is None}),
         colours=chart.COLOURS,
@@ -149,7 +151,7 @@ def _flags(beside: Beside) -> dict[str, str]:
     return {symbol: held.calibration for symbol, held in beside.calibration.items() if held.flagged}
 
 
-def _portfolio(found: PortfolioOutlook) -> dict[str, Any]:
+def _portfolio(found: PortfolioOutlook, ages: Sequence[str]) -> dict[str, Any]:
     """The risk of the holdings, as cells: by step, and by holding."""
     return {
         "title": portfolio_title(found),
@@ -163,7 +165,7 @@ def _portfolio(found: PortfolioOutlook) -> dict[str, Any]:
             for day, row in zip(found.outlook.dates, risks(found), strict=True)
         ],
         "holdings": holdings_frame(found).to_numpy().tolist(),
-        "notes": [str(note) for note in portfolio_notes(found)],
+        "notes": [*ages, *map(str, portfolio_notes(found))],
         "currency": found.held.currency,
         "extrapolated": EXTRAPOLATED,
     }
