@@ -1,6 +1,7 @@
 """The record that a report shows beside a forecast, read from a warehouse that the function has filled."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -9,14 +10,19 @@ import pandas as pd
 import pytest
 from tests.support.place import Place
 
+from tickercast import cli
+from tickercast.app import App
+from tickercast.config import Settings
 from tickercast.domain.bars import Bars
 from tickercast.domain.files.price_files import to_csv
 from tickercast.domain.forecast import Forecast
 from tickercast.jobs.requests.results import read_results
 from tickercast.jobs.requests.suggest import suggest
 from tickercast.jobs.requests.upload import Upload
+from tickercast.reading import views
 from tickercast.reading.forecasts import champion_forecasts
-from tickercast.reading.track_record import SESSIONS, TrackRecord, bars_before, closes_before, track_record
+from tickercast.reading.track_record import SESSIONS, TrackRecord, bars_before, closes_before, seen_of, track_record
+from tickercast.show import sentences
 
 MakeBars = Callable[..., Bars]
 CUTOFF = date(2023, 7, 21)
@@ -94,6 +100,27 @@ def test_a_first_forecast_has_no_record_yet_and_a_later_one_has(place: Place, ma
     assert record.n_backfilled == row["n_backfilled"]
     assert record.pinball_ratio == row["pinball_ratio"]
     assert np.isnan(record.pinball_ratio_lo)
+
+
+def test_a_record_of_dates_of_training_says_so_wherever_it_is_shown(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = App(Settings(source="sample"))
+    app.forecast("MSFT", "2012-08-01")
+    app.forecast(["MSFT", "IBM"], "2012-08-15")
+    [every] = seen_of(views.models(app.tables).query("role == 'champion'"), app.models)
+    [seen] = app.seen_in_training()
+    assert replace(every, symbol="MSFT") == seen
+    assert (seen.symbol, seen.version, seen.first_cutoff) == ("MSFT", "1", date(2012, 8, 1))
+    said = f"Version 1 has forecast from 2012-08-01 on. The model was trained on dates up to {seen.through}: "
+    for words in (["overview"], ["calibration"], ["overview", "IBM"]):
+        with pytest.raises(SystemExit):
+            cli.run(words)
+        assert (said in " ".join(capsys.readouterr().out.split())) == (words[-1] != "IBM")
+    app.models.store.write("models/tickercast-lstm/1/model.json", b"{")
+    assert sentences.had_seen(app.seen_in_training("MSFT"))[0].startswith(
+        "The last training date of version 1 is not known: "
+    )
 
 
 def test_a_record_in_which_no_close_counts_says_how_many_came_true_and_why(place: Place, make_bars: MakeBars) -> None:

@@ -34,6 +34,7 @@ from tickercast.domain.forecast import Role
 from tickercast.domain.learning.width import Width
 from tickercast.errors import UsageError, WarehouseUnavailable
 from tickercast.reading import views
+from tickercast.reading.track_record import Seen
 from tickercast.show import sentences
 from tickercast.show.answers import percent
 from tickercast.show.looker import report_urls
@@ -481,8 +482,8 @@ def test_what_flatters_a_record_is_said() -> None:
         "34 of the 1,234 scored forecasts were made after"
     )
     assert sentences.after_the_fact(skill(n_backfilled=1234)).startswith("All scored forecasts")
-    assert sentences.had_seen("1", date(2018, 12, 31), date(2019, 1, 2)) == ""
-    assert "trained on dates up to 2018-12-31" in sentences.had_seen("1", date(2018, 12, 31), date(2018, 1, 2))
+    [warning] = sentences.had_seen([Seen("MSFT", "1", date(2018, 12, 31), date(2018, 1, 2))])
+    assert "trained on dates up to 2018-12-31" in warning
 
 
 def test_the_table_shows_the_actual_closes_only_where_there_are_any() -> None:

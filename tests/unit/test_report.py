@@ -14,7 +14,7 @@ from tickercast.domain.forecast import LEVELS, Forecast
 from tickercast.domain.learning.width import Width
 from tickercast.domain.measures.calibration import Calibration
 from tickercast.reading.holdings import valued
-from tickercast.reading.track_record import ForecastDetails, TrackRecord
+from tickercast.reading.track_record import ForecastDetails, Seen, TrackRecord
 from tickercast.show import answers, report, sentences
 
 FIRST = date(2023, 7, 24)
@@ -234,6 +234,14 @@ def test_a_symbol_says_why_its_interval_is_so_wide_and_how_earlier_ones_have_hel
     assert sentences.why(told().made, WIDTH) in text
     assert "Too narrow: the 80% intervals held 69% (62% to 76%) of 1,200 closes in 12 blocks of 28 days." in text
     assert "Why the interval" not in read(told()).text
+
+
+def test_a_record_says_that_its_model_was_trained_on_the_dates_of_some_forecasts() -> None:
+    seen = Seen("MSFT", "1", date(2018, 12, 31), date(2012, 8, 15))
+    said = "Version 1 has forecast from 2012-08-15 on. The model was trained on dates up to 2018-12-31: "
+    assert said in Page(report.page([told()], "file://bucket", report.Beside(seen=[seen]))).text
+    other = Page(report.page([told()], "file://bucket", report.Beside(seen=[replace(seen, symbol="IBM")]))).text
+    assert "Version 1 has forecast" not in other
 
 
 def test_a_portfolio_stands_before_its_symbols_with_the_risk_of_each_session_and_holding() -> None:

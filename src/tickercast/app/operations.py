@@ -37,7 +37,7 @@ from tickercast.reading.calibration import calibrations
 from tickercast.reading.forecasts import champion_forecasts
 from tickercast.reading.ledger import check_kept
 from tickercast.reading.queries import ask
-from tickercast.reading.track_record import details
+from tickercast.reading.track_record import Seen, details, seen_in_training
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -298,6 +298,17 @@ class Operations(Models, Events, Outlooks, Trading):
         """
         frequency = frequency_of(frequency)
         return calibrations(self.readable, None if symbols is None else parse_symbols(symbols), frequency)
+
+    def seen_in_training(self, symbols: Symbols | None = None, frequency: Frequency | str = DAILY) -> Sequence[Seen]:
+        """The records that rest on dates that the champion was trained on; see `reading.track_record`.
+
+        Args:
+            symbols: the symbols to look at; None: all.
+            frequency: the frequency of the bars.
+        """
+        frequency = frequency_of(frequency)
+        chosen = None if symbols is None else parse_symbols(symbols)
+        return seen_in_training(chosen, frequency, warehouse=self.readable, models=self.store_of(frequency))
 
     def digest(self, watchlist: Symbols | None = None) -> "Digest | None":
         """The digest of the newest session; None if nothing has been forecast.

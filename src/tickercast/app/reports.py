@@ -15,6 +15,7 @@ from tickercast.domain.symbols import Symbols, one_or_more, parse_symbols
 from tickercast.errors import TooFewSessions, UsageError
 from tickercast.reading.calibration import calibrations
 from tickercast.reading.forecasts import champion_forecasts
+from tickercast.reading.track_record import seen_in_training
 
 LARGEST = 50
 """Symbols in one report or chart at most; a browser gets slow with more."""
@@ -57,6 +58,7 @@ class Reports(Access, Outlooks):
             overview=self.overview(symbols, cutoff) if len(made) > 1 and current else (),
             widths=self._widths(made),
             calibration={row.symbol: row for row in calibrations(self.tables, symbols)} if current else {},
+            seen=seen_in_training(symbols, warehouse=self.tables, models=self.models) if current else (),
             portfolio=held,
             ages=[str(age) for age in answers.ages_of(held.outlook, self.now())] if held and actual is None else (),
             freshness={symbol: age.sentence for symbol, age in ages.items() if age.state != "fresh"},

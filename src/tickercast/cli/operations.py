@@ -151,7 +151,8 @@ def calibration(
     if as_json:
         print_data(json.dumps(calibration_json(found), indent=2) + "\n")
     elif found:
-        print_table(calibration_table(found))
+        seen = service.seen_in_training([row.symbol for row in found], frequency)
+        print_table(calibration_table(found, seen))
     elif symbols is None:
         say(f"There is no record of {bars} yet: no forecast that counts has come true. {_UNCOUNTED}")
         if elsewhere:

@@ -89,7 +89,8 @@ def overview(
     elif as_csv:
         print_data(plain.csv(frame(rows)))
     elif rows:
-        print_table(overview_table(rows, service.calibrations([row.symbol for row in rows]), as_of))
+        shown = [row.symbol for row in rows]
+        print_table(overview_table(rows, service.calibrations(shown), as_of, service.seen_in_training(shown)))
     elif found:
         say(f"None of {len(found):,} is {state}.")
     elif not symbols and as_of:

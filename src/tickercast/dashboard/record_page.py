@@ -10,7 +10,6 @@ from tickercast.dashboard import direction_section, state
 from tickercast.dashboard.charts import coverage_figure, steps_figure, symbols_figure
 from tickercast.domain.forecast import RANDOM_WALK, Role
 from tickercast.domain.frequency import Frequency, frequency_of
-from tickercast.errors import TickercastError
 from tickercast.plain import markdown
 from tickercast.show import sentences
 
@@ -58,7 +57,8 @@ def _forecasts(frequency: Frequency) -> None:
         versions = state.models(frequency.name)
         _versions(versions)
         with warnings:
-            _seen(versions)
+            for warning in state.had_seen(frequency.name):
+                st.warning(markdown(warning), icon=":material/school:")
 
 
 def _nothing(frequency: Frequency) -> str:
@@ -155,19 +155,6 @@ def _versions(versions: pd.DataFrame) -> None:
         }
     )
     state.table(table, "Versions of models, the newest first")
-
-
-def _seen(versions: pd.DataFrame) -> None:
-    """Warn of versions that were trained on dates that they forecast, which flatters their scores."""
-    for row in versions[versions["role"] == Role.CHAMPION].to_dict("records"):
-        version = row["model_version"]
-        try:
-            through = state.trained_through(row["model_name"], version)
-        except TickercastError as error:
-            st.caption(f"The last training date of version {version} is not known: {markdown(str(error))}")
-            continue
-        if through and (note := sentences.had_seen(version, through, row["first_cutoff"].date())):
-            st.warning(markdown(note), icon=":material/school:")
 
 
 def _symbols(rows: pd.DataFrame) -> None:

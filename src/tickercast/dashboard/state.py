@@ -16,7 +16,7 @@ from tickercast.dashboard import address
 from tickercast.dashboard.palette import DARK, LIGHT, Palette
 from tickercast.domain import freshness as domain
 from tickercast.domain.alerts import Alert
-from tickercast.domain.forecast import Forecast
+from tickercast.domain.forecast import Forecast, Role
 from tickercast.domain.frequency import DAILY, HOURLY
 from tickercast.domain.freshness import Freshness
 from tickercast.domain.learning.width import Width
@@ -31,7 +31,7 @@ from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.overview import Row
 from tickercast.reading.portfolio_record import PortfolioRecord
 from tickercast.reading.queries import ask
-from tickercast.reading.track_record import demotion
+from tickercast.reading.track_record import demotion, seen_of
 from tickercast.reading.trading import TradingStatus
 from tickercast.show import answers, sentences
 
@@ -103,14 +103,10 @@ def report(name: str) -> bytes:
 
 
 @st.cache_data(ttl=_LONG_S, show_spinner=False)
-def trained_through(name: str, version: str) -> date | None:
-    """The last date that a published version was trained on; None of a model that was never published, a baseline.
-
-    Raises:
-        ModelUnavailable, BundleError: it does not exist, or is damaged.
-        StoreUnavailable: try again.
-    """
-    return _app().models.trained_through(name, version)
+def had_seen(every: str) -> list[str]:
+    """The warnings of versions of the champion that were trained on dates that they forecast."""
+    versions = models(every)
+    return sentences.had_seen(seen_of(versions[versions["role"] == Role.CHAMPION], _app().models))
 
 
 @st.cache_data(ttl=_SHORT_S, show_spinner="Drawing paths …", max_entries=64)

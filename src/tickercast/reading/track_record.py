@@ -3,15 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache, partial
 from typing import Any
 
 import pandas as pd
 
 from tickercast.domain.cards.model_card import ModelCard
 from tickercast.domain.forecast import Forecast, Role
-from tickercast.domain.frequency import DAILY
+from tickercast.domain.frequency import DAILY, Frequency
+from tickercast.errors import BundleError, ModelUnavailable
 from tickercast.model_store import ModelStore
 from tickercast.ports import Between, Warehouse
+from tickercast.reading.queries import ask
 
 SESSIONS = 90
 """The sessions that a chart shows before the cutoff."""
@@ -212,6 +215,71 @@ def trained_through(forecasts: Sequence[Forecast], *, models: ModelStore) -> dic
     through = {model: card.trained_through for model, card in cards.items() if card}
     named = {made.symbol: (made.model_name, made.model_version) for made in forecasts}
     return {symbol: through[model] for symbol, model in named.items() if model in through}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A version of the champion whose forecasts of dates that it was trained on count in a record.
+
+    Attributes:
+        symbol: the series; empty for all.
+        version: the version.
+        through: the last date that it was trained on; None where that is not known.
+        first_cutoff: the origin of its first forecast that counts.
+        fault: the reason why `through` is not known.
+    """
+
+    symbol: str
+    version: str
+    through: date | None
+    first_cutoff: date
+    fault: str = ""
+
+
+def seen_in_training(
+    symbols: Sequence[str] | None, frequency: Frequency = DAILY, *, warehouse: Warehouse, models: ModelStore
+) -> list[Seen]:
+    """Find the records that rest on dates that the champion was trained on: forecasts that were requested for them.
+
+    Args:
+        symbols: the symbols to look at; None: all.
+        frequency: the frequency of the bars.
+        warehouse: where the scores are.
+        models: where the champion's versions are published.
+
+    Raises:
+        StoreUnavailable, WarehouseUnavailable: try again.
+    """
+    asked = {"frequency": frequency.name, "every": symbols is None, "symbols": list(symbols or [""])}
+    return seen_of(ask(warehouse, "first_counted", **asked), models)
+
+
+def seen_of(firsts: pd.DataFrame, models: ModelStore) -> list[Seen]:
+    """The versions that were trained on the dates of forecasts.
+
+    Args:
+        firsts: model_name, model_version and the first_cutoff of its forecasts, a row a version, or a symbol of it.
+        models: where the versions are published.
+
+    Raises:
+        StoreUnavailable: try again.
+    """
+    found: list[Seen] = []
+    trained = cache(partial(_trained, models=models))
+    for row in firsts.to_dict("records"):
+        first = row["first_cutoff"].date()
+        last, fault = trained(row["model_name"], row["model_version"])
+        if fault or (last and first <= last):
+            found.append(Seen(row.get("symbol", ""), row["model_version"], last, first, fault))
+    return found
+
+
+def _trained(name: str, version: str, models: ModelStore) -> tuple[date | None, str]:
+    """The last date that a version was trained on, or the reason why it is not known."""
+    try:
+        return models.trained_through(name, version), ""
+    except (BundleError, ModelUnavailable) as error:
+        return None, str(error)
 
 
 def _card(made: Forecast, models: ModelStore) -> ModelCard | None:

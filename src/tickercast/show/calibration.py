@@ -8,8 +8,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tickercast.domain.measures.calibration import TOO_EARLY, Calibration
+from tickercast.reading.track_record import Seen
 from tickercast.show.fitting import Table
-from tickercast.show.sentences import symbols
+from tickercast.show.sentences import had_seen, symbols
 
 _BY_CHANCE = 0.06  # the share of symbols with right intervals that are flagged after a year, and fewer later: simulated
 
@@ -23,8 +24,13 @@ def sentence(found: Calibration) -> str:
     return f"{found.calibration}: the 80% intervals held {found.coverage_80:.0%}{_ends(found)} of {found.closes}"
 
 
-def calibration_table(rows: Sequence[Calibration]) -> RenderableType:
-    """One row a symbol, those that are flagged first; then how many chance alone would flag."""
+def calibration_table(rows: Sequence[Calibration], seen: Sequence[Seen] = ()) -> RenderableType:
+    """One row a symbol, those that are flagged first; then how many chance alone would flag.
+
+    Args:
+        rows: the calibrations.
+        seen: the records among them that rest on dates that the champion was trained on.
+    """
     table = Table()
     for heading in ("symbol", "held", "95% interval", "closes", "28-day blocks", "80% intervals"):
         left = heading in ("symbol", "80% intervals")
@@ -33,7 +39,7 @@ def calibration_table(rows: Sequence[Calibration]) -> RenderableType:
         verdict = Text(row.calibration, style="yellow" if row.flagged else "")
         ends = _ends(row).strip(" ()") or "–"
         table.add_row(row.symbol, f"{row.coverage_80:.0%}", ends, f"{row.n:,}", str(row.blocks), verdict)
-    return Group(table, Text(among(rows)))
+    return Group(table, Text(among(rows)), *(Text(each, style="yellow") for each in had_seen(seen)))
 
 
 def among(rows: Sequence[Calibration]) -> str:

@@ -13,10 +13,11 @@ from tickercast.domain.measures.calibration import Calibration
 from tickercast.domain.text import price
 from tickercast.plain import first_of
 from tickercast.reading.overview import KEPT_FOR, TITLES, Row
+from tickercast.reading.track_record import Seen
 from tickercast.show.calibration import sentence
 from tickercast.show.fan import spark
 from tickercast.show.fitting import Table, Widest
-from tickercast.show.sentences import SIMULATED, doubt, interval, number, symbols
+from tickercast.show.sentences import SIMULATED, doubt, had_seen, interval, number, symbols
 
 STATES: Mapping[State, str] = {"fresh": "green", "due": "cyan", "stale": "yellow", "expired": "red", "unknown": "red"}
 """The colours of the states."""
@@ -26,13 +27,16 @@ _NARROWER = [_LESS_AND_LESS[:count] for count in range(len(_LESS_AND_LESS) + 1)]
 """The columns that are left out, the narrower the terminal is."""
 
 
-def overview_table(rows: Sequence[Row], calibrations: Sequence[Calibration] = (), as_of: str = "") -> RenderableType:
+def overview_table(
+    rows: Sequence[Row], calibrations: Sequence[Calibration] = (), as_of: str = "", seen: Sequence[Seen] = ()
+) -> RenderableType:
     """One row a symbol, as wide as the terminal lets it be; then what has to be said about some of them.
 
     Args:
         rows: rows from `reading.overview`.
         calibrations: the calibrations of the symbols' intervals; those that are flagged are mentioned.
         as_of: the last cutoff that was asked for; empty for the newest.
+        seen: the records among them that rest on dates that the champion was trained on.
     """
     flagged = {found.symbol: found for found in calibrations if found.flagged}
     cells = [_cells(row, is_flagged=row.symbol in flagged) for row in rows]
@@ -43,6 +47,7 @@ def overview_table(rows: Sequence[Row], calibrations: Sequence[Calibration] = ()
         notes.append(
             Text(f"The record is that of today: closes that came true after {as_of} count in it.", style="dim")
         )
+    notes += [Text(each, style="yellow") for each in had_seen(seen)]
     return Group(Widest(tables), *notes, *_doubts(rows), *_flags(rows, flagged), *_states(rows))
 
 

@@ -17,7 +17,7 @@ from tickercast.domain.measures.calibration import Calibration
 from tickercast.domain.text import price
 from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.overview import Row
-from tickercast.reading.track_record import ForecastDetails
+from tickercast.reading.track_record import ForecastDetails, Seen
 from tickercast.show import chart, sentences
 from tickercast.show.answers import EXTRAPOLATED, holdings_frame, money, portfolio_notes, portfolio_title, risks
 from tickercast.show.calibration import sentence as calibration_sentence
@@ -34,6 +34,7 @@ class Beside:
         overview: the rows of several symbols, with which it begins.
         widths: the width of the interval of a symbol, as a product of its factors.
         calibration: the calibration of a symbol's intervals.
+        seen: the records that rest on dates that the champion was trained on.
         portfolio: the gains and losses of holdings.
         ages: remarks on the forecasts of the portfolio that are no longer current.
         freshness: the reason why the forecast of a symbol is not current, of those that are not.
@@ -42,6 +43,7 @@ class Beside:
     overview: Sequence[Row] = ()
     widths: Mapping[str, Width] = field(default_factory=dict)
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
+    seen: Sequence[Seen] = ()
     portfolio: PortfolioOutlook | None = None
     ages: Sequence[str] = ()
     freshness: Mapping[str, str] = field(default_factory=dict)
@@ -73,6 +75,7 @@ class _Section:
     why: str
     volatility: str
     record: str
+    record_seen: Sequence[str]
     calibration: str
     flagged: bool
     record_rows: Sequence[tuple[str, str]]
@@ -113,7 +116,7 @@ def page(shown: Sequence[ForecastDetails], bucket: str, beside: Beside = Beside(
 
 
 def _section(name: str, each: ForecastDetails, bucket: str, beside: Beside) -> _Section:
-    made = each.made
+    made, seen = each.made, _seen(each)
     width, held = beside.widths.get(made.symbol), beside.calibration.get(made.symbol)
     actual = each.actual
     alt = _alt(each)
@@ -135,11 +138,12 @@ def _section(name: str, each: ForecastDetails, bucket: str, beside: Beside) -> _
         rows=[step_cells(step, made.last_close, actual) for step in made.steps],
         has_actual=actual is not None,
         outcome=sentences.outcome(made, actual) if actual is not None else "",
-        seen=_seen(each),
+        seen=seen,
         indicators=_indicators(each),
         why=sentences.why(made, width) if width else "",
         volatility=spark(width.sigmas[::-_SPARK_EVERY][::-1]) if width else "",
         record=sentences.record_sentence(made, each.record) if each.record else "",
+        record_seen=[] if seen else sentences.had_seen([one for one in beside.seen if one.symbol == made.symbol]),
         calibration=calibration_sentence(held).capitalize() if held and each.record else "",
         flagged=bool(held and held.flagged),
         record_rows=_record_rows(each),
