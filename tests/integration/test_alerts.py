@@ -204,6 +204,10 @@ def test_a_trading_day_on_which_nothing_arrived_is_a_failure_and_one_file_ends_i
     silent = check(place, now=late, watchlist=watched).found[0]
     assert (silent.severity, silent.title) == ("failure", "Nothing arrived on a trading day")
     assert silent.text == "None of 2 symbols of the watchlist has a forecast from its newest session, 2023-07-24."
+    weekend = check(place, now=sunday, watchlist=["ETH-USD"]).found[0]
+    assert weekend.text == "The symbol of the watchlist has no forecast from its newest session, 2023-07-22."
+    with_a_coin = check(place, now=late + timedelta(days=1), watchlist=[*watched, "ETH-USD"]).found[0]
+    assert with_a_coin.text.endswith("from its newest session: 2023-07-24 for 1 of them, 2023-07-25 for 2 of them.")
     place.now = monday
     place.handle(place.upload("ohlc/2023-07-24/MSFT.csv", to_csv([make_bars("MSFT", last=monday.date())])))
     assert titles(check(place, now=late, watchlist=watched))[0] == "AAPL has no current forecast"

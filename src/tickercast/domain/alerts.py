@@ -198,12 +198,11 @@ class Silence:
     """A trading day on which nothing arrived: no symbol of the watchlist has a forecast from its newest session.
 
     Attributes:
-        symbols: the number of symbols on the watchlist.
-        newest: the newest session that has closed.
+        sessions: the number of symbols on the watchlist by the newest session that has closed for them: exchanges close
+            at different hours, and coins have a session on every day.
     """
 
-    symbols: int
-    newest: date
+    sessions: Mapping[date, int]
 
 
 @dataclass(frozen=True)
@@ -434,7 +433,12 @@ def _of_tables(lacking: str | None) -> Iterator[Alert]:
 
 
 def _of_silence(day: Silence) -> Alert:
-    text = f"None of {day.symbols} symbols of the watchlist has a forecast from its newest session, {day.newest}."
+    days = sorted(day.sessions)
+    each = ", ".join(f"{at} for {day.sessions[at]} of them" for at in days)
+    newest = f", {days[0]}" if len(days) == 1 else f": {each}"
+    count = sum(day.sessions.values())
+    none = f"None of {count} symbols of the watchlist has a" if count > 1 else "The symbol of the watchlist has no"
+    text = f"{none} forecast from its newest session{newest}."
     return Alert("silent:day", "failure", "Nothing arrived on a trading day", text)
 
 

@@ -39,7 +39,7 @@ EVERYTHING = Facts(
     calibration=[NARROW],
     anomaly=[ANOMALY],
     stale=[STALE],
-    silent=[Silence(1, DAY)],
+    silent=[Silence({DAY: 1})],
     champion=[Champion("tickercast-lstm", "2", "promoted: better")],
 )
 

@@ -6,6 +6,7 @@ lost. A receiver that does not accept its message gets it at the next check; the
 """
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -324,7 +325,7 @@ def _missed_hours(warehouse: Warehouse, now: datetime, coins: Sequence[str] | No
 def _silence(watchlist: Sequence[str], stale: Sequence[Stale]) -> list[Silence]:
     if not stale or len(stale) < len(watchlist):
         return []
-    return [Silence(len(stale), max(each.newest for each in stale))]
+    return [Silence(Counter(each.newest for each in stale))]
 
 
 def _trading(warehouse: Warehouse, now: datetime) -> list[Trading]:
