@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.cards.model_page import describe
+from tickercast.domain.cards.model_page import describe, verdict
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.learning import features
@@ -523,6 +523,30 @@ def test_the_job_hands_the_recipe_to_the_training_and_the_card_tells_its_command
     assert seen["recipe"] == TINY
     given = f"--through {THROUGH} --hold-out 2 --recipe FILE --seeds 1 AAA BBB"
     assert f"tickercast train --source SOURCE {given} --out DIR" in describe(bundle.card)
+
+
+def test_too_few_blocks_to_evaluate_on_leave_no_interval_and_half_of_one_is_none(
+    series: list[Bars], crypto: list[Bars], trained: Any
+) -> None:
+    short, registry = [bars.through(date(2023, 4, 28)) for bars in crypto], Registry()
+    bundle = train(
+        Source([*series, *short]),
+        [bars.symbol for bars in (*series, *short)],
+        date(2000, 1, 1),
+        date(2023, 4, 28),
+        THROUGH,
+        fit=lambda *args, **more: trained,
+        baselines=lambda series, through: [EwmaT()],
+        registry=registry,
+    )
+    metrics, ratio = bundle.card.metrics, "crypto_sp_vs_ewma_t"
+    assert not [name for name in metrics if name.endswith(("_lo", "_hi"))]
+    page = registry.record.artifacts["MODEL_CARD.md"].decode()
+    assert f"| {metrics[ratio]:g} (too short a time for an interval) |" in page
+    assert f"| {metrics['crypto_coverage_80']:g} |" in page
+    assert verdict(bundle.card) == "not measured"
+    half = bundle.card.model_copy(update={"metrics": metrics | {"sp_vs_ewma_t_lo": 0.0, f"{ratio}_lo": 0.0}})
+    assert (describe(half), verdict(half)) == (page, "not measured")
 
 
 def test_symbols_held_out_evaluate_the_model_and_crypto_is_evaluated_apart(

@@ -105,6 +105,16 @@ def test_a_report_of_hours_speaks_of_hours_and_describes_the_model_by_its_own_ca
     assert not re.search("session|LSTM ensemble|cryptocurrencies|date median", text)
 
 
+def test_half_an_interval_of_the_model_is_not_shown() -> None:
+    shown = told()
+    assert shown.card
+    known = {name: value for name, value in shown.card.metrics.items() if not name.endswith("_hi")}
+    text = read(replace(shown, card=shown.card.model_copy(update={"metrics": known}))).text
+    ratio = f"{known['sp_vs_ewma_t']:.3f}"
+    assert f"Student t₅, √step) {ratio} " in text
+    assert f"{ratio} (" not in text
+
+
 def test_a_rate_and_its_indicators_have_the_same_decimals() -> None:
     dollars = told("EURUSD=X")
     names = [

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from tests.support.hourly import Memory, make_hours
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.config import resource
 from tickercast.domain.bars import Bars
-from tickercast.domain.cards.model_card import HOURLY_KIND, Bundle, Pointer
+from tickercast.domain.cards.model_card import HOURLY_KIND, Bundle, ModelCard, Pointer
 from tickercast.domain.cards.model_page import describe
 from tickercast.domain.forecast import Role, RollingPredictor
 from tickercast.domain.frequency import HOURLY
@@ -154,6 +154,25 @@ def test_the_regression_stays_where_the_network_is_not_shown_to_be_better() -> N
     assert re.fullmatch(r"--seeds \d( \w+USDT)+", card.arguments)
     assert made.champion.card.metrics["sp_vs_ewma_t"] < 1
     assert {f"coverage_80_h{step}" for step in (1, 6, 24)} < set(card.metrics)
+
+
+def test_too_few_later_weeks_leave_no_interval_on_cards_that_can_be_read_again() -> None:
+    coins = [make_hours("BTCUSDT", hours=11_000).through(THROUGH + timedelta(days=20))]
+    made = train_hourly(
+        Memory(coins),
+        ["BTCUSDT"],
+        date(2000, 1, 1),
+        date(2030, 1, 1),
+        THROUGH,
+        models=lambda series: Models(series, 1.15, 1.15),
+    )
+    assert not made.decision.promote
+    for bundle in made.bundles:
+        metrics = bundle.card.metrics
+        assert ModelCard.model_validate_json(bundle.card.model_dump_json()).metrics == metrics
+        assert f"| {metrics['sp_vs_ewma_t']:g} (too short a time for an interval) |" in describe(bundle.card)
+    [network] = [card for card in (bundle.card for bundle in made.bundles) if card.name == "tickercast-lstm-1h"]
+    assert "(too short a time for an interval) on the half-year after" in " ".join(describe(network).split())
 
 
 def test_a_network_that_is_better_on_both_half_years_is_the_champion() -> None:

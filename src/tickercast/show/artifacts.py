@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from tickercast.domain.frequency import Frequency, stamp
 from tickercast.domain.learning.market import Market
-from tickercast.domain.measures.promotion import in_words
+from tickercast.domain.measures.intervals import in_words
 from tickercast.jobs.champion.decisions import Decided
 from tickercast.jobs.daily.retrain import Contest
 from tickercast.jobs.operations.drift import DriftCheck
@@ -139,7 +139,7 @@ def _contest(contest: Contest, models: ModelStore) -> Iterator[Artifact]:
             "against": baseline,
             "loss": loss,
             "ratio": round(ratio, 4),
-            "from": round(low, 4),
+            "from": low and round(low, 4),
             "to": high and round(high, 4),
         }
         for baseline, losses in report["ratios"].items()

@@ -14,6 +14,7 @@ from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import Frequency, stamp
 from tickercast.domain.learning.width import Width
 from tickercast.domain.measures.calibration import Calibration
+from tickercast.domain.measures.intervals import interval_of, is_known
 from tickercast.domain.text import price
 from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.overview import Row
@@ -282,8 +283,8 @@ def _model(card: ModelCard, frequency: Frequency) -> dict[str, Any]:
 
 
 def _with_interval(metrics: Mapping[str, float], name: str, form: str) -> str:
-    interval = f" ({metrics[f'{name}_lo']:.3f} to {metrics[f'{name}_hi']:.3f})" if f"{name}_lo" in metrics else ""
-    return form.format(metrics[name]) + interval
+    value, low, high = interval = interval_of(metrics, name)
+    return form.format(value) + (f" ({low:.3f} to {high:.3f})" if is_known(interval) else "")
 
 
 _FORMATS = {

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from tickercast.domain.measures.promotion import Evidence, Interval, decide
+from tickercast.domain.measures.intervals import Interval
+from tickercast.domain.measures.promotion import Evidence, decide
 
 TOO_SHORT = (0.5, 0.0, math.inf)
 BETTER, ALIKE, WORSE = (0.98, 0.97, 0.99), (1.0, 0.992, 1.008), (1.02, 1.01, 1.03)

@@ -1,11 +1,13 @@
 """The cards of the hourly models and of the direction model as pages for people."""
 
+import re
 import textwrap
 from collections.abc import Mapping
 
 from tickercast.domain.cards.model_card import DIRECTION_KIND, HOURLY_KIND, ModelCard
 from tickercast.domain.hourly.hours import LEAST, SIMPLE, WANTED
 from tickercast.domain.measures.direction import verdict
+from tickercast.domain.measures.intervals import TOO_SHORT, interval_of, is_known
 from tickercast.domain.measures.promotion import decide_network
 
 MEASURES = {
@@ -76,7 +78,7 @@ def weaknesses(card: ModelCard) -> list[str]:
 
 def network_verdict(metrics: Mapping[str, float]) -> str:
     """Whether a network may replace `har-season`, by the half-years on its card."""
-    decision = decide_network(*(_interval(metrics, f"{half}_sp_vs_har_season") for half in ("before", "after")))
+    decision = decide_network(*(interval_of(metrics, f"{half}_sp_vs_har_season") for half in ("before", "after")))
     return textwrap.fill(f"{'Champion' if decision.promote else 'Companion'}: {decision.reason}.", 120)
 
 
@@ -89,7 +91,8 @@ def _direction_measured(card: ModelCard) -> str:
 
 def direction_verdict(card: ModelCard) -> str:
     """Summarise the scores on a card; the card needs some, which trees that were grown again have not."""
-    found = verdict(_interval(card.metrics, "brier"), card.metrics["always_up"], _interval(card.metrics, "accuracy"))
+    brier, accuracy = (interval_of(card.metrics, name) for name in ("brier", "accuracy"))
+    found = verdict(brier, card.metrics["always_up"], accuracy)
     return textwrap.fill(f"{found[0].upper()}{found[1:]}. {_COSTS}", 120)
 
 
@@ -97,17 +100,23 @@ def _title(card: ModelCard) -> str:
     return f"{card.name} {card.version}".strip()
 
 
-def _interval(metrics: Mapping[str, float], name: str) -> tuple[float, float, float]:
-    return metrics[name], metrics[f"{name}_lo"], metrics[f"{name}_hi"]
-
-
 def _rows(metrics: Mapping[str, float], words: Mapping[str, str]) -> str:
-    return "\n".join(f"| {text} | {_measured(metrics, name)} |" for name, text in words.items() if name in metrics)
+    return "\n".join(f"| {text} | {measured(metrics, name)} |" for name, text in words.items() if name in metrics)
 
 
-def _measured(metrics: Mapping[str, float], name: str) -> str:
-    interval = f" [{metrics[f'{name}_lo']:g}, {metrics[f'{name}_hi']:g}]" if f"{name}_lo" in metrics else ""
-    return f"{metrics[name]:g}{interval}"
+def measured(metrics: Mapping[str, float], name: str) -> str:
+    """A measure of a card with its interval; a ratio of losses without one says why.
+
+    >>> measured({"sp_vs_ewma_t": 0.98}, "sp_vs_ewma_t"), measured({"n": 13.0}, "n")
+    ('0.98 (too short a time for an interval)', '13')
+    """
+    value, low, high = interval = interval_of(metrics, name)
+    if is_known(interval):
+        return f"{value:g} [{low:g}, {high:g}]"
+    return f"{value:g} ({TOO_SHORT})" if _RATIO.search(name) else f"{value:g}"
+
+
+_RATIO = re.compile("(sp|w95)_vs_")
 
 
 _WHAT = {

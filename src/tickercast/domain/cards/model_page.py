@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tickercast.domain.cards import hourly_page
 from tickercast.domain.cards.model_card import DIRECTION_KIND, ModelCard
 from tickercast.domain.frequency import DAILY
+from tickercast.domain.measures.intervals import interval_of, is_known
 
 _MEASURES = {
     "n": f"origins, every {DAILY.horizon} sessions of each symbol",
@@ -92,7 +93,11 @@ def _is_daily(card: ModelCard) -> bool:
 
 
 def _results(metrics: Mapping[str, float]) -> str:
-    rows = [f"| {words} | {_measured(metrics, name)} |" for name, words in _RESULTS_MEASURES.items() if name in metrics]
+    rows = [
+        f"| {words} | {hourly_page.measured(metrics, name)} |"
+        for name, words in _RESULTS_MEASURES.items()
+        if name in metrics
+    ]
     return "".join(f"\n{row}" for row in rows)
 
 
@@ -112,10 +117,7 @@ def _rows(metrics: Mapping[str, float], prefix: str) -> str:
 
 
 def _measured(metrics: Mapping[str, float], name: str) -> str:
-    if name not in metrics:
-        return "–"
-    interval = f" [{metrics[f'{name}_lo']:g}, {metrics[f'{name}_hi']:g}]" if f"{name}_lo" in metrics else ""
-    return f"{metrics[name]:g}{interval}"
+    return hourly_page.measured(metrics, name) if name in metrics else "–"
 
 
 _WHAT = "A small LSTM ensemble that forecasts the distribution of the closes."
@@ -191,7 +193,7 @@ def verdict(card: ModelCard) -> str:
     the next hour, of the Brier score against a coin's; `not measured` without one.
     """
     name, limit = ("brier", 0.25) if card.kind == DIRECTION_KIND else ("sp_vs_ewma_t", 1.0)
-    if f"{name}_hi" not in card.metrics:
+    if name not in card.metrics or not is_known(interval := interval_of(card.metrics, name)):
         return "not measured"
-    low, high = card.metrics[f"{name}_lo"], card.metrics[f"{name}_hi"]
+    _, low, high = interval
     return "better" if high < limit else "worse" if low > limit else "no edge"

@@ -28,6 +28,7 @@ from tickercast.domain.hourly import hour_features
 from tickercast.domain.hourly.hours import WEEK
 from tickercast.domain.learning.widths import Widths, rolling_factors, stretched
 from tickercast.domain.measures import bootstrap, metrics
+from tickercast.domain.measures.intervals import Interval
 
 Floats = NDArray[np.float64]
 
@@ -382,9 +383,7 @@ def summary(table: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def loss_ratio(
-    table: pd.DataFrame, other: pd.DataFrame, loss: str, *, frequency: Frequency = DAILY
-) -> tuple[float, float, float]:
+def loss_ratio(table: pd.DataFrame, other: pd.DataFrame, loss: str, *, frequency: Frequency = DAILY) -> Interval:
     """The ratio of a model's loss to another's on the same origins, and its 95% interval.
 
     The few coins of hourly bars move together, so that weeks of all of them are drawn there.
@@ -407,7 +406,7 @@ def loss_ratio(
     return ratio_interval(_sums(symbols, blocks, table[loss]), _sums(symbols, blocks, other[loss]))
 
 
-def ratio_interval(own: Floats, other: Floats, *, draws: int = DRAWS, seed: int = 0) -> tuple[float, float, float]:
+def ratio_interval(own: Floats, other: Floats, *, draws: int = DRAWS, seed: int = 0) -> Interval:
     """The ratio of two sums of paired losses, and its 95% interval.
 
     Symbols and blocks of sessions are drawn with replacement, both at once, since errors are dependent along either
@@ -471,11 +470,13 @@ def evaluation_report(tables: Mapping[str, pd.DataFrame], frequency: Frequency =
 
 
 def report_json(report: Mapping[str, Any]) -> str:
-    """The machine-readable form of an evaluation; an end of an interval that is not known is null."""
+    """The machine-readable form of an evaluation; the ends of an interval over too short a time are null."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {key: plain(each) for key, each in value.items()}
+        if isinstance(value, list) and math.inf in value:  # an interval
+            return [value[0], None, None]
         if isinstance(value, list | tuple):
             return [plain(each) for each in value]
         return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -29,10 +29,11 @@ False
 'rolled back'
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
+
+from tickercast.domain.measures.intervals import Interval, in_words
 
 MIN_ORIGINS = 100
 """Fewer origins prove nothing: the steps of one origin are nearly one observation."""
@@ -54,9 +55,6 @@ COOLING = 10
 
 MIN_DATES = 5
 """The fewest target dates on which realised losses can be compared."""
-
-Interval = tuple[float, float, float]
-"""A ratio of losses, and the ends of its 95% interval."""
 
 
 @dataclass(frozen=True)
@@ -266,10 +264,3 @@ def training(condition: Condition) -> tuple[Literal["refitted", "tuned"], str]:
     if condition.losses:
         return "tuned", f"on paper: {'; '.join(condition.losses)}"
     return "refitted", "no reason for another recipe"
-
-
-def in_words(interval: Interval) -> str:
-    """The interval in words: `0.980 [0.970, 0.990]`; over too short a time there is none."""
-    if math.isinf(interval[2]):
-        return f"{interval[0]:.3f} (too short a time for an interval)"
-    return "{:.3f} [{:.3f}, {:.3f}]".format(*interval)

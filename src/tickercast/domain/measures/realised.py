@@ -15,7 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.measures.promotion import MIN_DATES, Interval, Realised
+from tickercast.domain.measures.intervals import Interval
+from tickercast.domain.measures.promotion import MIN_DATES, Realised
 
 _CRITICAL = (1.9600, 2.9694, 0.4160, -0.5324)  # factors of b⁰, b¹, b², b³: the 97.5% quantile with Bartlett's kernel
 

@@ -5,7 +5,6 @@ the same day finds it there, moves the pointer if that has not happened, and app
 missing. A decision that newer ones have overtaken moves nothing, and its row says so.
 """
 
-import math
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -14,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from tickercast.domain.cards.model_card import Pointer
 from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.domain.measures.promotion import Interval
+from tickercast.domain.measures.intervals import Interval, figures
 from tickercast.errors import ObjectNotFound, PreconditionFailed
 from tickercast.jobs.training.seed import follow
 from tickercast.model_store import ModelStore
@@ -113,13 +112,8 @@ class Decided(BaseModel):
 
 def ratio_figures(ratio: Interval | None) -> dict[str, float | None]:
     """The ratio of a decision and the ends of its interval; None where it, or they, are not known."""
-    known = ratio is not None and math.isfinite(ratio[2])
-    point, low, high = ratio or (None, None, None)
-    return {
-        "pinball_ratio": point,
-        "pinball_ratio_lo": low if known else None,
-        "pinball_ratio_hi": high if known else None,
-    }
+    unknown = dict.fromkeys(("pinball_ratio", "pinball_ratio_lo", "pinball_ratio_hi"))
+    return unknown | (figures("pinball_ratio", ratio) if ratio else {})
 
 
 def recorded_decision(models: ModelStore, name: str, day: date, kind: Kind) -> Decided | None:

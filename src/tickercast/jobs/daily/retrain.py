@@ -16,7 +16,8 @@ from tickercast.domain.frequency import DAILY
 from tickercast.domain.learning.market import Market
 from tickercast.domain.learning.recipe import Recipe
 from tickercast.domain.measures.evaluation import by_group, evaluation_report, loss_ratio, report_json, summary
-from tickercast.domain.measures.promotion import MIN_ORIGINS, Condition, Interval, decide, standstill, training
+from tickercast.domain.measures.intervals import Interval
+from tickercast.domain.measures.promotion import MIN_ORIGINS, Condition, decide, standstill, training
 from tickercast.errors import BundleError, NoRecentBars, Permanent, PreconditionFailed
 from tickercast.jobs.champion.decisions import Decided, carry_out, decided_later, ratio_figures, recorded_decision
 from tickercast.jobs.champion.probation import sessions_since_rollback

@@ -16,15 +16,14 @@ from tickercast.domain.cards.model_card import HAR_SEASON, HOURLY_NETWORK, Bundl
 from tickercast.domain.forecast import RANDOM_WALK, Predictor, Role
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.measures.evaluation import loss_ratio, rolling_losses, summary
+from tickercast.domain.measures.intervals import Interval, in_words, interval_of
 from tickercast.domain.measures.promotion import (
     Decision,
     Evidence,
-    Interval,
     decide,
     decide_demotion,
     decide_network,
     decide_rival,
-    in_words,
 )
 from tickercast.errors import TooFewSessions
 from tickercast.jobs.champion.decisions import (
@@ -199,7 +198,7 @@ def _before(
         return loss_ratio(earlier[card.name], earlier[champion], "sp", frequency=HOURLY)
     if learned > middle or BEFORE not in card.metrics:
         raise TooFewSessions(f"it learned up to {learned}, and the half-year after {middle} has to be new to it")
-    return card.metrics[BEFORE], card.metrics[f"{BEFORE}_lo"], card.metrics[f"{BEFORE}_hi"]
+    return interval_of(card.metrics, BEFORE)
 
 
 BEFORE = "before_sp_vs_har_season"

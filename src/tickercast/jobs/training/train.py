@@ -19,6 +19,7 @@ from tickercast.domain.learning.dataset import dataset
 from tickercast.domain.learning.recipe import Recipe, recipe_json
 from tickercast.domain.measures.drift import reference_json
 from tickercast.domain.measures.evaluation import by_group, evaluation_report, labelled, report_json, rolling_losses
+from tickercast.domain.measures.intervals import figures
 from tickercast.domain.measures.reference import learners, make_reference, observe
 from tickercast.errors import Permanent, TooFewSessions, UsageError
 from tickercast.jobs.training.evaluate import Baselines
@@ -314,7 +315,8 @@ def measures(tables: Mapping[str, pd.DataFrame]) -> dict[str, float]:
 
     Returns:
         `n` origins, the overall measures, and for each baseline and loss the ratio (below 1 is better) with the
-        ends of its 95% interval in `…_lo` and `…_hi`; only `n` if there is no origin.
+        ends of its 95% interval in `…_lo` and `…_hi`, if the time was long enough for one; only `n` if there is no
+        origin.
     """
     if next(iter(tables.values())).empty:
         return {"n": 0.0}
@@ -324,8 +326,7 @@ def measures(tables: Mapping[str, pd.DataFrame]) -> dict[str, float]:
         measured |= {f"results_{window}_{name}": row[name] for name in ("n", "coverage_80", "coverage_95")}
     for baseline, ratios in report["ratios"].items():
         for loss, values in ratios.items():
-            name = f"{loss}_vs_{baseline.replace('-', '_')}"
-            measured |= dict(zip((name, f"{name}_lo", f"{name}_hi"), values, strict=True))
+            measured |= figures(f"{loss}_vs_{baseline.replace('-', '_')}", values)
     return {name: round(value, 4) for name, value in measured.items() if math.isfinite(value)}
 
 

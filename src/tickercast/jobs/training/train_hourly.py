@@ -14,6 +14,7 @@ from tickercast.domain.forecast import Role, RollingPredictor
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.learning.dataset import Dataset, dataset
 from tickercast.domain.measures.evaluation import by_group, loss_ratio, rolling_losses, summary
+from tickercast.domain.measures.intervals import Interval, figures
 from tickercast.domain.measures.promotion import Decision, decide_network
 from tickercast.errors import Permanent, TooFewSessions
 from tickercast.jobs.training.registration import register
@@ -196,13 +197,13 @@ def _decide(
     """The decision, and what it rests on, as a card holds it."""
     end = pd.Timestamp(through + HALF_YEAR + timedelta(days=1))
     halves = {"before": before, "after": {name: table[table["cutoff"] <= end] for name, table in after.items()}}
-    ratios: dict[str, tuple[float, float, float]] = {}
-    figures: dict[str, float] = {}
+    ratios: dict[str, Interval] = {}
+    shown: dict[str, float] = {}
     for half, tables in halves.items():
         pair = [tables[bundle.card.name].reset_index(drop=True) for bundle in (lstm, har)]
         ratios[half] = loss_ratio(pair[0], pair[1], "sp", frequency=HOURLY)
-        figures |= _with_ends(f"{half}_sp_vs_har_season", ratios[half])
-    return decide_network(ratios["before"], ratios["after"]), figures
+        shown |= figures(f"{half}_sp_vs_har_season", ratios[half])
+    return decide_network(ratios["before"], ratios["after"]), shown
 
 
 def _measures(name: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, float]:
@@ -212,20 +213,16 @@ def _measures(name: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, float]
     for other, table in tables.items():
         if other != name:
             for loss in ("sp", "w95"):
-                found |= _with_ends(
-                    f"{loss}_vs_{other.replace('-', '_')}", loss_ratio(own, table, loss, frequency=HOURLY)
-                )
-    return {measure: round(value, 4) for measure, value in found.items()}
-
-
-def _with_ends(name: str, interval: tuple[float, float, float]) -> dict[str, float]:
-    return {key: round(value, 4) for key, value in zip((name, f"{name}_lo", f"{name}_hi"), interval, strict=True)}
+                ratio = loss_ratio(own, table, loss, frequency=HOURLY)
+                found |= figures(f"{loss}_vs_{other.replace('-', '_')}", ratio)
+    return found
 
 
 def _described(bundle: Bundle, measured: Mapping[str, dict[str, float]], source: str, given: str) -> Bundle:
     card = bundle.card
     trained_on = f"source {source}: {card.trained_on}"
-    words = {"metrics": measured[card.name], "trained_on": trained_on, "arguments": given}
+    metrics = {measure: round(value, 4) for measure, value in measured[card.name].items()}
+    words = {"metrics": metrics, "trained_on": trained_on, "arguments": given}
     return replace(bundle, card=card.model_copy(update=words))
 
 
