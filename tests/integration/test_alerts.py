@@ -214,9 +214,15 @@ def test_a_trading_day_on_which_nothing_arrived_is_a_failure_and_one_file_ends_i
 
 
 def test_a_failed_flow_stays_open_until_one_is_known_to_have_gone_well(place: Place, receiver: Receiver) -> None:
+    assert "flow" not in check(place).checked, "no run has ended yet"
     check(place, receiver, flow_failure="train: the disk is full")
-    check(place, receiver)  # by hand, knowing nothing of the flow
+    by_hand = check(place, receiver, now=NEW_YORK_CLOSED + timedelta(days=1)).found[0]
+    assert (by_hand.title, by_hand.text) == (
+        "The daily flow failed",
+        f"{NEW_YORK_CLOSED:%Y-%m-%d %H:%M} UTC: train: the disk is full",
+    )
     check(place, receiver, flow_failure="")
+    assert "The daily flow failed" not in titles(check(place, receiver))
     assert [message["title"] for message in receiver.messages] == ["tickercast: 2 new", "tickercast: 1 over"]
     assert receiver.messages[0]["type"] == "failure"
 

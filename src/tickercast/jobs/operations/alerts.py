@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -70,6 +70,9 @@ SENT = "alerts/open.json"
 CALENDAR_NOTICE = timedelta(days=45)
 """The notice of an exchange's last known holidays: a month before forecasts, two weeks ahead, reach beyond them."""
 
+FLOW = "alerts/flow.txt"
+"""The object that says when and why the last run of the daily flow failed; empty after one that went well."""
+
 _LIMIT_SHOWN = timedelta(days=1)
 _HOURLY_SINCE, _FIRST = timedelta(days=45), date(2020, 1, 1)  # there were no forecasts before
 _RECENTLY, _LONG_AGO = timedelta(days=30), timedelta(days=800)
@@ -116,7 +119,7 @@ def send_alerts(
         now: the time.
         watchlist: the symbols that need a current forecast; None: not checked.
         coins: the symbols that need a current hourly forecast; None: those that were forecast hour by hour of late.
-        flow_failure: why the daily flow failed, empty if it succeeded; None: not known.
+        flow_failure: why the daily flow failed, empty if it succeeded; it is recorded. None: what was recorded last.
         grace: how long a session's forecast may be under way after its close; 0 once a run has ended.
 
     Raises:
@@ -124,6 +127,8 @@ def send_alerts(
             check.
         StoreUnavailable: the sent alerts cannot be recorded; they are sent again at the next check.
     """
+    if flow_failure is not None:
+        _record_flow(store, flow_failure, now)
     facts = gather_facts(
         store=store,
         models=models,
@@ -170,7 +175,8 @@ def gather_facts(
     An engine that does not answer is a fact itself; the facts that only it knows are left out. With `only_reads` the
     warehouse is taken as it is, where otherwise missing tables and views are created.
     """
-    facts: dict[str, Any] = {"flow": flow_failure, "engine": "", "bucket": "", "tables": ""}
+    flow = _recorded_flow(store) if flow_failure is None else flow_failure
+    facts: dict[str, Any] = {"flow": flow, "engine": "", "bucket": "", "tables": ""}
     try:
         if not only_reads:
             complete(models=(), warehouse=warehouse)
@@ -197,6 +203,24 @@ def gather_facts(
     except (WarehouseUnavailable, EngineUnusable, UsageError) as error:
         facts["engine"] = str(error)
     return Facts(**facts)
+
+
+def _record_flow(store: ObjectStore, failure: str, now: datetime) -> None:
+    """Keep the end of a run for whoever looks later; the receivers are told of it even where it cannot be kept."""
+    said = f"{now.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {failure}".encode() if failure else b""
+    try:
+        rewrite(FLOW, store, lambda before: None if said == before else said)
+    except (StoreUnavailable, EngineUnusable, UsageError) as error:
+        log.error("How the daily flow ended cannot be recorded: %s", error)
+
+
+def _recorded_flow(store: ObjectStore) -> str | None:
+    """The failure of the last run, empty if it went well; None if no run has recorded it, or it cannot be read now."""
+    try:
+        generation = store.generation(FLOW)
+        return store.read(FLOW, generation=generation).decode() if generation else None
+    except (ObjectNotFound, StoreUnavailable, EngineUnusable, UsageError):  # the bucket has an alert of its own
+        return None
 
 
 def _facts_of_bucket(
