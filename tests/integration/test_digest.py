@@ -388,6 +388,61 @@ def test_a_fault_of_ours_stops_no_day_where_it_is_said_and_leaves_its_traceback(
         assert Path(file.removesuffix(".")).read_text().rstrip().endswith("KeyError: 'close'")
 
 
+@pytest.mark.parametrize(
+    ("job", "error"),
+    [
+        ("train_challenger", KeyError("sp")),
+        ("decide_promotion", StoreUnavailable("MLflow does not answer.")),
+        ("refresh_widths", KeyError("sp")),
+    ],
+)
+def test_what_fails_after_the_forecasts_fails_the_day_once_all_else_is_done(
+    tmp_path: Path, receiver: Receiver, job: str, error: Exception
+) -> None:
+    evening = Evening(tmp_path, may_train=job == "train_challenger")
+    evening.begin(1.0)
+    app, begun = evening.app, list[str]()
+    app.settings = app.settings.model_copy(update={"trade": "buy-and-hold@paper://"})
+    app.__dict__["digest_receivers"] = engines.digest_receivers(Settings(digest_urls=receiver.apprise_url))
+
+    def wrap(step: Callable[..., Any]) -> Callable[..., Any]:
+        def failing(*_: object, **__: object) -> None:
+            raise error
+
+        begun.append(step.__name__)
+        return failing if step.__name__ == job else step
+
+    with pytest.raises(type(error)) as raised:
+        evening.run(wrap)
+    assert raised.value is error
+    assert begun[-4:] == ["refresh_widths", "trade", "send_alerts", "send_digest"]
+    assert len(evening.warehouse.read("orders")) == 8
+    [message] = receiver.messages
+    assert "The daily flow failed" in message["message"]
+    why = "MLflow does not answer." if isinstance(error, StoreUnavailable) else "it failed unexpectedly. The details"
+    [found] = [alert for alert in app.open_alerts() if alert.kind == "flow"]
+    assert found.text.startswith(f"2024-06-10 22:30 UTC: {why}")
+    evening.may_train = False
+    evening.run()
+    assert [alert for alert in app.open_alerts() if alert.kind == "flow"] == []
+
+
+def test_a_run_whose_lease_is_lost_leaves_the_rest_to_the_other(tmp_path: Path) -> None:
+    evening, begun = Evening(tmp_path, may_train=False), list[str]()
+    evening.begin(1.0)
+
+    def wrap(step: Callable[..., Any]) -> Callable[..., Any]:
+        def lost(*_: object, **__: object) -> None:
+            raise LeaseLost("Another run has begun.")
+
+        begun.append(step.__name__)
+        return lost if step.__name__ == "decide_promotion" else step
+
+    with pytest.raises(LeaseLost):
+        evening.run(wrap)
+    assert not {"refresh_widths", "trade", "compact_warehouse"} & {*begun}
+
+
 def test_nobody_asked_and_nothing_is_sent_or_said(tmp_path: Path) -> None:
     evening = Evening(tmp_path, may_train=False)
     evening.begin(1.0)

@@ -25,6 +25,7 @@ from tickercast.errors import (
     AlertUnavailable,
     EngineUnusable,
     FunctionUnavailable,
+    LeaseLost,
     Permanent,
     TickercastError,
     TooFewSessions,
@@ -260,7 +261,8 @@ def run_day(
     Raises:
         UsageError: the date is before all that is trained on.
         LeaseHeld, LeaseLost: another run holds the lock, or may have taken it.
-        TickercastError: the day cannot be finished now; an alert has been sent, and the day can be run again.
+        TickercastError: the day cannot be finished now; an alert has been sent, and the day can be run again. A part of
+            it that fails after the forecasts has let the others be done before.
     """
     if as_of and as_of < FIRST:
         raise UsageError(f"{as_of} is before {FIRST}, where bars begin to be read: a later date was needed. Name one.")
@@ -279,15 +281,23 @@ def run_day(
                 current = None if current is None else symbols
             elif current is not None:
                 beside = held_beside(symbols, lambda: services.held_on_paper(DAILY))
-            day = _run(steps, [*symbols, *beside], members, as_of or today, source, on_progress)
-            day.beside = beside
+            forecasts = _forecasts(steps, [*symbols, *beside], as_of or today, source)
         except Exception as error:  # any error means that the day failed
             with suppress(TickercastError):  # the alerts may need what has failed
                 steps.alert(current, reason(error))
             raise
-        day.alerts = steps.alert(current, " ".join(f"{name}: {why}" for name, why in day.undone.items()))
-        day.digest = steps.digest(day, symbols, current)
-    return day
+        day = forecasts.market.day
+        try:
+            done = _follow_up(steps, forecasts, members, as_of or today, on_progress)
+        except Exception as error:  # the day failed, and its forecasts are there
+            with suppress(TickercastError):
+                failure = " ".join(map(reason, steps.failed or [error]))
+                steps.digest(day, steps.alert(current, failure), symbols, current)
+            raise
+        done.beside = beside
+        done.alerts = steps.alert(current, " ".join(f"{name}: {why}" for name, why in done.undone.items()))
+        done.digest = steps.digest(day, done.alerts, symbols, current)
+    return done
 
 
 @dataclass(frozen=True)
@@ -296,11 +306,22 @@ class _Steps:
     wrap: Wrap
     hold: Hold
     today: date  # at the start: a run may end after midnight
+    failed: list[Exception] = field(default_factory=list)  # of parts that later ones can do without
 
     def __call__(self, job: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         self.hold.check()
         done: R = self.wrap(job)(*args, **kwargs)
         return done
+
+    def part(self, steps: Callable[[], R]) -> R | None:
+        """Do steps that later ones can do without; what fails in them is kept, and fails the day once all is done."""
+        try:
+            return steps()
+        except LeaseLost:
+            raise  # the other run does what is left
+        except Exception as error:
+            self.failed.append(error)
+            return None
 
     def or_reason(self, job: Callable[P, R]) -> Callable[P, R | str]:
         """Make a step of a job whose errors are reasons; whatever fails in it never stops the day."""
@@ -315,18 +336,23 @@ class _Steps:
             **self._looked_at(watchlist),
         )
 
-    def digest(self, day: Day, symbols: Sequence[str], watchlist: Sequence[str] | None) -> SentDigest | str | None:
+    def digest(
+        self,
+        day: date,
+        checked: SentAlerts | AlertUnavailable,
+        symbols: Sequence[str],
+        watchlist: Sequence[str] | None,
+    ) -> SentDigest | str | None:
         """Send the day's digest to those who asked for it; whatever fails there is said, and never fails the day."""
         services = self.services
         if not services.digest_receivers:
             return None
         try:
-            checked = day.alerts
             if not isinstance(checked, SentAlerts):
                 checked = send_alerts(notifiers=(), **self._looked_at(watchlist))
             return self(
                 send_digest,
-                day.market.day,
+                day,
                 symbols,
                 checked,
                 store=services.store,
@@ -378,20 +404,65 @@ def _or_error(job: Callable[P, R], *kinds: type[E]) -> Callable[P, R | E]:
     return attempt
 
 
-def _run(
-    step: _Steps,
-    symbols: Sequence[str],
-    members: Sequence[str],
-    as_of: date,
-    source: MarketData,
-    on_progress: Callable[[int, int], None],
-) -> Day:
+@dataclass(frozen=True)
+class _Forecasts:
+    market: Market
+    events: FetchedEvents | str
+    caught_up: CaughtUp
+    results: Answers
+    lost: Sequence[FunctionUnavailable]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    scores: Scores
+    portfolios: Mapping[str, PortfolioRecord | str]
+    probation: Decided | str
+    drift: DriftCheck | str
+    planned: TrainingPlan
+    decided: Decided
+
+
+def _forecasts(step: _Steps, symbols: Sequence[str], as_of: date, source: MarketData) -> _Forecasts:
+    """Fetch bars and results days, and have everything forecast."""
     services = step.services
-    store, models, warehouse, registry = services.store, services.models, services.warehouse, services.registry
+    store, warehouse = services.store, services.warehouse
     market = step(fetch, symbols, FIRST, as_of, source=source, warehouse=warehouse, now=services.now())
     events = _events(step, market, as_of)
     caught_up = step(catch_up, market, store=store, warehouse=warehouse, now=services.now())
     results, lost = step(collect_results, caught_up, market, warehouse=warehouse, patience=services.patience())
+    return _Forecasts(market, events, caught_up, results, lost)
+
+
+def _follow_up(
+    step: _Steps,
+    forecasts: _Forecasts,
+    members: Sequence[str],
+    as_of: date,
+    on_progress: Callable[[int, int], None],
+) -> Day:
+    """Do what follows the forecasts. A part that fails leaves the others to do, and fails the day at the end."""
+    services, market = step.services, forecasts.market
+    models, warehouse = services.models, services.warehouse
+    judged, losses = step.part(lambda: _judge(step, market, on_progress)) or (None, ())
+    step.part(lambda: step(refresh_widths, market, models=models, load=services.load_bundle, warehouse=warehouse))
+    renewed = step.part(lambda: _reforecast(step, market))
+    traded = _traded(step, members, as_of)
+    if isinstance(losses, str) and losses not in traded.values():
+        traded["results"] = losses
+    if is_due(market.day):
+        step.part(lambda: step(compact_warehouse, warehouse=warehouse))
+    if judged is None or renewed is None or step.failed:
+        raise step.failed[0]
+    return Day(**vars(forecasts), **vars(judged), reforecast=renewed, traded=traded)
+
+
+def _judge(
+    step: _Steps, market: Market, on_progress: Callable[[int, int], None]
+) -> tuple[_Judged, Sequence[str] | str]:
+    """Score what came true, and decide which model is served; beside it, what `_losses` gives."""
+    services = step.services
+    models, warehouse, registry = services.models, services.warehouse, services.registry
     scores = step(read_scores, market, models=models, warehouse=warehouse)
     portfolios = _portfolios(step)
     probation = step(
@@ -414,28 +485,7 @@ def _run(
         warehouse=warehouse,
         now=services.now(),
     )
-    step(refresh_widths, market, models=models, load=services.load_bundle, warehouse=warehouse)
-    renewed = _reforecast(step, market)
-    traded = _traded(step, members, as_of)
-    if isinstance(losses, str) and losses not in traded.values():
-        traded["results"] = losses
-    if is_due(market.day):
-        step(compact_warehouse, warehouse=warehouse)
-    return Day(
-        market,
-        events,
-        caught_up,
-        results,
-        lost,
-        scores,
-        portfolios,
-        probation,
-        drift,
-        planned,
-        decided,
-        renewed,
-        traded,
-    )
+    return _Judged(scores, portfolios, probation, drift, planned, decided), losses
 
 
 def _events(step: _Steps, market: Market, as_of: date) -> FetchedEvents | str:
