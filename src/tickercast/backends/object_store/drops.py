@@ -11,7 +11,7 @@ from tickercast.domain import objects
 from tickercast.domain.files.price_files import ENDINGS
 from tickercast.errors import ObjectNotFound, StoreUnavailable, UsageError
 
-_OWN = frozenset({"models", "quarantine", "reports", "access", "locks"})
+_OWN = frozenset({"access", "alerts", "locks", "models", "quarantine", "reports"})
 _QUIET_S = 0.2  # a file that has not changed for so long has been copied whole
 _LOOK_MS = 100
 
