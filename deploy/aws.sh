@@ -22,7 +22,7 @@ aws_options() {
       --dry-run) dry_run=yes; shift; continue ;;
       *) fail "'$1' was given, and an option of aws was needed: see the head of this file." ;;
     esac
-    [ $# -gt 1 ] || fail "$1 was given without a value. Give it one: $1 VALUE."
+    [ -n "${2-}" ] || fail "$1 was given without a value. Give it one: $1 VALUE."
     shift 2
   done
   check_aws_options

@@ -34,7 +34,7 @@ read_options() {
       --data) data=yes; shift; continue ;;
       *) fail "'$1' was given, and an option was needed: see the head of this file." ;;
     esac
-    [ $# -gt 1 ] || fail "$1 was given without a value. Give it one: $1 VALUE."
+    [ -n "${2-}" ] || fail "$1 was given without a value. Give it one: $1 VALUE."
     shift 2
   done
   check_options
@@ -61,29 +61,37 @@ check_options() {
     fail "--budget is '$budget', and whole US dollars a month were needed: --budget 40"
   [[ $time_zone =~ ^[A-Z][A-Za-z]+(/[A-Z][A-Za-z_-]+)*$ ]] ||
     fail "--time-zone is '$time_zone', and the exchange's was needed: --time-zone America/New_York"
+  choose_python
   known_time_zone ||
     fail "--time-zone is '$time_zone', which the time zone database does not know: the exchange's was needed: --time-zone America/New_York"
   [[ -z $prefect || $prefect =~ ^https?://[^[:space:]]+$ ]] ||
     fail "--prefect is '$prefect', and the URL of a Prefect API was needed: --prefect https://HOST/api"
-  [[ -z $deployer || $deployer =~ ^(user|serviceAccount|group):[^[:space:]@]+@[^[:space:]@]+$ ]] ||
+  [[ -z $deployer || $deployer =~ ^(user|serviceAccount|group):[^[:space:]@,]+@[^[:space:]@,]+$ ]] ||
     fail "--deployer is '$deployer', and who deploys was needed: --deployer serviceAccount:NAME@PROJECT.iam.gserviceaccount.com"
-  [[ -z $with_dashboard || $with_dashboard =~ ^((user|group|serviceAccount):[^[:space:]@]+@[^[:space:]@]+|domain:[^[:space:]@]+)$ ]] ||
+  [[ -z $with_dashboard || $with_dashboard =~ ^((user|group|serviceAccount):[^[:space:]@,]+@[^[:space:]@,]+|domain:[^[:space:]@,]+)$ ]] ||
     fail "--with-dashboard is '$with_dashboard', and who may see it was needed: --with-dashboard group:people@example.org"
-  [[ -z $with_api || $with_api == allUsers || $with_api =~ ^((user|group|serviceAccount):[^[:space:]@]+@[^[:space:]@]+|domain:[^[:space:]@]+)$ ]] ||
+  [[ -z $with_api || $with_api == allUsers || $with_api =~ ^((user|group|serviceAccount):[^[:space:]@,]+@[^[:space:]@,]+|domain:[^[:space:]@,]+)$ ]] ||
     fail "--with-api is '$with_api', and who may reach it was needed: --with-api allUsers, or --with-api group:people@example.org"
   local parts='mlflow|dashboard|api|ai-forecast|hourly'
   [[ -z $without || $without =~ ^($parts)(,($parts))*$ ]] ||
     fail "--without is '$without', and any of ${parts//|/, } were needed, with commas between."
-  local file
-  for file in "$watchlist" "$alert_urls" "$digest_urls"; do
-    [[ -z $file || ( -r $file && -s $file ) ]] ||
-      fail "'$file' was given, and a file that can be read and holds something was needed for --watchlist, --alert-urls and --digest-urls."
-  done
+  local channels='projects/[^/,[:space:]]+/notificationChannels/[0-9]+'
+  [[ -z $channel || $channel =~ ^$channels(,$channels)*$ ]] ||
+    fail "--notify is '$channel', and the name of a notification channel was needed: --notify projects/$project/notificationChannels/ID, as gcloud beta monitoring channels list has it"
+  check_given watchlist "$watchlist"
+  check_given coins "$hourly"
+  check_given receivers "$alert_urls"
+  check_given receivers "$digest_urls"
+}
+
+# check_given KIND VALUE: refuse a file or list that what is deployed could not use.
+check_given() {
+  local said
+  [ -z "$2" ] || said=$(PYTHONPATH=src "$python" deploy/given.py "$1" "$2") || fail "$said"
 }
 
 # Where this machine has no time zone database, any will do.
 known_time_zone() {
-  choose_python || exit
   "$python" -c 'import sys, zoneinfo; known = zoneinfo.available_timezones(); sys.exit(bool(known) and sys.argv[1] not in known)' "$time_zone"
 }
 

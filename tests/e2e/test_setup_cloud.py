@@ -117,7 +117,7 @@ def test_a_dry_run_needs_neither_a_login_nor_gcloud_nor_an_environment(tmp_path:
     checkout = tmp_path / "checkout"
     checkout.mkdir()
     shutil.copy(PROJECT / "setup.sh", checkout)
-    for folder in ("deploy", "sql"):
+    for folder in ("deploy", "sql", "src"):
         shutil.copytree(PROJECT / folder, checkout / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for tool in ("bash", "sed", "mktemp", "rm", "head", "grep", "cut", "cat", "tail", "dirname", "env"):
         (tmp_path / tool).symlink_to(shutil.which(tool))

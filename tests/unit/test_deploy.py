@@ -86,7 +86,11 @@ def test_the_dockerfile_is_clean() -> None:
         (["cloud", *WHERE, "--deployer", "me"], "who deploys was needed"),
         (["cloud", *WHERE, "--time-zone", "local"], "the exchange's was needed"),
         (["cloud", *WHERE, "--time-zone", "Asia/Nowhere"], "which the time zone database does not know"),
-        (["cloud", *WHERE, "--watchlist", "no-such-file"], "a file that can be read and holds something was needed"),
+        (["cloud", *WHERE, "--watchlist", "no-such-file"], "no-such-file cannot be read: No such file or directory"),
+        (["cloud", *WHERE, "--notify", "foo"], "the name of a notification channel was needed"),
+        (["cloud", *WHERE, "--notify", ""], "--notify was given without a value"),
+        (["cloud", *WHERE, "--hourly", "US5949181045"], "'US5949181045' is an ISIN: a symbol was needed"),
+        (["cloud", *WHERE, "--with-api", "group:a,b@example.org"], "who may reach it was needed"),
         (["cloud", *WHERE, "--day-memory-gib", "64"], "a whole number from 1 to 32 was needed"),
         (["destroy", "--project", "my-project", "--force"], "'--force' was given, and an option was needed"),
     ],
@@ -97,6 +101,25 @@ def test_a_wrong_word_is_one_sentence_and_changes_nothing(words: list[str], said
     assert done.stderr.startswith("setup.sh: ")
     assert said in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "said"),
+    [
+        ("--watchlist", "MSFT\n🙂\n", "cannot be the watchlist: '🙂' is not a symbol"),
+        ("--watchlist", "# none yet\n", "holds no symbol: one a line was needed"),
+        ("--alert-urls", "json://example.org/alerts secret\n", "Word 2 of"),
+        ("--digest-urls", "\n", "holds no URL: receivers such as mailto://"),
+    ],
+)
+def test_a_file_that_could_not_be_used_is_refused_before_anything_is_made(
+    option: str, content: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text(content)
+    done = setup("cloud", *WHERE, "--dry-run", option, str(tmp_path / "file"))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert said in done.stderr
+    assert "secret" not in done.stderr
 
 
 def memory(concurrency: int, megabytes: int, models: str = "champion") -> tuple[int, str]:
