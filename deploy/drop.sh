@@ -22,7 +22,7 @@ drop_steps() {
   drop_alert "tickercast: the day has failed"
   drop_alert "tickercast: the hour has failed"
   drop_alert "tickercast: nothing arrived on a trading day"
-  drop "budget-name $(fact_value budget-name)" "budget tickercast" "${g[@]}" billing budgets delete "$(fact_value budget-name)"
+  drop_budget
   stage "what was put aside, images, secrets, and permissions"
   drop "subscription $dead_letter" "subscription $dead_letter" "${g[@]}" pubsub subscriptions delete "$dead_letter"
   drop "topic $dead_letter" "topic $dead_letter" "${g[@]}" pubsub topics delete "$dead_letter"
@@ -56,6 +56,16 @@ drop_alert() {
   local name
   name=$(sed -n "s|^alert-name \([^ ]*\) $1\$|\1|p" "$state/facts" | head -n 1)
   drop "alert $1" "alert '$1'" "${g[@]}" alpha monitoring policies delete "$name"
+}
+
+drop_budget() {
+  local name
+  name=$(fact_value budget-name)
+  if [ -n "$name" ]; then
+    drop "budget-name $name" "budget tickercast" "${g[@]}" billing budgets delete "$name"
+  elif [ -f "$state/budgets.hidden" ] && [ "$mode" = plan ]; then
+    echo "    unknown budget tickercast, since the billing account may not be seen: if there is one, it stays. An administrator of the billing account can delete it."
+  fi
 }
 
 # What was granted on something that goes too goes with it.

@@ -90,10 +90,20 @@ def _extras(listed: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"database-instance {one['name']}" for one in listed.get("instances", ()))
     yield from (f"database {one['name']}" for one in listed.get("databases", ()))
     yield from (f"database-user {one['name']}" for one in listed.get("database-users", ()))
-    for one in listed.get("budgets", ()):
+    for one in _budgets(listed):
         amount = one.get("amount", {}).get("specifiedAmount", {})
         yield f"budget {one['displayName']} {amount.get('units', '-')}"
         yield f"budget-name {one['name']}"
+
+
+def _budgets(listed: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The budgets of this project alone: another project with tickercast has one of the same name."""
+    project = listed.get("project", {})
+    named = {f"projects/{project.get(key)}" for key in ("projectId", "projectNumber")}
+    for one in listed.get("budgets", ()):
+        projects = one.get("budgetFilter", {}).get("projects", ())
+        if projects and named >= {*projects}:
+            yield one
 
 
 def _options(listed: Mapping[str, Any]) -> Iterator[str]:

@@ -120,15 +120,24 @@ gather_policies_of_the_day() {
   done
 }
 
-# A budget belongs to the billing account, which only its administrators may see.
+# A budget belongs to the billing account, which only its administrators may see. destroy looks for one without --budget,
+# too, and goes on where it may not.
 gather_budget() {
   local account
-  if [ -z "$budget" ] || ! known_service billingbudgets || ! known_service cloudbilling; then return; fi
-  account=$("${g[@]}" billing projects describe "$project" '--format=value(billingAccountName)') ||
-    fail "$project does not tell its billing account. Leave --budget out, or get the role Billing Account Viewer."
-  if [ -n "$account" ]; then
-    list budgets "${g[@]}" billing budgets list "--billing-account=${account#billingAccounts/}" '--filter=displayName=tickercast'
+  if [ -z "$budget" ] && [ "${mode-}" != drop ]; then return; fi
+  if ! known_service billingbudgets || ! known_service cloudbilling; then return; fi
+  if ! account=$("${g[@]}" billing projects describe "$project" '--format=value(billingAccountName)' 2>/dev/null); then
+    [ -z "$budget" ] || fail "$project does not tell its billing account. Leave --budget out, or get the role Billing Account Viewer."
+    touch "$state/budgets.hidden"
+  elif [ -n "$account" ]; then
+    list budgets list_budgets "${account#billingAccounts/}"
   fi
+}
+
+list_budgets() {
+  "${g[@]}" billing budgets list "--billing-account=$1" '--filter=displayName=tickercast' "${@:2}" && return
+  if [ -n "$budget" ]; then return 1; fi
+  touch "$state/budgets.hidden"
 }
 
 # list NAME COMMAND...: keep the list of a command as JSON, in the background; at most four run at a time.

@@ -374,7 +374,7 @@ def test_everything_that_can_be_asked_for_is_made_once_and_taken_down(tmp_path: 
             0,
             ["billingbudgets.billingAccounts.budgets.patch", "cloudscheduler.projects.locations.jobs.patch"],
         )
-        done = project.run("destroy", *WHERE, *options, "--data", "--yes")
+        done = project.run("destroy", *WHERE, "--data", "--yes")
         assert (done.returncode, done.stderr, project.refused, left(project)) == (0, "", [], set())
     finally:
         project.close()

@@ -243,7 +243,7 @@ def _objects(cloud: "CloudServer", call: "Call") -> Any:
 
 
 def _make_budget(cloud: "CloudServer", call: "Call") -> Any:
-    name = f"{call.named['parent']}/budgets/one"
+    name = f"{call.named['parent']}/budgets/{len(cloud.under(call.named['parent'] + '/budgets/')) + 1}"
     return cloud.make(name, call.body | {"name": name})
 
 

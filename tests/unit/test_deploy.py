@@ -254,6 +254,32 @@ def test_a_warehouse_that_cannot_be_asked_is_not_one_that_lacks_tables(tmp_path:
     assert (tmp_path / "provision.log").read_text() == "no access\n"
 
 
+def test_of_the_budgets_of_a_billing_account_only_that_of_the_project_counts() -> None:
+    def budget(name: str, *projects: str) -> dict[str, object]:
+        return {"name": name, "displayName": "tickercast", "budgetFilter": {"projects": list(projects)}}
+
+    listed = {
+        "project": {"projectId": "my-project", "projectNumber": "12"},
+        "budgets": [budget("b/1", "projects/13"), budget("b/2"), budget("b/3", "projects/12", "projects/13")],
+    }
+    assert list(load("facts").facts(listed, {})) == []
+    listed["budgets"] += [budget("b/4", "projects/12")]
+    assert list(load("facts").facts(listed, {})) == ["budget tickercast -", "budget-name b/4"]
+
+
+@pytest.mark.parametrize("refuses", ["projects describe", "budgets list", "nothing"])
+def test_destroy_looks_for_a_budget_and_says_where_it_may_not(tmp_path: Path, refuses: str) -> None:
+    script = (
+        f"state={tmp_path}; project=my-project; mode=drop; budget=; g=(asked); source deploy/cloud.sh; "
+        "source deploy/gather.sh; source deploy/drop.sh; known_service() { true; }; : >$state/facts; "
+        f"asked() {{ [[ $* != *'{refuses}'* ]] && echo billingAccounts/1; }}; "
+        "gather_budget; wait_for_lists; mode=plan; drop_budget"
+    )
+    done = subprocess.run(["bash", "-euc", script], cwd=PROJECT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("unknown budget tickercast" in done.stdout) == (refuses != "nothing")
+
+
 def test_every_model_that_can_be_served_can_be_deployed() -> None:
     names = sorted({*catalogue.BASELINES, *catalogue.STATISTICAL, DIRECTION} - {"random-walk"})
     code, said = served(",".join(["champion", *names]))
