@@ -34,6 +34,9 @@ forget() {
 # The rest of the first fact that begins with these words.
 fact_value() { sed -n "s/^$1 //p" "$state/facts" | head -n 1; }
 
+# alert_value KIND NAME: the value of a fact about the first alert policy of this name.
+alert_value() { sed -n "s|^alert-$1 \([^ ]*\) $2\$|\1|p" "$state/facts" | head -n 1; }
+
 # step FACT TEXT COMMAND...: plan a step or carry it out, unless its fact is known.
 step() {
   local fact=$1 text=$2

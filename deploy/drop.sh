@@ -53,9 +53,7 @@ drop() {
 }
 
 drop_alert() {
-  local name
-  name=$(sed -n "s|^alert-name \([^ ]*\) $1\$|\1|p" "$state/facts" | head -n 1)
-  drop "alert $1" "alert '$1'" "${g[@]}" alpha monitoring policies delete "$name"
+  drop "alert $1" "alert '$1'" "${g[@]}" alpha monitoring policies delete "$(alert_value name "$1")"
 }
 
 drop_budget() {

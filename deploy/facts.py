@@ -25,12 +25,12 @@ _DATASET_ROLES = {
 }
 
 
-def facts(listed: Mapping[str, Any], lifecycles: Mapping[str, Any]) -> Iterator[str]:
+def facts(listed: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
     """The facts about a project.
 
     Args:
         listed: the lists by name; a name is missing if its API is not enabled or its resource does not exist.
-        lifecycles: the lifecycle rules that a bucket should have, by its use.
+        config: the files of deploy/config by their stems: what buckets and alerts should be.
 
     >>> policy = {"bindings": [{"role": "roles/run.invoker", "members": ["serviceAccount:a@b"]}]}
     >>> list(facts({"policy-function": policy, "accounts": [{"email": "a@b"}]}, {}))
@@ -41,7 +41,7 @@ def facts(listed: Mapping[str, Any], lifecycles: Mapping[str, Any]) -> Iterator[
     for one in listed.get("buckets", ()):
         yield f"bucket {one['name']}"
         yield f"location {one['name']} {one['location'].lower()}"
-        yield from (f"settings {one['name']} {use}" for use, rules in lifecycles.items() if _is_set_up(one, rules))
+        yield from (f"settings {one['name']} {use}" for use in USES if _is_set_up(one, config.get(f"lifecycle-{use}")))
     yield from _dataset(listed.get("dataset"))
     for kind in ("topic", "subscription"):
         yield from (f"{kind} {_last(one['name'])}" for one in listed.get(f"{kind}s", ()))
@@ -52,9 +52,9 @@ def facts(listed: Mapping[str, Any], lifecycles: Mapping[str, Any]) -> Iterator[
     yield from (f"cpu-boost {one['metadata']['name']}" for one in listed.get("runs", ()) if _is_boosted(one))
     yield from (f"run {one['metadata']['name']}" for one in listed.get("runs", ()))
     yield from (f"server {one['metadata']['name']} {_settings(one)}" for one in listed.get("runs", ()))
+    wanted = {one["displayName"]: one for stem, one in config.items() if stem.startswith("alert-")}
     for one in listed.get("alerts", ()):
-        yield f"alert {one['displayName']}"
-        yield f"alert-name {one['name']} {one['displayName']}"
+        yield from _alert(one, wanted.get(one["displayName"]))
     yield from _day(listed)
     yield from _extras(listed)
     yield from _options(listed)
@@ -149,6 +149,28 @@ def _grants(policy: Mapping[str, Any], resource: str) -> Iterator[str]:
         yield from (f"grant {member} {binding['role']} {resource} {title}" for member in binding.get("members", ()))
 
 
+def _alert(policy: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> Iterator[str]:
+    """An alert policy; its settings, if it is on and as it is wanted; and the channels that it goes to."""
+    name, channels = policy["displayName"], policy.get("notificationChannels", ())
+    yield f"alert {name}"
+    yield f"alert-name {policy['name']} {name}"
+    if channels:
+        yield f"alert-channels {','.join(channels)} {name}"
+    if wanted and policy.get("enabled", True) and _holds(policy, wanted):
+        yield f"alert-settings {name}"
+        if len(channels) == 1:
+            yield f"alert-settings {name} to {_last(channels[0])}"
+
+
+def _holds(found: Any, wanted: Any) -> bool:
+    """Whether a resource has all that is wanted: Google adds names and records, and leaves out zeros."""
+    if isinstance(wanted, Mapping):
+        return isinstance(found, Mapping) and all(_holds(found.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return isinstance(found, list) and len(found) == len(wanted) and all(map(_holds, found, wanted))
+    return bool(found == wanted or (not found and not wanted))
+
+
 def _is_set_up(bucket: Mapping[str, Any], lifecycle: Any) -> bool:
     settings = (
         bucket.get("uniform_bucket_level_access"),
@@ -191,8 +213,8 @@ def _last(name: str) -> str:
 def main(folder: Path) -> None:
     """Print the facts of a folder that holds one JSON file for each list."""
     listed = {path.stem: json.loads(path.read_text() or "null") or {} for path in sorted(folder.glob("*.json"))}
-    lifecycles = {use: json.loads((CONFIG / f"lifecycle-{use}.json").read_text()) for use in USES}
-    for fact in facts(listed, lifecycles):
+    config = {path.stem: json.loads(path.read_text()) for path in CONFIG.glob("*.json")}
+    for fact in facts(listed, config):
         print(fact)
 
 

@@ -75,8 +75,7 @@ check_options() {
   local parts='mlflow|dashboard|api|ai-forecast|hourly'
   [[ -z $without || $without =~ ^($parts)(,($parts))*$ ]] ||
     fail "--without is '$without', and any of ${parts//|/, } were needed, with commas between."
-  local channels='projects/[^/,[:space:]]+/notificationChannels/[0-9]+'
-  [[ -z $channel || $channel =~ ^$channels(,$channels)*$ ]] ||
+  [[ -z $channel || $channel =~ ^projects/[^/,[:space:]]+/notificationChannels/[0-9]+$ ]] ||
     fail "--notify is '$channel', and the name of a notification channel was needed: --notify projects/$project/notificationChannels/ID, as gcloud beta monitoring channels list has it"
   check_given watchlist "$watchlist"
   check_given coins "$hourly"

@@ -178,9 +178,24 @@ condition() {
   esac
 }
 
+# make_alert FILE NAME: --notify replaces the channels. Without it those that are there stay, and a new alert goes to those
+# of the others.
 make_alert() {
-  local notify=()
-  if [ -n "$channel" ]; then notify=("--notification-channels=$channel"); fi
-  step "alert $2" "alert '$2'" \
-    "${g[@]}" alpha monitoring policies create "--policy-from-file=deploy/config/alert-$1.json" ${notify[@]+"${notify[@]}"}
+  local file=deploy/config/alert-$1.json fact="alert-settings $2" text="alert '$2'" to=$channel id former words
+  id=$(alert_value name "$2") former=$(alert_value channels "$2")
+  if [ -n "$channel" ]; then
+    fact+=" to ${channel##*/}" text+=", to $channel"
+    if [ -n "$former" ] && [[ $former == *,* || ${former##*/} != "${channel##*/}" ]]; then text+=" in place of $former"; fi
+  elif [ -n "$id" ]; then
+    to=$former
+  else
+    to=$(alert_value channels '.*')
+  fi
+  if [ -z "$id" ]; then
+    words=(create "--policy-from-file=$file" ${to:+"--notification-channels=$to"})
+  else
+    known "alert-settings $2" || text+=", which is off or differs from $file"
+    words=(update "$id" "--policy-from-file=$file" --enabled ${to:+"--set-notification-channels=$to"})
+  fi
+  step "$fact" "$text" "${g[@]}" alpha monitoring policies "${words[@]}"
 }

@@ -407,6 +407,12 @@ def _make_alert(cloud: CloudServer, call: Call) -> Any:
     return cloud.make(name, call.body | {"name": name})
 
 
+def _replace_alert(cloud: CloudServer, call: Call) -> Any:
+    cloud.get(call.named["name"])
+    cloud.kept[call.named["name"]] = dict(call.body) | {"name": call.named["name"]}
+    return cloud.kept[call.named["name"]]
+
+
 def _make_dataset(cloud: CloudServer, call: Call) -> Any:
     reference = call.body["datasetReference"]
     return cloud.make(f"/datasets/{reference['datasetId']}", call.body)
@@ -527,6 +533,7 @@ HANDLERS: dict[str, Callable[[CloudServer, Call], Any]] = cloud_services.HANDLER
     "run.namespaces.services.replaceService": _replace_service,
     "monitoring.projects.alertPolicies.list": _listed("alertPolicies", "projects/{p}/alertPolicies/"),
     "monitoring.projects.alertPolicies.create": _make_alert,
+    "monitoring.projects.alertPolicies.patch": _replace_alert,
     "monitoring.projects.alertPolicies.get": _got("{name}"),
     "monitoring.projects.alertPolicies.delete": _dropped("{name}"),
     "bigquery.datasets.insert": _make_dataset,

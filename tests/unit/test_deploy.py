@@ -254,6 +254,55 @@ def test_a_warehouse_that_cannot_be_asked_is_not_one_that_lacks_tables(tmp_path:
     assert (tmp_path / "provision.log").read_text() == "no access\n"
 
 
+def alert(name: str, **changed: object) -> dict[str, object]:
+    """A policy as Google lists it: with names and records of its own, and without zeros."""
+    made = json.loads((PROJECT / "deploy" / "config" / f"alert-{name}.json").read_text())
+    for number, one in enumerate(made["conditions"]):
+        one["name"] = f"conditions/{number}"
+        for kind in {"conditionThreshold"} & one.keys():
+            del one[kind]["thresholdValue"]
+    return made | {"name": f"p/{name}", "enabled": True, "creationRecord": {"mutatedBy": "me"}} | changed
+
+
+def planned(folder: Path, policies: list[dict[str, object]], *words: str) -> str:
+    """The command that setup.sh plans for the alert of the day, and its text."""
+    config = {path.stem: json.loads(path.read_text()) for path in (PROJECT / "deploy" / "config").glob("*.json")}
+    (folder / "facts").write_text("\n".join(load("facts").facts({"alerts": policies}, config)) + "\n")
+    script = (
+        'fail() { echo "$*" >&2; exit 2; }; for part in options cloud steps; do source deploy/$part.sh; done; '
+        f'state={folder}; mode=plan verb=make there=0 missing=0; read_options "$@"; set_names; dry_run=yes; '
+        'make_alert day "tickercast: the day has failed"'
+    )
+    done = subprocess.run(["bash", "-euc", script, "bash", *WHERE, *words], cwd=PROJECT, capture_output=True, text=True)
+    assert done.stderr == ""
+    return re.sub(r"(--quiet alpha monitoring policies|gcloud --project my-project) ?", "", done.stdout)
+
+
+CHANNEL = "projects/my-project/notificationChannels/"
+
+
+def test_an_alert_that_is_off_or_differs_is_put_right_and_its_channels_stay(tmp_path: Path) -> None:
+    to = {"notificationChannels": [f"{CHANNEL}1", f"{CHANNEL}2"]}
+    assert planned(tmp_path, [alert("day", **to)]) == "  there  alert 'tickercast: the day has failed'\n"
+    for changed in ({"enabled": False}, {"conditions": []}, {"documentation": {"content": "?"}}):
+        said = planned(tmp_path, [alert("day", **to, **changed)])
+        assert "which is off or differs from deploy/config/alert-day.json\n" in said
+        assert "update p/day --policy-from-file=deploy/config/alert-day.json --enabled " in said
+        assert f" --set-notification-channels={CHANNEL}1\\,{CHANNEL}2\n" in said
+
+
+def test_another_channel_replaces_the_former_and_a_new_alert_goes_to_that_of_the_others(tmp_path: Path) -> None:
+    one, two = ({"notificationChannels": [f"{CHANNEL}{number}"]} for number in (1, 2))
+    assert "there" in planned(tmp_path, [alert("day", **one)], "--notify", f"{CHANNEL}1")
+    said = planned(tmp_path, [alert("day", **two)], "--notify", f"{CHANNEL}1")
+    assert f"alert 'tickercast: the day has failed', to {CHANNEL}1 in place of {CHANNEL}2\n" in said
+    assert f"--enabled --set-notification-channels={CHANNEL}1\n" in said
+    assert f"--set-notification-channels={CHANNEL}1\n" in planned(tmp_path, [alert("day")], "--notify", f"{CHANNEL}1")
+    assert f"create --policy-from-file=deploy/config/alert-day.json --notification-channels={CHANNEL}2\n" in planned(
+        tmp_path, [alert("watch", **two)]
+    )
+
+
 def test_of_the_budgets_of_a_billing_account_only_that_of_the_project_counts() -> None:
     def budget(name: str, *projects: str) -> dict[str, object]:
         return {"name": name, "displayName": "tickercast", "budgetFilter": {"projects": list(projects)}}
