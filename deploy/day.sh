@@ -192,10 +192,10 @@ make_secret() {
     "${g[@]}" secrets create "tickercast-$1" --replication-policy=user-managed "--locations=$region"
 }
 
-# A secret that has a content keeps it.
+# What was made here is kept; a file that is given becomes the newest version, unless that holds the same.
 fill_secrets() {
-  if [ -n "$alert_urls" ]; then fill_secret alert-urls cat "$alert_urls"; fi
-  if [ -n "$digest_urls" ]; then fill_secret digest-urls cat "$digest_urls"; fi
+  if [ -n "$alert_urls" ]; then fill_from alert-urls "$alert_urls"; fi
+  if [ -n "$digest_urls" ]; then fill_from digest-urls "$digest_urls"; fi
   if wanted mlflow; then
     fill_secret mlflow-password random_text
     fill_secret mlflow-key random_text
@@ -205,6 +205,15 @@ fill_secrets() {
 
 fill_secret() {
   step "secret-version tickercast-$1" "content of tickercast-$1" keep_secret "$@"
+}
+
+fill_from() {
+  local text="content of tickercast-$1, from $2"
+  if known "secret-version tickercast-$1" && ! known "secret-content tickercast-$1 $2"; then
+    text+=", as a new version"
+    ! known "secret-hidden tickercast-$1" || text+=", since the one there may not be read to compare"
+  fi
+  step "secret-content tickercast-$1 $2" "$text" keep_secret "$1" cat "$2"
 }
 
 # keep_secret NAME COMMAND...: what the command prints becomes the secret's content.

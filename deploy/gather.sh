@@ -13,6 +13,7 @@ gather() {
   "$python" deploy/facts.py "$state" >"$state/facts"
   [ ! -f "$state/provisioned" ] || echo provisioned >>"$state/facts"
   [ ! -f "$state/prefect" ] || cat "$state/prefect" >>"$state/facts"
+  cat "$state"/content-* >>"$state/facts"
 }
 
 gather_lists() {
@@ -64,6 +65,8 @@ gather_policies() {
     list databases "${g[@]}" sql databases list "--instance=$instance"
     list database-users "${g[@]}" sql users list "--instance=$instance"
   fi
+  compare_secret alert-urls "$alert_urls" &
+  compare_secret digest-urls "$digest_urls" &
   gather_budget
   if [ -n "$prefect" ] && [ "${mode-}" != drop ]; then
     "$python" deploy/prefect_pool.py label --url "$prefect" >"$state/prefect" || fail "Nothing was changed."
@@ -118,6 +121,18 @@ gather_policies_of_the_day() {
     known "account $(account "$who")" || continue
     list "policy-$who-account" "${g[@]}" iam service-accounts get-iam-policy "$(account "$who")"
   done
+}
+
+# compare_secret NAME FILE: whether the secret holds what the file does. What it holds is neither printed nor kept.
+compare_secret() {
+  local held
+  : >"$state/content-$1"
+  if [ -z "$2" ] || ! known "secret tickercast-$1"; then return; fi
+  if held=$("${g[@]}" secrets versions access latest "--secret=tickercast-$1" 2>/dev/null </dev/null); then
+    [ "$held" != "$(cat "$2")" ] || echo "secret-content tickercast-$1 $2" >"$state/content-$1"
+  else
+    echo "secret-hidden tickercast-$1" >"$state/content-$1"
+  fi
 }
 
 # A budget belongs to the billing account, which only its administrators may see. destroy looks for one without --budget,

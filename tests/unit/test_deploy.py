@@ -303,6 +303,31 @@ def test_another_channel_replaces_the_former_and_a_new_alert_goes_to_that_of_the
     )
 
 
+@pytest.mark.parametrize(
+    ("held", "facts", "said"),
+    [
+        ("cat urls", "secret-version tickercast-alert-urls", "  there  content of tickercast-alert-urls, from urls\n"),
+        ("echo former", "secret-version tickercast-alert-urls", ", from urls, as a new version\n"),
+        ("false", "secret-version tickercast-alert-urls", ", as a new version, since the one there may not be read"),
+        ("false", "", "  make   content of tickercast-alert-urls, from urls\n"),
+    ],
+)
+def test_a_file_of_receivers_becomes_the_secret_unless_it_is_already(
+    tmp_path: Path, held: str, facts: str, said: str
+) -> None:
+    (tmp_path / "deploy").symlink_to(PROJECT / "deploy")
+    (tmp_path / "urls").write_text("json://example.org/alerts\n")
+    (tmp_path / "facts").write_text(f"secret tickercast-alert-urls\n{facts}\n")
+    script = (
+        "for part in options cloud gather day; do source deploy/$part.sh; done; state=.; mode=plan verb=make there=0 "
+        f"missing=0 dry_run=; asked() {{ {held}; }}; g=(asked); compare_secret alert-urls urls; "
+        "cat content-* >>facts; fill_from alert-urls urls"
+    )
+    done = subprocess.run(["bash", "-euc", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stderr == ""
+    assert said in done.stdout
+
+
 def test_of_the_budgets_of_a_billing_account_only_that_of_the_project_counts() -> None:
     def budget(name: str, *projects: str) -> dict[str, object]:
         return {"name": name, "displayName": "tickercast", "budgetFilter": {"projects": list(projects)}}
