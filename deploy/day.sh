@@ -122,11 +122,13 @@ make_schedules() {
 
 # Cloud Scheduler starts the query itself. A newer query is told from the description, since a list has no bodies.
 make_ai_forecast() {
-  local how=create headers=--headers label
+  local name=tickercast-ai-forecast how=create headers=--headers label uri
   label=$(ai_forecast | sha256 | cut -c 1-16)
-  if known "schedule-job tickercast-ai-forecast"; then how=update headers=--update-headers; fi
-  step "schedule tickercast-ai-forecast $late_evening $time_zone $label" \
-    "schedule of the query AI.FORECAST: '$late_evening' in $time_zone" schedule_query "$how" "$headers" "$label"
+  uri=https://bigquery.googleapis.com/bigquery/v2/projects/$project/jobs
+  if known "schedule-job $name"; then how=update headers=--update-headers; fi
+  step "schedule $name $late_evening $time_zone $uri $label" \
+    "schedule of the query AI.FORECAST: '$late_evening' in $time_zone$(if_paused $name)" \
+    resumed $name schedule_query "$how" "$uri" "$headers" "$label"
 }
 
 # Some hours after the day, and before the next session closes.
@@ -135,23 +137,31 @@ late_evening="30 22 * * 1-5"
 ai_forecast() { "$python" deploy/ai_forecast.py "$project" "$dataset" "$region"; }
 
 schedule_query() {
-  local how=$1 headers=$2 label=$3
+  local how=$1 uri=$2 headers=$3 label=$4
   [ "$mode" = plan ] || ai_forecast >dist/ai-forecast.json || return 1
   "${g[@]}" scheduler jobs "$how" http tickercast-ai-forecast "--location=$region" "--schedule=$late_evening" \
     "--time-zone=$time_zone" "--description=$label" \
-    "--uri=https://bigquery.googleapis.com/bigquery/v2/projects/$project/jobs" --http-method=POST \
+    "--uri=$uri" --http-method=POST \
     "$headers=Content-Type=application/json" --message-body-from-file=dist/ai-forecast.json \
     "--oauth-service-account-email=$(account trainer)" --max-retry-attempts=3
 }
 
 # make_schedule JOB CRON [TIME_ZONE]: by default that of the exchange.
 make_schedule() {
-  local how=create zone=${3-$time_zone}
-  ! known "schedule-job tickercast-$1" || how=update
-  step "schedule tickercast-$1 $2 $zone" "schedule of tickercast-$1: '$2' in $zone" \
-    "${g[@]}" scheduler jobs "$how" http "tickercast-$1" "--location=$region" "--schedule=$2" "--time-zone=$zone" \
-    "--uri=https://run.googleapis.com/v2/projects/$project/locations/$region/jobs/tickercast-$1:run" --http-method=POST \
-    "--oauth-service-account-email=$(account scheduler)" --max-retry-attempts=3
+  local name=tickercast-$1 how=create zone=${3-$time_zone} uri
+  uri=https://run.googleapis.com/v2/projects/$project/locations/$region/jobs/$name:run
+  ! known "schedule-job $name" || how=update
+  step "schedule $name $2 $zone $uri" "schedule of $name: '$2' in $zone$(if_paused "$name")" \
+    resumed "$name" "${g[@]}" scheduler jobs "$how" http "$name" "--location=$region" "--schedule=$2" "--time-zone=$zone" \
+    "--uri=$uri" --http-method=POST "--oauth-service-account-email=$(account scheduler)" --max-retry-attempts=3
+}
+
+if_paused() { ! known "paused $1" || echo ", which is paused: resumed"; }
+
+# resumed SCHEDULE COMMAND...: change a schedule, and let it go on if it is paused.
+resumed() {
+  "${@:2}" || return 1
+  ! known "paused $1" || "${g[@]}" scheduler jobs resume "$1" "--location=$region"
 }
 
 register_with_prefect() {

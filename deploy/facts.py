@@ -34,10 +34,13 @@ def facts(listed: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]
 
     >>> policy = {"bindings": [{"role": "roles/run.invoker", "members": ["serviceAccount:a@b"]}]}
     >>> list(facts({"policy-function": policy, "accounts": [{"email": "a@b"}]}, {}))
-    ['account a@b', 'grant serviceAccount:a@b roles/run.invoker function -']
+    ['account a@b', 'active a@b', 'grant serviceAccount:a@b roles/run.invoker function -']
     """
     yield from (f"service {one['config']['name']}" for one in listed.get("services", ()))
-    yield from (f"account {one['email']}" for one in listed.get("accounts", ()))
+    for one in listed.get("accounts", ()):
+        yield f"account {one['email']}"
+        if not one.get("disabled"):
+            yield f"active {one['email']}"
     for one in listed.get("buckets", ()):
         yield f"bucket {one['name']}"
         yield f"location {one['name']} {one['location'].lower()}"
@@ -47,7 +50,9 @@ def facts(listed: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]
         yield from (f"{kind} {_last(one['name'])}" for one in listed.get(f"{kind}s", ()))
     for one in listed.get("subscriptions", ()):
         if "deadLetterPolicy" in one:
-            yield f"dead-letter {_last(one['name'])} {_last(one['deadLetterPolicy'].get('deadLetterTopic', '-'))}"
+            policy = one["deadLetterPolicy"]
+            attempts = policy.get("maxDeliveryAttempts")
+            yield f"dead-letter {_last(one['name'])} {_last(policy.get('deadLetterTopic', '-'))} {attempts}"
     yield from _function(listed.get("functions", ()), listed.get("triggers", ()))
     yield from (f"cpu-boost {one['metadata']['name']}" for one in listed.get("runs", ()) if _is_boosted(one))
     yield from (f"run {one['metadata']['name']}" for one in listed.get("runs", ()))
@@ -70,8 +75,12 @@ def _day(listed: Mapping[str, Any]) -> Iterator[str]:
         yield f"job {one['metadata']['name']} {_settings(one)}"
     yield from (f"repository {_last(one['name'])}" for one in listed.get("repositories", ()))
     for one in listed.get("schedules", ()):
-        yield f"schedule-job {_last(one['name'])}"
-        yield f"schedule {_last(one['name'])} {one['schedule']} {one['timeZone']} {one.get('description', '')}".rstrip()
+        name, uri = _last(one["name"]), one.get("httpTarget", {}).get("uri", "-")
+        yield f"schedule-job {name}"
+        if one.get("state") == "PAUSED":
+            yield f"paused {name}"
+        else:
+            yield f"schedule {name} {one['schedule']} {one['timeZone']} {uri} {one.get('description', '')}".rstrip()
     yield from (f"secret {_last(one['name'])}" for one in listed.get("secrets", ()))
     for one in listed.get("objects", ()):
         yield f"object {one['name']}"

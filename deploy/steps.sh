@@ -40,7 +40,7 @@ make_steps() {
   step "cpu-boost $function" "more CPU while $function starts" \
     "${g[@]}" run services update "$function" "--region=$region" --cpu-boost
   grant_all function subscription daily watch hourly mlflow-service dashboard-service dashboard-page api-service
-  step "dead-letter $(trigger_subscription) $dead_letter" "what fails a hundred times goes to $dead_letter" put_aside
+  step "dead-letter $(trigger_subscription) $dead_letter 100" "what fails a hundred times goes to $dead_letter" put_aside
   make_schedules
   make_alert function "tickercast: the function fails"
   make_alert dead-letter "tickercast: events are put aside"
@@ -77,8 +77,7 @@ make_tables() {
 make_accounts() {
   local who when what
   while IFS=: read -r who when what; do
-    ! wanted "$when" || step "account $(account "$who")" "account tickercast-$who, $what" \
-      "${g[@]}" iam service-accounts create "tickercast-$who" "--display-name=tickercast: $what"
+    ! wanted "$when" || make_account "$who" "$what"
   done <<ACCOUNTS
 trigger:-:which calls the function
 runtime:-:which the function runs as
@@ -89,6 +88,16 @@ mlflow:mlflow:which MLflow runs as
 dashboard:dashboard:which the dashboard runs as
 api:api:which the API runs as
 ACCOUNTS
+}
+
+make_account() {
+  local email text="account tickercast-$1, $2" words=(create "tickercast-$1" "--display-name=tickercast: $2")
+  email=$(account "$1")
+  if known "account $email"; then
+    known "active $email" || text+=", which is disabled: enabled again"
+    words=(enable "$email")
+  fi
+  step "active $email" "$text" "${g[@]}" iam service-accounts "${words[@]}"
 }
 
 make_buckets() {

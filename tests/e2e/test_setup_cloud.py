@@ -151,6 +151,38 @@ def test_the_first_run_says_what_it_does_and_the_second_that_there_is_nothing_to
     assert len(project.cloud.changes) == before
 
 
+def test_what_somebody_switched_off_by_hand_is_named_and_switched_on_again(
+    project: Deployment, set_up: str, changes: list[Call]
+) -> None:
+    for name, made in project.cloud.kept.items():
+        if "/alertPolicies/" in name:
+            made["enabled"] = False
+        if name.endswith("jobs/tickercast-daily") and "schedule" in made:
+            made["state"] = "PAUSED"
+    project.cloud.kept[f"projects/my-project/serviceAccounts/{email('trainer')}"]["disabled"] = True
+    project.cloud.kept[resources()["subscription"]]["deadLetterPolicy"] = {
+        "deadLetterTopic": resources()["dead-letter"],
+        "maxDeliveryAttempts": 5,
+    }
+    before = len(project.cloud.changes)
+    done = project.run("cloud", *WHERE)
+    assert (done.returncode, done.stderr, project.refused) == (0, "", [])
+    assert (
+        "make   schedule of tickercast-daily: '30 18 * * 1-5' in America/New_York, which is paused: resumed"
+        in done.stdout
+    )
+    assert "make   account tickercast-trainer, which the day runs as, which is disabled: enabled again" in done.stdout
+    assert "make   alert 'tickercast: the day has failed', which is off or differs from" in done.stdout
+    assert sorted({call.method.partition(".projects.")[2] for call in project.cloud.changes[before:]}) == [
+        "alertPolicies.patch",
+        "locations.jobs.patch",
+        "locations.jobs.resume",
+        "serviceAccounts.enable",
+        "subscriptions.patch",
+    ]
+    assert "nothing to do" in project.run("cloud", *WHERE).stdout
+
+
 def granted(project: Deployment) -> set[tuple[str, ...]]:
     """The grants; Google keeps the roles of a dataset under their older names."""
     older = {"WRITER": "roles/bigquery.dataEditor", "READER": "roles/bigquery.dataViewer"}

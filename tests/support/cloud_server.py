@@ -318,6 +318,11 @@ def _make_account(cloud: CloudServer, call: Call) -> Any:
     return cloud.make(name, call.body.get("serviceAccount", {}) | {"name": name, "email": email, "uniqueId": "1"})
 
 
+def _enable_account(cloud: CloudServer, call: Call) -> Any:
+    cloud.get(call.named["name"].replace("projects/-/", f"projects/{cloud.project}/")).pop("disabled", None)
+    return {}
+
+
 def _make_bucket(cloud: CloudServer, call: Call) -> Any:
     name = call.body["name"]
     return cloud.make(
@@ -488,6 +493,7 @@ HANDLERS: dict[str, Callable[[CloudServer, Call], Any]] = cloud_services.HANDLER
     "cloudresourcemanager.projects.get": _project,
     "iam.projects.serviceAccounts.list": _listed("accounts", "projects/{p}/serviceAccounts/"),
     "iam.projects.serviceAccounts.create": _make_account,
+    "iam.projects.serviceAccounts.enable": _enable_account,
     "iam.projects.serviceAccounts.delete": lambda cloud, call: cloud.drop(
         call.named["name"].replace("projects/-/", f"projects/{cloud.project}/")
     ),

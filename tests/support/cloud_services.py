@@ -139,6 +139,11 @@ def _patch_schedule(cloud: "CloudServer", call: "Call") -> Any:
     return cloud.get(call.named["name"])
 
 
+def _resume_schedule(cloud: "CloudServer", call: "Call") -> Any:
+    cloud.get(call.named["name"])["state"] = "ENABLED"
+    return cloud.get(call.named["name"])
+
+
 def _make_secret(cloud: "CloudServer", call: "Call") -> Any:
     name = f"{call.named['parent']}/secrets/{call.query['secretId']}"
     return cloud.make(name, call.body | {"name": name})
@@ -273,6 +278,7 @@ HANDLERS: dict[str, Handler] = {
     "cloudscheduler.projects.locations.jobs.get": got("{name}"),
     "cloudscheduler.projects.locations.jobs.create": _make_schedule,
     "cloudscheduler.projects.locations.jobs.patch": _patch_schedule,
+    "cloudscheduler.projects.locations.jobs.resume": _resume_schedule,
     "cloudscheduler.projects.locations.jobs.delete": dropped("{name}"),
     "secretmanager.projects.secrets.list": listed("secrets", "projects/{p}/secrets/"),
     "secretmanager.projects.secrets.create": _make_secret,
