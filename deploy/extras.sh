@@ -54,7 +54,8 @@ deploy_mlflow() {
     deploy mlflow mlflow_settings -- run deploy tickercast-mlflow
 }
 
-# IAP lets in whom --with-dashboard names, and the dashboard checks its signature.
+# IAP lets in whom --with-dashboard names, and the dashboard checks its signature. SETUP_WITH tells a later run whom this
+# one let in; the server does not read it.
 dashboard_settings() {
   cat <<SETTINGS
 --region=$region
@@ -68,6 +69,7 @@ dashboard_settings() {
 --set-env-vars=GOOGLE_CLOUD_PROJECT=$project
 --set-env-vars=TICKERCAST_IAP_AUDIENCE=/projects/$number/locations/$region/services/tickercast-dashboard
 --set-env-vars=TICKERCAST_DASHBOARD_VIEWERS=*
+--set-env-vars=SETUP_WITH=$with_dashboard
 --cpu=1
 --memory=1Gi
 --min-instances=0
@@ -95,6 +97,7 @@ $open
 --set-env-vars=TICKERCAST_MODEL_BUCKET=gs://$models_bucket
 --set-env-vars=TICKERCAST_WAREHOUSE=bigquery://$project/$dataset?location=$region
 --set-env-vars=GOOGLE_CLOUD_PROJECT=$project
+--set-env-vars=SETUP_WITH=$with_api
 --cpu=1
 --memory=1Gi
 --concurrency=40

@@ -130,10 +130,16 @@ def _options(listed: Mapping[str, Any]) -> Iterator[str]:
     zones = {_last(one["name"]): one["timeZone"] for one in listed.get("schedules", ())}
     if "tickercast-daily" in zones:
         yield f"option --time-zone {zones['tickercast-daily']}"
-    parts = {*zones, *(one["metadata"]["name"] for one in listed.get("runs", ()))}
+    parts = dict.fromkeys(zones, "yes") | {one["metadata"]["name"]: _let_in(one) for one in listed.get("runs", ())}
     for part in ("mlflow", "dashboard", "api", "ai-forecast"):
         if f"tickercast-{part}" in parts:
-            yield f"option --with-{part} yes"
+            yield f"option --with-{part} {parts[f'tickercast-{part}']}"
+
+
+def _let_in(service: Mapping[str, Any]) -> str:
+    """The member that setup.sh let in when it deployed a server; "yes" where that is not known."""
+    [container] = service["spec"]["template"].get("spec", {}).get("containers") or [{}]
+    return next((str(one["value"]) for one in container.get("env", ()) if one["name"] == "SETUP_WITH"), "yes")
 
 
 def _options_of_function(service: Mapping[str, Any]) -> Iterator[str]:

@@ -122,7 +122,7 @@ refuse_to_drop() {
     name=${name//-/_} part=${part#with-}
     if [[ $given == *" $option "* || $value = "${!name}" || ,$without, == *,$part,* ]]; then continue; fi
     case $option in
-      --with-dashboard | --with-api) value=WHO ;;
+      --with-dashboard | --with-api) [ "$value" != yes ] || value=WHO ;;
       --with-*) value= ;;
     esac
     dropped+=" $option${value:+ $value}"
@@ -164,7 +164,7 @@ has_digest_urls() { [ -n "$digest_urls" ] || known "secret tickercast-digest-url
 
 account() { echo "tickercast-$1@$project.iam.gserviceaccount.com"; }
 
-# The IAM member of a name in permissions.tsv.
+# The IAM member of a name in permissions.tsv; one that is given is itself.
 member() {
   case $1 in
     storage-agent) echo "serviceAccount:service-$number@gs-project-accounts.iam.gserviceaccount.com" ;;
@@ -172,6 +172,7 @@ member() {
     deployer) echo "$deployer" ;;
     viewer) echo "$with_dashboard" ;;
     caller) echo "$with_api" ;;
+    *:* | allUsers) echo "$1" ;;
     *) echo "serviceAccount:$(account "$1")" ;;
   esac
 }

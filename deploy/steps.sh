@@ -22,6 +22,7 @@ make_steps() {
   grant_all project data models builds mlflow dataset dead-letter
   grant_all trigger-account runtime-account trainer-account builder-account scheduler-account mlflow-account dashboard-account api-account
   grant_all alert-urls digest-urls mlflow-database mlflow-password mlflow-key
+  end_former_grants
   fill_secrets
   put_watchlist
   if wanted mlflow; then make_databases; fi
@@ -48,6 +49,7 @@ make_steps() {
   if wanted hourly; then make_alert hour "tickercast: the hour has failed"; fi
   make_alert watch "tickercast: nothing arrived on a trading day"
   if wanted budget; then make_budget; fi
+  if [ "$mode" = plan ]; then name_others; fi
 }
 
 enable_services() {
@@ -126,6 +128,34 @@ grant_all() {
       ! wanted "$when" || step "grant $(member "$who") $role $on $condition" "$who may ${role#roles/} on $on$(only "$condition")" \
         grant "$who" "$role" "$on" "$condition" ;;
     esac
+  done 3< <(tail -n +2 deploy/permissions.tsv)
+}
+
+# Whom an earlier run let in through --with-dashboard or --with-api may no longer, if this one names somebody else. It comes
+# before the servers, whose deployment forgets who that was.
+end_former_grants() {
+  local who role on condition when former _why
+  while IFS=$'\t' read -r who role on condition when _why <&3; do
+    case $who in viewer | caller) ;; *) continue ;; esac
+    former=$(fact_value "option --with-$when")
+    if ! wanted "$when" || [ "$former" = "$(member "$who")" ]; then continue; fi
+    drop "grant $former $role $on $condition" "$former may no longer ${role#roles/} on $on" \
+      bind remove "$former" "$role" "$on" "$condition"
+  done 3< <(tail -n +2 deploy/permissions.tsv)
+}
+
+# Name who else has what --with-dashboard, --with-api or --deployer gives: somebody gave it by hand, or an earlier run did
+# that left no note of it. It stays.
+name_others() {
+  local who role on condition when _why fact other held place title
+  while IFS=$'\t' read -r who role on condition when _why <&3; do
+    case $who in viewer | caller | deployer) wanted "$when" || continue ;; *) continue ;; esac
+    while read -r fact other held place title; do
+      [ "$fact $held $place $title" = "grant $role $on $condition" ] || continue
+      case $other in "$(member "$who")" | "$(fact_value "option --with-$when")") continue ;; esac
+      echo "  note   $other has ${role#roles/} on $on, too, and keeps it. To end that:"
+      show_commands bind remove "$other" "$role" "$on" "$condition" | sed 's/^/            /'
+    done <"$state/facts"
   done 3< <(tail -n +2 deploy/permissions.tsv)
 }
 

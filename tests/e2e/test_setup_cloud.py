@@ -398,14 +398,26 @@ def test_everything_that_can_be_asked_for_is_made_once_and_taken_down(tmp_path: 
         assert "nothing to do" in again.stdout, again.stderr
         refused = project.run("cloud", *WHERE, "--with-mlflow", "--without", "api", "--dry-run")
         assert refused.returncode == 2
-        named = "--hourly BTCUSDT,ETHUSDT --with-dashboard WHO --with-ai-forecast"
+        named = f"--hourly BTCUSDT,ETHUSDT --with-dashboard {VIEWERS} --with-ai-forecast"
         assert f"my-project was deployed with {named}, which this run leaves out" in refused.stderr
-        more = project.run("cloud", *WHERE, *options, "--budget", "50", "--time-zone", "Europe/London")
+        others = "group:others@example.org"
+        more = project.run(
+            *("cloud", *WHERE, *options, "--budget", "50", "--time-zone", "Europe/London"),
+            *("--with-api", others, "--with-dashboard", others),
+        )
         changed = [call.method for call in project.cloud.changes[before:]]
         assert (more.returncode, sorted(set(changed))) == (
             0,
-            ["billingbudgets.billingAccounts.budgets.patch", "cloudscheduler.projects.locations.jobs.patch"],
+            [
+                "billingbudgets.billingAccounts.budgets.patch",
+                "cloudscheduler.projects.locations.jobs.patch",
+                "iap.setIamPolicy",
+                "run.namespaces.services.replaceService",
+                "run.projects.locations.services.setIamPolicy",
+            ],
         )
+        groups = {(who, role) for who, role, *_ in project.cloud.grants() if who.startswith("group:")}
+        assert groups == {(others, "roles/run.invoker"), (others, "roles/iap.httpsResourceAccessor")}
         done = project.run("destroy", *WHERE, "--data", "--yes")
         assert (done.returncode, done.stderr, project.refused, left(project)) == (0, "", [], set())
     finally:

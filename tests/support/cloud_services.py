@@ -253,8 +253,14 @@ def _make_budget(cloud: "CloudServer", call: "Call") -> Any:
 
 
 def _patch_budget(cloud: "CloudServer", call: "Call") -> Any:
-    cloud.get(call.named["name"]).update(call.body)
-    return cloud.get(call.named["name"])
+    """What the mask names: all of a filter's other fields stay."""
+    budget = cloud.get(call.named["name"])
+    for path in call.query["updateMask"].split(","):
+        kept, given, (*parents, field) = budget, call.body, path.split(".")
+        for parent in parents:
+            kept, given = kept.setdefault(parent, {}), given.get(parent, {})
+        kept[field] = given.get(field)
+    return budget
 
 
 HANDLERS: dict[str, Handler] = {

@@ -175,14 +175,17 @@ def deployed() -> dict[str, list[dict[str, object]]]:
         spec = {"template": {"spec": {"template": {"spec": {"containers": [container]}}}}}
         return {"metadata": {"name": f"tickercast-{name}"}, "spec": spec}
 
-    servers = ("forecast", "mlflow", "dashboard", "api")
+    servers = {"forecast": "", "mlflow": "", "dashboard": "", "api": "group:a@example.org"}
+
+    def server(name: str, who: str) -> dict[str, object]:
+        spec = {"containers": [{"env": [{"name": "SETUP_WITH", "value": who}] if who else []}]}
+        return {"metadata": {"name": f"tickercast-{name}"}, "spec": {"template": {"metadata": {}, "spec": spec}}}
+
     variables = {"TICKERCAST_MODELS": "champion,ewma-t", "TICKERCAST_MAX_FILE_MB": "64"}
     service = {"environmentVariables": variables, "maxInstanceCount": 20, "maxInstanceRequestConcurrency": 4}
     return {
         "functions": [{"name": "f/tickercast-forecast", "state": "ACTIVE", "serviceConfig": service}],
-        "runs": [
-            {"metadata": {"name": f"tickercast-{name}"}, "spec": {"template": {"metadata": {}}}} for name in servers
-        ],
+        "runs": [server(name, who) for name, who in servers.items()],
         "jobs": [
             job("daily", "16Gi", "daily", "--wait=20"),
             job("hourly", "2Gi", "hourly", "BTCUSDT", "ETHUSDT", "--wait=120"),
@@ -209,9 +212,10 @@ def test_a_run_that_would_undo_deployed_options_is_refused_and_names_them(tmp_pa
     assert dropped(tmp_path) == (
         2,
         "my-project was deployed with --models champion,ewma-t --day-memory-gib 16 --hourly BTCUSDT,ETHUSDT "
-        "--time-zone Europe/London --with-mlflow --with-dashboard WHO --with-api WHO --with-ai-forecast, which this "
-        "run leaves out. Nothing was changed. Add these options; or, if it is meant, this: --without "
-        "hourly,mlflow,dashboard,api,ai-forecast --models champion --day-memory-gib 8 --time-zone America/New_York\n",
+        "--time-zone Europe/London --with-mlflow --with-dashboard WHO --with-api group:a@example.org "
+        "--with-ai-forecast, which this run leaves out. Nothing was changed. Add these options; or, if it is meant, "
+        "this: --without hourly,mlflow,dashboard,api,ai-forecast --models champion --day-memory-gib 8 --time-zone "
+        "America/New_York\n",
     )
 
 
@@ -252,6 +256,49 @@ def test_a_warehouse_that_cannot_be_asked_is_not_one_that_lacks_tables(tmp_path:
     made = {name for name in ("provisioned", "provision.failed") if (tmp_path / name).exists()}
     assert made == [{"provisioned"}, set(), {"provision.failed"}][code]
     assert (tmp_path / "provision.log").read_text() == "no access\n"
+
+
+def lets_in(folder: Path, facts: str, *words: str) -> str:
+    """What setup.sh plans about those who are let in, in a project with these facts."""
+    (folder / "facts").write_text(facts)
+    script = (
+        'fail() { echo "$*" >&2; exit 2; }; for part in options cloud steps drop; do source deploy/$part.sh; done; '
+        f'state={folder}; mode=plan verb=make there=0 missing=0; read_options "$@"; set_names; '
+        "end_former_grants; name_others"
+    )
+    done = subprocess.run(["bash", "-euc", script, "bash", *WHERE, *words], cwd=PROJECT, capture_output=True, text=True)
+    assert done.stderr == ""
+    return done.stdout
+
+
+FORMER, NEXT, OTHER = (f"group:{name}@example.org" for name in "abc")
+ON_PAGE, ON_API = "roles/iap.httpsResourceAccessor dashboard-page -", "roles/run.invoker api-service -"
+
+
+def test_whom_the_run_before_let_in_may_no_longer_and_others_are_named_with_the_command(tmp_path: Path) -> None:
+    facts = f"option --with-dashboard {FORMER}\noption --with-api {FORMER}\n"
+    facts += "".join(f"grant {who} {what}\n" for who in (FORMER, OTHER) for what in (ON_PAGE, ON_API))
+    words = ("--with-dashboard", NEXT, "--with-api", NEXT)
+    assert lets_in(tmp_path, facts, *words) == (
+        f"  make   {FORMER} may no longer iap.httpsResourceAccessor on dashboard-page\n"
+        f"  make   {FORMER} may no longer run.invoker on api-service\n"
+        f"  note   {OTHER} has iap.httpsResourceAccessor on dashboard-page, too, and keeps it. To end that:\n"
+        "            gcloud --project my-project --quiet beta iap web remove-iam-policy-binding "
+        "--resource-type=cloud-run --region=europe-west3 --service=tickercast-dashboard "
+        f"--member={OTHER} --role=roles/iap.httpsResourceAccessor --condition=None\n"
+        f"  note   {OTHER} has run.invoker on api-service, too, and keeps it. To end that:\n"
+        "            gcloud --project my-project --quiet run services remove-iam-policy-binding tickercast-api "
+        f"--region=europe-west3 --member={OTHER} --role=roles/run.invoker\n"
+    )
+    assert "make" not in lets_in(tmp_path, facts, "--with-dashboard", FORMER, "--with-api", FORMER)
+    assert lets_in(tmp_path, facts, "--without", "dashboard,api") == ""
+
+
+def test_who_may_be_a_former_deployer_is_named(tmp_path: Path) -> None:
+    grant = "roles/iam.serviceAccountUser trainer-account -\n"
+    said = lets_in(tmp_path, f"grant {OTHER} {grant}grant {NEXT} {grant}", "--deployer", NEXT)
+    assert said.startswith(f"  note   {OTHER} has iam.serviceAccountUser on trainer-account, too, and keeps it.")
+    assert said.count("note") == 1
 
 
 def alert(name: str, **changed: object) -> dict[str, object]:
