@@ -38,6 +38,19 @@ image_of() {
   echo "$repository/$1@$digest"
 }
 
+# The settings of the jobs, which a laptop needs as well.
+environment() {
+  cat <<SETTINGS
+TICKERCAST_BUCKET=gs://$data_bucket
+TICKERCAST_MODEL_BUCKET=gs://$models_bucket
+TICKERCAST_WAREHOUSE=bigquery://$project/$dataset?location=$region
+TICKERCAST_WATCHLIST=gs://$data_bucket/watchlist.txt
+TICKERCAST_HOURLY_WATCHLIST=gs://$data_bucket/hourly.txt
+MLFLOW_TRACKING_URI=$(registry_url)
+GOOGLE_CLOUD_PROJECT=$project
+SETTINGS
+}
+
 # The settings of a job; what it runs as is read and tested by its own image.
 job_settings() {
   local cpu=2
@@ -48,13 +61,8 @@ job_settings() {
 --service-account=$(account trainer)
 --tasks=1
 --command=tickercast
---set-env-vars=TICKERCAST_BUCKET=gs://$data_bucket
---set-env-vars=TICKERCAST_MODEL_BUCKET=gs://$models_bucket
---set-env-vars=TICKERCAST_WAREHOUSE=bigquery://$project/$dataset?location=$region
---set-env-vars=TICKERCAST_WATCHLIST=gs://$data_bucket/watchlist.txt
---set-env-vars=MLFLOW_TRACKING_URI=$(registry_url)
---set-env-vars=GOOGLE_CLOUD_PROJECT=$project
 SETTINGS
+  environment | sed 's/^/--set-env-vars=/'
   case $1 in
     daily) printf '%s\n' --args=daily,--wait=20 "--cpu=$cpu" "--memory=${day_memory_gib}Gi" --task-timeout=6h --max-retries=2 ;;
     watch) printf '%s\n' "--args=alerts,--watchlist=gs://$data_bucket/watchlist.txt,--failures-only$(sends)" --cpu=1 \
@@ -180,12 +188,35 @@ at_prefect() {
 put_watchlist() {
   local file=${watchlist:-deploy/config/watchlist.txt} fact
   fact="object watchlist.txt"
-  [ -z "$watchlist" ] || fact+=" $(md5 "$file")"
+  [ -z "$watchlist" ] || fact+=" $(md5 <"$file")"
   step "$fact" "watchlist $file, as gs://$data_bucket/watchlist.txt" \
     "${g[@]}" storage cp "$file" "gs://$data_bucket/watchlist.txt"
 }
 
-md5() { "$python" -c 'import base64, hashlib, sys; print(base64.b64encode(hashlib.md5(open(sys.argv[1], "rb").read()).digest()).decode())' "$1"; }
+# The coins that are forecast every hour, for the alerts of all jobs. Only --hourly replaces a list that is there.
+put_hourly_watchlist() {
+  local coins fact="object hourly.txt"
+  coins=$(coins_of_the_hour)
+  [ -z "$hourly" ] || fact+=" $(hourly_watchlist | md5)"
+  step "$fact" "list of the coins of the hour, as gs://$data_bucket/hourly.txt${coins:+: $coins}" copy_hourly_watchlist
+}
+
+copy_hourly_watchlist() {
+  [ "$mode" = plan ] || hourly_watchlist >dist/hourly.txt || return 1
+  "${g[@]}" storage cp dist/hourly.txt "gs://$data_bucket/hourly.txt"
+}
+
+hourly_watchlist() {
+  local coins
+  coins=$(coins_of_the_hour)
+  cat deploy/config/hourly.txt
+  [ -z "$coins" ] || echo "${coins//,/ }"
+}
+
+# Those of --hourly, or of the job that stays as it is.
+coins_of_the_hour() { echo "${hourly:-$(fact_value "option --hourly")}"; }
+
+md5() { "$python" -c 'import base64, hashlib, sys; print(base64.b64encode(hashlib.md5(sys.stdin.buffer.read()).digest()).decode())'; }
 
 make_secrets() {
   if [ -n "$alert_urls" ]; then make_secret alert-urls "the receivers of alerts"; fi

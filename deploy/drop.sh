@@ -22,6 +22,7 @@ drop_steps() {
   drop_alert "tickercast: the day has failed"
   drop_alert "tickercast: the hour has failed"
   drop_alert "tickercast: nothing arrived on a trading day"
+  drop "object hourly.txt" "list of the coins of the hour" "${g[@]}" storage rm "gs://$data_bucket/hourly.txt"
   drop_budget
   stage "what was put aside, images, secrets, and permissions"
   drop "subscription $dead_letter" "subscription $dead_letter" "${g[@]}" pubsub subscriptions delete "$dead_letter"

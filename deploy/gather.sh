@@ -43,7 +43,7 @@ gather_policies() {
     list "policy-$use" "${g[@]}" storage buckets get-iam-policy "gs://$project-tickercast-$use"
   done
   if known "bucket $data_bucket"; then
-    list objects "${g[@]}" storage objects list "gs://$data_bucket/watchlist.txt"
+    list objects "${g[@]}" storage objects list "gs://$data_bucket/watchlist.txt" "gs://$data_bucket/hourly.txt"
   fi
   if known "topic $dead_letter"; then
     list policy-dead-letter "${g[@]}" pubsub topics get-iam-policy "$dead_letter"

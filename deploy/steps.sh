@@ -25,6 +25,7 @@ make_steps() {
   end_former_grants
   fill_secrets
   put_watchlist
+  put_hourly_watchlist
   if wanted mlflow; then make_databases; fi
   stage "images of the jobs"
   build_images

@@ -120,13 +120,14 @@ gcp.artifactregistry.Repository(
     description="Images of tickercast",
     opts=enabled,
 )
-gcp.storage.BucketObject(
-    "watchlist",
-    bucket=buckets["data"].name,
-    name="watchlist.txt",
-    source=pulumi.FileAsset(str(DEPLOY / "config" / "watchlist.txt")),
-    opts=pulumi.ResourceOptions(ignore_changes=["source"]),  # who runs the service edits it there
-)
+for name in names("object"):
+    gcp.storage.BucketObject(
+        name.removesuffix(".txt"),
+        bucket=buckets["data"].name,
+        name=name,
+        source=pulumi.FileAsset(str(DEPLOY / "config" / name)),
+        opts=pulumi.ResourceOptions(ignore_changes=["source"]),  # who runs the service edits it there
+    )
 
 # Google creates its own agents on the first request for them.
 eventarc_agent, pubsub_agent = (
@@ -264,6 +265,7 @@ jobs = {
                             for key, value in {
                                 **engines,
                                 "TICKERCAST_WATCHLIST": watchlist,
+                                "TICKERCAST_HOURLY_WATCHLIST": f"gs://{bucket_name('data')}/hourly.txt",
                                 "MLFLOW_TRACKING_URI": "bucket://registry/mlflow.db",
                             }.items()
                         ],

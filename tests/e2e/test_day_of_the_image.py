@@ -14,7 +14,7 @@ pytest.importorskip("tensorflow", exc_type=ImportError)
 pytestmark = pytest.mark.slow
 
 _PATIENCE_S = 600
-WATCHLIST = (PROJECT / "deploy" / "config" / "watchlist.txt").read_bytes()
+LISTS = {name: (PROJECT / "deploy" / "config" / name).read_bytes() for name in ("watchlist.txt", "hourly.txt")}
 
 
 def settings(job: str) -> list[tuple[str, str]]:
@@ -58,7 +58,8 @@ def run(job: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_day_is_run_whole_and_the_second_run_has_nothing_to_do(tmp_path: Path) -> None:
-    LocalObjectStore(tmp_path / "data").write("watchlist.txt", WATCHLIST)
+    for name, content in LISTS.items():
+        LocalObjectStore(tmp_path / "data").write(name, content)
     first = run("daily", tmp_path)
     assert first.returncode == 0, first.stderr
     assert "forecasts   10 made" in first.stdout

@@ -56,7 +56,7 @@ def _sent(calls: list[Call]) -> Iterator[tuple[tuple[str, str], Any]]:  # noqa: 
                 yield ("account", body["accountId"]), body["serviceAccount"]["displayName"]
             case "storage.buckets.insert":
                 yield ("bucket", body["name"].rpartition("-")[2]), body["location"]
-            case "storage.objects.insert" if body["name"] == "watchlist.txt":
+            case "storage.objects.insert" if body["name"].endswith(".txt"):
                 yield ("object", body["name"]), None
             case "bigquery.datasets.insert":
                 yield ("dataset", body["datasetReference"]["datasetId"]), (body["location"], body["description"])
@@ -125,7 +125,7 @@ def _asked(program: list[dict[str, Any]]) -> Iterator[tuple[tuple[str, str], Any
                 yield ("account", given["accountId"]), given["displayName"]
             case "Bucket", _:
                 yield ("bucket", given["name"].rpartition("-")[2]), given["location"].upper()
-            case "BucketObject", _ if given["name"] == "watchlist.txt":
+            case "BucketObject", _ if given["name"].endswith(".txt"):
                 yield ("object", given["name"]), None
             case "Dataset", _:
                 yield ("dataset", given["datasetId"]), (given["location"], given["description"])

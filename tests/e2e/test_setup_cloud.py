@@ -142,7 +142,7 @@ def test_a_dry_run_needs_neither_a_login_nor_gcloud_nor_an_environment(tmp_path:
 def test_the_first_run_says_what_it_does_and_the_second_that_there_is_nothing_to_do(
     project: Deployment, set_up: str, changes: list[Call]
 ) -> None:
-    assert "50 changes were made" in set_up
+    assert "51 changes were made" in set_up
     before = len(changes)
     again = project.run("cloud", *WHERE)
     assert (again.returncode, again.stderr, project.refused) == (0, "", [])
@@ -302,6 +302,7 @@ def test_the_day_runs_as_the_trainer_from_an_image_by_digest_with_all_that_it_ne
         "GOOGLE_CLOUD_PROJECT": "my-project",
         "MLFLOW_TRACKING_URI": "bucket://registry/mlflow.db",
         "TICKERCAST_BUCKET": "gs://my-project-tickercast-data",
+        "TICKERCAST_HOURLY_WATCHLIST": "gs://my-project-tickercast-data/hourly.txt",
         "TICKERCAST_MODEL_BUCKET": "gs://my-project-tickercast-models",
         "TICKERCAST_WAREHOUSE": "bigquery://my-project/tickercast?location=europe-west3",
         "TICKERCAST_WATCHLIST": "gs://my-project-tickercast-data/watchlist.txt",
@@ -393,6 +394,8 @@ def test_everything_that_can_be_asked_for_is_made_once_and_taken_down(tmp_path: 
         assert started["oauthToken"]["serviceAccountEmail"] == email("trainer")
         wanted = ai_forecast.job("my-project", "tickercast", "europe-west3")
         assert json.loads(base64.urlsafe_b64decode(started["body"])) == wanted
+        coins = "b/my-project-tickercast-data/o/hourly.txt"
+        assert project.cloud.contents[coins].endswith(b"\nBTCUSDT ETHUSDT\n")
         before = len(project.cloud.changes)
         again = project.run("cloud", *WHERE, *options)
         assert "nothing to do" in again.stdout, again.stderr

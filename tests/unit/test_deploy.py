@@ -20,6 +20,7 @@ from tickercast import config
 from tickercast.app import operations
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.domain.measures.direction import DIRECTION
+from tickercast.domain.watchlist import symbols_in as watched
 from tickercast.models import catalogue
 
 PROJECT = Path(__file__).parents[2]
@@ -258,17 +259,36 @@ def test_a_warehouse_that_cannot_be_asked_is_not_one_that_lacks_tables(tmp_path:
     assert (tmp_path / "provision.log").read_text() == "no access\n"
 
 
-def lets_in(folder: Path, facts: str, *words: str) -> str:
-    """What setup.sh plans about those who are let in, in a project with these facts."""
+def told(folder: Path, facts: str, what: str, *words: str) -> str:
+    """What a function of the scripts prints, in a project with these facts."""
     (folder / "facts").write_text(facts)
     script = (
-        'fail() { echo "$*" >&2; exit 2; }; for part in options cloud steps drop; do source deploy/$part.sh; done; '
-        f'state={folder}; mode=plan verb=make there=0 missing=0; read_options "$@"; set_names; '
-        "end_former_grants; name_others"
+        'fail() { echo "$*" >&2; exit 2; }; for part in options cloud steps day drop; do source deploy/$part.sh; done; '
+        f'state={folder}; mode=plan verb=make there=0 missing=0; read_options "$@"; set_names; {what}'
     )
     done = subprocess.run(["bash", "-euc", script, "bash", *WHERE, *words], cwd=PROJECT, capture_output=True, text=True)
     assert done.stderr == ""
     return done.stdout
+
+
+def test_the_jobs_look_for_the_coins_of_the_hour_and_not_for_one_that_was_left_out(tmp_path: Path) -> None:
+    deployed = "option --hourly BTCUSDT,ETHUSDT\n"
+    for job in ("daily", "watch", "hourly"):
+        said = told(tmp_path, deployed, f"job_settings {job}")
+        assert "--set-env-vars=TICKERCAST_HOURLY_WATCHLIST=gs://my-project-tickercast-data/hourly.txt\n" in said
+    assert watched(told(tmp_path, "", "hourly_watchlist")) == []
+    assert watched(told(tmp_path, deployed, "hourly_watchlist", "--hourly", "BTCUSDT")) == ["BTCUSDT"]
+    assert watched(told(tmp_path, deployed, "hourly_watchlist", "--without", "hourly")) == ["BTCUSDT", "ETHUSDT"]
+    there = f"{deployed}object hourly.txt\nobject hourly.txt former\n"
+    place = "gs://my-project-tickercast-data/hourly.txt"
+    planned = told(tmp_path, there, "put_hourly_watchlist", "--hourly", "BTCUSDT")
+    assert planned == f"  make   list of the coins of the hour, as {place}: BTCUSDT\n"
+    assert told(tmp_path, there, "put_hourly_watchlist", "--without", "hourly").startswith("  there  list of the coins")
+
+
+def lets_in(folder: Path, facts: str, *words: str) -> str:
+    """What setup.sh plans about those who are let in, in a project with these facts."""
+    return told(folder, facts, "end_former_grants; name_others", *words)
 
 
 FORMER, NEXT, OTHER = (f"group:{name}@example.org" for name in "abc")
