@@ -124,7 +124,7 @@ cloud() {
   printf '\n%s steps are done already, %s are to do\n\n' "$there" "$missing"
   estimate
   if [ -n "$dry_run" ]; then permission_table; echo "dry run: nothing was changed"; return; fi
-  if [ "$missing" -eq 0 ]; then echo "nothing to do: the project holds all of it"; return; fi
+  if [ "$missing" -eq 0 ]; then echo "nothing to do: the project holds all of it"; how_to_use; return; fi
   echo "carrying out"
   mode=apply
   make_steps
@@ -198,13 +198,24 @@ confirm() {
 }
 
 how_to_use() {
+  local setting
+  printf "\nThe service is there. From a laptop with \`gcloud auth application-default login\`:\n"
+  while read -r setting; do echo "  export $(quoted "$setting")"; done < <(environment)
+  [ "$models" = champion ] || echo "  export TICKERCAST_MODELS=$models"
+  if wanted mlflow; then how_to_use_mlflow; fi
   cat <<USE
-
-The service is there. From a laptop with \`gcloud auth application-default login\`:
-  export TICKERCAST_BUCKET=gs://$data_bucket TICKERCAST_MODEL_BUCKET=gs://$models_bucket
-  export TICKERCAST_WAREHOUSE=bigquery://$project/$dataset?location=$region
   python src/main.py MSFT 2023-07-22
 The day runs at 18:30 in $time_zone on trading days, for the symbols of gs://$data_bucket/watchlist.txt. To run it now:
   gcloud run jobs execute tickercast-daily --project=$project --region=$region
+USE
+}
+
+how_to_use_mlflow() {
+  cat <<USE
+  export MLFLOW_TRACKING_USERNAME=admin
+  export MLFLOW_TRACKING_PASSWORD="\$(gcloud secrets versions access latest --secret=tickercast-mlflow-password --project=$project)"
+MLflow asks for the token of an account as well. For models, train and promote, as who may create tokens of this one:
+  gcloud auth application-default login --impersonate-service-account=$(account trainer)
+  export GOOGLE_APPLICATION_CREDENTIALS=~/.config/gcloud/application_default_credentials.json
 USE
 }

@@ -143,6 +143,7 @@ def test_the_first_run_says_what_it_does_and_the_second_that_there_is_nothing_to
     project: Deployment, set_up: str, changes: list[Call]
 ) -> None:
     assert "51 changes were made" in set_up
+    assert "\n  export MLFLOW_TRACKING_URI=bucket://registry/mlflow.db\n" in set_up
     before = len(changes)
     again = project.run("cloud", *WHERE)
     assert (again.returncode, again.stderr, project.refused) == (0, "", [])
@@ -396,6 +397,7 @@ def test_everything_that_can_be_asked_for_is_made_once_and_taken_down(tmp_path: 
         assert json.loads(base64.urlsafe_b64decode(started["body"])) == wanted
         coins = "b/my-project-tickercast-data/o/hourly.txt"
         assert project.cloud.contents[coins].endswith(b"\nBTCUSDT ETHUSDT\n")
+        assert "\n  export MLFLOW_TRACKING_USERNAME=admin\n" in done.stdout
         before = len(project.cloud.changes)
         again = project.run("cloud", *WHERE, *options)
         assert "nothing to do" in again.stdout, again.stderr

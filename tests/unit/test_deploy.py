@@ -286,6 +286,17 @@ def test_the_jobs_look_for_the_coins_of_the_hour_and_not_for_one_that_was_left_o
     assert told(tmp_path, there, "put_hourly_watchlist", "--without", "hourly").startswith("  there  list of the coins")
 
 
+def test_the_settings_for_a_laptop_are_those_of_the_jobs(tmp_path: Path) -> None:
+    said = told(tmp_path, "", "number=12; how_to_use", "--with-mlflow", "--models", "champion,ewma-t")
+    exports = dict(re.findall(r"^  export (\w+)=(.+)$", said, re.MULTILINE))
+    settings = told(tmp_path, "", "number=12; job_settings daily", "--with-mlflow")
+    jobs = re.findall(r"^--set-env-vars=(\w+)=(.+)$", settings, re.MULTILINE)
+    assert {name: shlex.split(exports[name]) for name, _ in jobs} == {name: [value] for name, value in jobs}
+    assert exports["MLFLOW_TRACKING_URI"] == "https://tickercast-mlflow-12.europe-west3.run.app"
+    assert "--secret=tickercast-mlflow-password" in exports["MLFLOW_TRACKING_PASSWORD"]
+    assert exports["TICKERCAST_MODELS"] == "champion,ewma-t"
+
+
 def lets_in(folder: Path, facts: str, *words: str) -> str:
     """What setup.sh plans about those who are let in, in a project with these facts."""
     return told(folder, facts, "end_former_grants; name_others", *words)
