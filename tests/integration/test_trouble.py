@@ -312,6 +312,8 @@ def a_log_without_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> s
     log.rename(tmp_path / "kept.wal")
     (tmp_path / "w.duckdb.kept").mkdir()  # an interrupted checkpoint has kept the log
     assert sentence(warehouse(file).provision) == said.replace(str(log), str(tmp_path / "w.duckdb.kept"))
+    file.touch()
+    assert sentence(warehouse(file).provision) == said.replace(str(log), str(tmp_path / "w.duckdb.kept"))
     (tmp_path / "w.duckdb.kept").rmdir()
     assert warehouse(file).provision()  # the second, too
     return said
@@ -354,6 +356,22 @@ def a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         store = engines.object_store(config.Settings(bucket=f"file://{disk}/bucket"), announce=False)
         assert "the disk is full" in sentence(lambda: store.write("ohlc/x", bytes(4_000_000)))
         return said
+
+
+@pytest.mark.parametrize("pages", [0, 1, 2, 10], ids=lambda pages: f"{pages} pages free")
+def test_a_disk_that_was_full_at_the_first_command_leaves_nothing_that_stops_the_next(
+    tmp_path: Path, pages: int
+) -> None:
+    with full_disk(tmp_path / "disk") as disk:
+        (disk / "w.duckdb").touch()  # as an earlier release left it
+        filler = disk / "filler"
+        filler.write_bytes(bytes(4096 * (os.statvfs(disk).f_bavail - pages)))
+        first = warehouse(disk / "w.duckdb")
+        assert "the disk is full" in sentence(first.provision)
+        assert "has not been set up. Run any" in sentence(lambda: first.query("SELECT COUNT(*) AS n FROM prices"))
+        filler.unlink()
+        first.provision()
+        assert first.pending() == {}
 
 
 def missing_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -20,7 +20,7 @@ from tickercast.backends.warehouse import duckdb as engine
 from tickercast.backends.warehouse import duckdb_checkpoints
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
-from tickercast.errors import EngineUnusable, Outdated, SchemaMismatch, TickercastError, WarehouseUnavailable
+from tickercast.errors import EngineUnusable, NotSetUp, Outdated, SchemaMismatch, TickercastError, WarehouseUnavailable
 from tickercast.logs import WAITING
 from tickercast.ports import QueryLimits
 
@@ -29,6 +29,19 @@ def test_a_file_of_another_kind_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database, and long enough to be read as one " * 100)
     with pytest.raises(EngineUnusable, match="not a DuckDB file"):
         DuckDBWarehouse(tmp_path / "notes.txt", resource("sql")).provision()
+
+
+def test_an_empty_file_is_one_that_is_still_to_be_made(tmp_path: Path) -> None:
+    file = tmp_path / "w.duckdb"
+    file.touch()
+    warehouse = DuckDBWarehouse(file, resource("sql"))
+    assert set(warehouse.pending().values()) == {"missing"}
+    with pytest.raises(NotSetUp, match="has not been set up"):
+        warehouse.read("prices")
+    with pytest.raises(NotSetUp, match="has not been set up"):
+        warehouse.query("SELECT 1 AS one", limits=QueryLimits(10.0, 500))
+    warehouse.provision()
+    assert append(warehouse, "prices", [price()], "k")
 
 
 def test_a_file_in_the_place_of_its_folder_does_not_pass_by_itself(tmp_path: Path) -> None:
@@ -140,7 +153,7 @@ def test_every_exception_of_duckdb_ends_in_a_sentence(
     def fail(*_: object) -> None:
         raise kind(f"{kind.__name__} Error: what DuckDB says\n\nPossible solutions:\n* a setting")
 
-    (tmp_path / "w.duckdb").touch()
+    (tmp_path / "w.duckdb").write_text("some file")
     warehouse = DuckDBWarehouse(tmp_path / "w.duckdb", resource("sql"))
     monkeypatch.setattr(warehouse, "_connect", fail)
     arguments = {"read": ["prices"], "append": ["prices", PRICE], "query": ["SELECT 1 AS one"]}.get(call, [])

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from tickercast import disk, logs, memory, traffic
-from tickercast.backends.warehouse.duckdb_checkpoints import SETTINGS, Checkpoints
+from tickercast.backends.warehouse.duckdb_checkpoints import SETTINGS, Checkpoints, is_made, whole
 from tickercast.backends.warehouse.duckdb_errors import (
     WRONG_QUERY,
     check_log,
@@ -260,7 +260,7 @@ class DuckDBWarehouse:
 
     def pending(self) -> dict[str, str]:
         """The tables and views that are missing or whose file has changed."""
-        if not self._path.exists():
+        if not is_made(self._path):
             check_log(self._path)
             return pending(read_objects(self._sql), {}, lambda sql_object: sql_object.sha256)
 
@@ -430,7 +430,7 @@ class DuckDBWarehouse:
             yield
         except duckdb.Error as error:
             self._waited_for = ""  # the next call says it again
-            if reads and not self._path.exists() and not isinstance(error, duckdb.OutOfMemoryException):
+            if reads and not is_made(self._path) and not isinstance(error, duckdb.OutOfMemoryException):
                 raise NotSetUp(
                     f"{self.url} has not been set up. Run any forecast, or `tickercast provision`."
                 ) from error
@@ -524,7 +524,8 @@ class DuckDBWarehouse:
     def _attached(self, reads: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         engine = self._connect()
         check_log(self._path)
-        engine.execute(f"ATTACH ? AS warehouse{' (READ_ONLY)' if reads else ''}", [str(self._path)])
+        with nullcontext() if reads else whole(self._path):
+            engine.execute(f"ATTACH ? AS warehouse{' (READ_ONLY)' if reads else ''}", [str(self._path)])
         if self._waited_for:
             self._waited_for = ""
             logs.waiting("")

@@ -10,8 +10,8 @@ import logging
 import os
 import shutil
 import struct
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -101,7 +101,7 @@ class Checkpoints:
         Raises:
             OSError: the file cannot be written.
         """
-        if not (self.kept.exists() and self._path.exists()):
+        if not (self.kept.exists() and is_made(self._path)):
             return
         headers = (self.kept / _HEADERS).read_bytes()
         if self._at(_iteration(headers)):
@@ -144,6 +144,31 @@ class Checkpoints:
         shutil.rmtree(gone, ignore_errors=True)
         self.kept.rename(gone)
         shutil.rmtree(gone)
+
+
+def is_made(path: Path) -> bool:
+    """Whether a file is there and holds anything: whoever was killed while it made one may have left it empty."""
+    return path.exists() and not (path.is_file() and path.stat().st_size == 0)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """Leave no part of a file that the block makes, such as on a full disk: it would be taken for a damaged one.
+
+    Raises:
+        OSError: an empty file is there, and cannot be removed.
+    """
+    if is_made(path):
+        yield
+        return
+    path.unlink(missing_ok=True)
+    try:
+        yield
+    except duckdb.Error:
+        with suppress(OSError):
+            if path.stat().st_size < _HEADER_BYTES:
+                path.unlink()
+        raise
 
 
 def engines_descriptor(path: Path) -> int:

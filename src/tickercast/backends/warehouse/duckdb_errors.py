@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 
 from tickercast import disk
+from tickercast.backends.warehouse.duckdb_checkpoints import is_made
 from tickercast.errors import EngineUnusable, NotSetUp, SchemaMismatch, TickercastError, WarehouseUnavailable
 from tickercast.plain import shortened
 
@@ -26,8 +27,8 @@ _DAMAGED_LOG = (
 ) + _BACK.format(lost="the log")
 
 _NO_FILE = (
-    "{path} is missing, and its newest rows are in {left}. Put the file back as it was at that moment; or move {left} "
-    "away, and keep it; "
+    "{path} is missing or empty, and its newest rows are in {left}. Put the file back as it was at that moment; or "
+    "move {left} away, and keep it; "
 ) + _BACK.format(lost="the log")
 
 _LOG_BEGINS = b"d\x00be\x00"
@@ -190,7 +191,7 @@ def check_log(path: Path) -> None:
     if not _LOG_BEGINS.startswith(beginning):
         raise EngineUnusable(_DAMAGED_LOG.format(path=path, message="it does not begin as a log"))
     left = [str(log)] * (beginning == _LOG_BEGINS) + [str(kept)] * kept.exists()
-    if left and not path.exists():
+    if left and not is_made(path):
         raise EngineUnusable(_NO_FILE.format(path=path, left=" and ".join(left)))
 
 

@@ -345,7 +345,7 @@ def outdated(url: str, lacking: Collection[str]) -> Outdated:
 
 @contextmanager
 def of_this_release(url: str, statement: str, folder: Path, look: Callable[[], Mapping[str, str]]) -> Iterator[None]:
-    """Say it where a statement fails for a table or view that is missing or of another release.
+    """Say it where a statement fails for a table or view that is missing or of another release, or for want of any.
 
     Args:
         url: the warehouse.
@@ -355,6 +355,7 @@ def of_this_release(url: str, statement: str, folder: Path, look: Callable[[], M
 
     Raises:
         Outdated: the statement, or the error, names one of them, and others are there.
+        NotSetUp: it does, and none is there.
     """
     try:
         yield
@@ -362,9 +363,11 @@ def of_this_release(url: str, statement: str, folder: Path, look: Callable[[], M
         lacking = look()
         said = re.sub(r"(Did you mean|Candidate).*", "", str(error.__cause__ or error))
         named = {*re.findall(r"\w+", f"{statement} {said}")} & {*lacking}
-        if named and lacking != dict.fromkeys((found.name for found in _files(folder)), "missing"):
-            raise outdated(url, named) from error
-        raise
+        if not named:
+            raise
+        if lacking == dict.fromkeys((found.name for found in _files(folder)), "missing"):
+            raise NotSetUp(f"{url} has not been set up. Run any forecast, or `tickercast provision`.") from error
+        raise outdated(url, named) from error
 
 
 def checked_query(text: str) -> str:
