@@ -358,7 +358,7 @@ def a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         return said
 
 
-@pytest.mark.parametrize("pages", [0, 1, 2, 10], ids=lambda pages: f"{pages} pages free")
+@pytest.mark.parametrize("pages", [0, 1, 2, 10, 200], ids=lambda pages: f"{pages} pages free")
 def test_a_disk_that_was_full_at_the_first_command_leaves_nothing_that_stops_the_next(
     tmp_path: Path, pages: int
 ) -> None:
@@ -368,7 +368,9 @@ def test_a_disk_that_was_full_at_the_first_command_leaves_nothing_that_stops_the
         filler.write_bytes(bytes(4096 * (os.statvfs(disk).f_bavail - pages)))
         first = warehouse(disk / "w.duckdb")
         assert "the disk is full" in sentence(first.provision)
-        assert "has not been set up. Run any" in sentence(lambda: first.query("SELECT COUNT(*) AS n FROM prices"))
+        assert not [*disk.glob("*.kept*")]  # which no earlier release may understand
+        if pages < 200:  # enough for the log
+            assert "has not been set up. Run any" in sentence(lambda: first.query("SELECT COUNT(*) AS n FROM prices"))
         filler.unlink()
         first.provision()
         assert first.pending() == {}

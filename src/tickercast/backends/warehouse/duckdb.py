@@ -490,12 +490,18 @@ class DuckDBWarehouse:
 
     @contextmanager
     def _only_writer(self) -> Iterator[None]:
-        """Keep other writers out, and restore what an interrupted checkpoint may have damaged."""
+        """Keep other writers out, and restore what an interrupted checkpoint may have damaged, or one that fails."""
         lock = FileLock(f"{self._path}.lock", mode=0o600)
         self._acquire(lock)
         try:
             self._checkpoints.restore()
             yield
+        except Exception:
+            if self._checkpoints.kept.exists():  # a checkpoint failed, such as on a full disk
+                self.close()
+                with suppress(OSError):  # the next writer restores it
+                    self._checkpoints.restore()
+            raise
         finally:
             lock.release()
 
