@@ -55,7 +55,7 @@ WAITING = "tickercast.waiting"
 """The logger of what an engine waits for."""
 
 MIGRATION = "tickercast.migration"
-"""The logger of what is done to a warehouse of an earlier release; commands print its lines."""
+"""The logger of what is done to a warehouse of another release, or answered from one; commands print its lines."""
 
 FUNCTION = "tickercast.function"
 """The logger of what becomes of each event; people who run the function in their own process see its warnings alone."""

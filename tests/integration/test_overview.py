@@ -6,15 +6,18 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from tickercast import logs
 from tickercast.app import App
 from tickercast.config import Settings
 from tickercast.domain.learning.features import EWMA_DECAY
-from tickercast.errors import UsageError
+from tickercast.errors import Outdated, UsageError
+from tickercast.jobs.operations.export import VIEWS
 from tickercast.reading import views
 from tickercast.reading.overview import Row, frame, newest_session
 from tickercast.reading.queries import ask
@@ -156,6 +159,26 @@ def test_an_empty_warehouse_has_an_empty_overview(tmp_path: Path) -> None:
     assert app.overview() == []
     assert app.overview(["MSFT"], "2012-08-15") == []
     assert isinstance(frame([]), pd.DataFrame)
+
+
+def test_a_warehouse_of_another_release_exports_nothing_and_answers_queries_with_a_warning(
+    workspace: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = App()
+    app.provision()
+    with duckdb.connect(workspace / ".tickercast" / "warehouse.duckdb") as connection:
+        connection.execute("CREATE OR REPLACE VIEW latest_prices AS SELECT symbol FROM prices")
+        connection.execute("UPDATE _objects SET sha256 = 'of another release' WHERE name = 'latest_prices'")
+    for kind in VIEWS:  # a view that is as it was may read one that is not
+        with pytest.raises(Outdated, match=r"another release: latest_prices differs, .* Run `tickercast provision`"):
+            app.export(kind, workspace / "x.parquet")
+    assert not (workspace / "x.parquet").exists()
+    for _ in range(2):
+        assert [*app.query("SELECT * FROM latest_prices")] == ["symbol"]
+    [said] = [record.getMessage() for record in caplog.records if record.name == logs.MIGRATION]
+    assert "is of another release: latest_prices differs, and the answer has its columns. `tickercast prov" in said
+    app.provision()
+    assert app.export("prices", workspace / "x.parquet").rows == 0
 
 
 def test_both_engines_have_the_same_overview_and_the_same_export(

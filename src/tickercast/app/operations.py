@@ -178,6 +178,7 @@ class Operations(Models, Events, Outlooks, Trading):
 
         Raises:
             UsageError: no such kind is known, a date is none, or the file cannot be written.
+            Outdated: the warehouse is of another release, whose views have other columns.
             WarehouseUnavailable: try again.
         """
         from tickercast.jobs.operations.export import export

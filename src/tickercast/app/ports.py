@@ -1,5 +1,6 @@
 """The ports of the application, opened when they are first used, and the warehouse made ready."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -7,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from tickercast import config, engines
+from tickercast import config, engines, logs
 from tickercast.app.symbols import read_symbols, read_text
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
@@ -23,6 +24,7 @@ from tickercast.jobs.operations import provision as provisioning
 from tickercast.jobs.requests.results import Patience
 from tickercast.model_store import ModelStore
 from tickercast.models import catalogue
+from tickercast.plain import first_of
 from tickercast.ports import (
     DriftReporter,
     DropFolder,
@@ -198,12 +200,30 @@ class Ports:
     def query(self, text: str) -> pd.DataFrame:
         """Answer a query in BigQuery's dialect, whichever engine is configured.
 
+        A warehouse of another release answers in its own columns, and a warning in the log says so once.
+
         Raises:
             UsageError: the text is not one query, does not fit the tables, or exceeds the limits of `settings`.
             WarehouseUnavailable: try again.
         """
         limits = QueryLimits(self.settings.query_timeout_s, self.settings.query_memory_mb)
-        return self.tables.query(text, limits=limits)
+        found = self.tables.query(text, limits=limits)
+        _ = self._differing
+        return found
+
+    @cached_property
+    def _differing(self) -> Sequence[str]:
+        """The tables and views that are of another release, which a warning in the log names once."""
+        names = sorted(name for name, how in self.tables.pending().items() if how == "changed")
+        if names:
+            logging.getLogger(logs.MIGRATION).warning(
+                "%s is of another release: %s %s, and the answer has its columns. `tickercast provision` makes "
+                "those of this one, and keeps every row.",
+                self.tables.url,
+                first_of(names, 3),
+                "differ" if len(names) > 1 else "differs",
+            )
+        return names
 
     def watched(self, symbols: Symbols | None = None) -> Sequence[str] | None:
         """The symbols that alerts are about: those named, or of the watchlist that is kept; None if there are none."""

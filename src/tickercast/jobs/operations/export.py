@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from tickercast import disk
 from tickercast.domain.calendar import check_range
 from tickercast.domain.frequency import Frequency
-from tickercast.errors import UsageError
+from tickercast.errors import Outdated, UsageError
+from tickercast.plain import first_of
 from tickercast.ports import Between, QueryLimits, Warehouse
 
 VIEWS: Mapping[str, tuple[str, str]] = {
@@ -66,11 +67,18 @@ def export(
 
     Raises:
         UsageError: the kind is unknown, nothing is stored of a symbol, or the file cannot be written.
+        Outdated: the warehouse is of another release, whose views have other columns.
         WarehouseUnavailable: try again.
     """
     if kind not in VIEWS:
         raise UsageError(f"{kind[:40]!r} cannot be exported: {', '.join(VIEWS)} can. Name one of them.")
     check_range(first or date.min, last or date.max)
+    if changed := sorted(name for name, how in warehouse.pending().items() if how == "changed"):
+        raise Outdated(
+            f"{warehouse.url} is of another release: {first_of(changed, 3)} "
+            f"{'differ' if len(changed) > 1 else 'differs'}, and the columns of this one were needed. Run `tickercast "
+            "provision`, which keeps every row; then export."
+        )
     view, dates = VIEWS[kind]
     where: dict[str, Any] = {"frequency": frequency.name} if frequency else {}
     where |= {dates: Between(first, last)} if first or last else {}
