@@ -30,7 +30,9 @@ from tickercast.backends.object_store.drops import Drops
 from tickercast.backends.object_store.gcs import GcsObjectStore
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.domain.objects import REPEATS, repeating
-from tickercast.errors import EngineUnusable, ObjectNotFound, PreconditionFailed, UsageError
+from tickercast.errors import EngineUnusable, LeaseHeld, ObjectNotFound, PreconditionFailed, UsageError
+from tickercast.jobs.daily import lease as leases
+from tickercast.jobs.daily.lease import TERM, Lease, lease
 from tickercast.ports import ObjectStore
 
 NAME = "ohlc/2023-07-22/MSFT.csv"
@@ -152,6 +154,27 @@ def test_the_newest_generation_is_read_by_default(store: ObjectStore) -> None:
     first, second = store.write(NAME, b"old"), store.write(NAME, b"new")
     assert first != second == store.generation(NAME)
     assert store.read(NAME) == b"new"
+
+
+@pytest.mark.needs(PRECONDITIONS)
+@pytest.mark.parametrize("minutes", [-11, 11])
+def test_a_lease_holds_by_the_clock_of_the_store(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    theirs = datetime.now(UTC) + timedelta(minutes=minutes)
+    held = Lease(machine="another", process=1, until=theirs + TERM)
+    store.write("locks/daily.json", held.model_dump_json().encode())
+    with (
+        pytest.raises(LeaseHeld, match="holds the lock on another"),
+        lease(store, "daily", now=lambda: datetime.now(UTC)),
+    ):
+        pass
+    assert store.names("locks/") == ["locks/daily.json"]
+    with monkeypatch.context() as later:
+        later.setattr(leases, "TERM", timedelta(0))
+        took = leases.Hold(store, "locks/daily.json", "daily", lambda: datetime.now(UTC))
+    took.give_back()
+    assert store.names("locks/") == []
 
 
 @pytest.mark.needs(GENERATIONS)

@@ -128,7 +128,9 @@ def test_a_run_waits_for_the_holder_and_then_takes_over(tmp_path: Path, monkeypa
         pauses.append(seconds)
         clock[0] += timedelta(seconds=seconds)
 
+    began = clock[0]
     monkeypatch.setattr(leases.time, "sleep", pause)
+    monkeypatch.setattr(store, "written_at", lambda name, **_: began if name == "locks/registry.json" else clock[0])
     elsewhere = leases.Lease(machine="another", process=1, until=clock[0] + leases.TERM)
     store.write("locks/registry.json", elsewhere.model_dump_json().encode())
     take = functools.partial(leases.lease, store, "registry", now=lambda: clock[0])

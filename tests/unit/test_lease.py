@@ -169,12 +169,39 @@ def test_two_threads_do_not_hold_a_lease_together(store: Store, clock: Clock) ->
         pass
 
 
-@pytest.mark.parametrize(("machine", "process", "holds"), [("", 1, True), ("", GONE, False), ("another", 1, False)])
-def test_a_clock_that_is_put_back_ends_no_lease_of_a_process_that_lives(
-    store: Store, clock: Clock, machine: str, process: int, holds: bool
+@pytest.mark.parametrize("minutes", [-68, -11, 9, 68])
+def test_the_clocks_of_two_machines_may_differ(
+    store: Store, clock: Clock, held: Hold, monkeypatch: pytest.MonkeyPatch, minutes: int
 ) -> None:
-    long = Lease(machine=machine or leases._machine(), process=process, until=clock() + timedelta(minutes=68))
-    store.write(NAME, long.model_dump_json().encode())
+    monkeypatch.setattr(leases, "_machine", lambda: "another")
+    monkeypatch.setattr(leases, "_HELD", set())
+    theirs = Clock()
+    theirs.time += timedelta(minutes=minutes)
+    with (
+        pytest.raises(LeaseHeld, match="Another run of daily holds the lock on"),
+        lease(store, "daily", now=theirs),
+    ):
+        pass
+    assert store.names("locks/") == [NAME]
+    held.check()
+
+
+@pytest.mark.parametrize(
+    ("machine", "process", "age", "holds"),
+    [
+        ("another", 1, TERM * 0.9, True),
+        ("another", 1, TERM, False),
+        ("another", 1, -TERM, False),  # the store's clock was put back
+        ("", 1, TERM * 0.9, True),
+        ("", GONE, TERM * 0.9, False),
+    ],
+)
+def test_a_lease_holds_for_a_term_of_the_clock_of_the_store(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch, machine: str, process: int, age: timedelta, holds: bool
+) -> None:
+    left = Lease(machine=machine or leases._machine(), process=process, until=clock())
+    store.write(NAME, left.model_dump_json().encode())
+    monkeypatch.setattr(store, "written_at", lambda name, **_: clock() if name == NAME else clock() + age)
     with pytest.raises(LeaseHeld, match="process 1") if holds else nullcontext(), lease(store, "daily", now=clock):
         assert not holds
 

@@ -1,8 +1,8 @@
-"""Keep two runs of the same work apart, by an object that names the holder and the end of its lease.
+"""Keep two runs of the same work apart, by an object that names the holder of the lease.
 
-The holder renews it while it works. If the holder was killed, the next run begins at once on the same machine, where
-its process is known to be gone, and after `TERM` elsewhere. A holder that could not renew it for so long learns that
-its lease is lost.
+The holder writes it again while it works. If the holder was killed, the next run begins at once on the same machine,
+where its process is known to be gone, and `TERM` after the last write elsewhere. Both times are the store's, as the
+clocks of two machines differ. A holder that could not renew its lease for so long learns that it is lost.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -33,7 +34,13 @@ _CHANGING = threading.Lock()
 
 
 class Lease(BaseModel):
-    """The content of a lease's object; one that has ended, or whose process is gone, stops nobody."""
+    """The content of a lease's object.
+
+    Attributes:
+        machine: the machine of the holder.
+        process: its process there.
+        until: the end unless it is renewed, by the clock of the holder, which alone goes by it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -113,24 +120,27 @@ class Hold:
     def _take(self) -> tuple[str, datetime]:
         live = self._store.generation(self._name)
         holder = _read(self._store, self._name, live) if live else None
-        if holder is not None and self._holds(holder):
+        if holder is not None and not _is_gone(holder) and (left := self._left(live)) > timedelta(0):
             raise LeaseHeld(
                 f"Another run of {self._work} holds the lock on {holder.machine} (process {holder.process}). Wait for "
-                f"it; if it is gone, the next run can begin at {holder.until:%H:%M} UTC."
+                f"it; if it is gone, the next run can begin at {self._now() + left:%H:%M} UTC."
             )
         try:
             return self._write(live)
         except PreconditionFailed as error:
             raise LeaseHeld(f"Another run of {self._work} began at the same moment. Wait for it.") from error
 
-    def _holds(self, holder: Lease) -> bool:
-        """Whether a run holds it; a clock that was put back makes a lease long, and so does whoever writes one by hand.
-
-        Which of them it was is known on this machine alone, where the process can be looked for.
-        """
-        now = self._now()
-        is_credible = holder.machine == _machine() or holder.until <= now + 2 * TERM
-        return now < holder.until and is_credible and not _is_gone(holder)
+    def _left(self, generation: str) -> timedelta:
+        """The time for which another run's lease still holds; the store's clock may have been put back meanwhile."""
+        asked = f"{self._name}.{uuid.uuid4().hex}"  # a write of our own tells the store's time
+        own = self._store.write(asked, b"", if_generation="")
+        try:
+            now = self._store.written_at(asked, generation=own)
+            return TERM - abs(now - self._store.written_at(self._name, generation=generation))
+        except ObjectNotFound:  # it was given back, or renewed in a store that keeps no generations
+            return timedelta(0)
+        finally:
+            self._store.delete(asked, generation=own)
 
     def _renew(self) -> None:
         """Renew it once; where that fails, it is tried again later, unless another run has taken it."""
