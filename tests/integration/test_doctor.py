@@ -158,6 +158,17 @@ def test_what_cannot_be_written_is_told_though_it_can_be_read(as_a_user: Path) -
         engines.check_writable(settings.bucket)
 
 
+def test_a_damaged_warehouse_leaves_bucket_and_champion_well(workspace: Path) -> None:
+    app = App(Settings(source="sample"))
+    file = Path(app.tables.url.removeprefix("duckdb://"))
+    file.parent.mkdir()
+    file.write_text("a text " * 1000)
+    said = {check.name: check for check in app.doctor()}
+    assert "is not a DuckDB file" in said["warehouse"].answer
+    assert (said["object store"].answer, said["object store"].well) == ("0 objects", True)
+    assert said["champion"].answer.startswith("none is published yet")
+
+
 def test_engines_elsewhere_are_not_asked_whether_they_can_be_written() -> None:
     for url in ("gs://bars", "s3://bars", "bigquery://p/d", "https://mlflow.example", "bucket://r/m.db", "ftp://x"):
         engines.check_writable(url)

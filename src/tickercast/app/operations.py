@@ -460,7 +460,7 @@ class Operations(Models, Events, Outlooks, Trading):
     def _store_says(self) -> str:
         engines.check_writable(self.settings.bucket)
         dropped, objects = self.dropped(), self.store.names("")
-        if not objects and self.tables.pending().get("ingestions") != "missing":
+        if not objects and self._has_ledger():
             check_kept(self.store, self.tables, dropped)
         if dropped:
             raise UsageError(
@@ -473,6 +473,13 @@ class Operations(Models, Events, Outlooks, Trading):
         if self.polled:
             self.polled.check()
         return f"{len(objects)} objects"
+
+    def _has_ledger(self) -> bool:
+        """Whether there is a ledger; a warehouse that does not answer says that itself."""
+        try:
+            return self.tables.pending().get("ingestions") != "missing"
+        except TickercastError:
+            return False
 
     def _warehouse_says(self) -> str:
         engines.check_writable(self.settings.warehouse)
@@ -497,7 +504,8 @@ class Operations(Models, Events, Outlooks, Trading):
     def _champion_says(self) -> str:
         engines.check_writable(self.settings.model_bucket or self.settings.bucket)
         if not self.models.generation():
-            check_published([self.models], self.tables)
+            if self._has_ledger():
+                check_published([self.models], self.tables)
             shipped = self.models.shipped_pointer
             return f"none is published yet: the first forecast publishes {shipped.name} version {shipped.version}"
         champion, pointer = self.served_models()[0].model, self.models.pointer()
