@@ -13,6 +13,7 @@ from tickercast.errors import EngineUnusable, TickercastError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOSED = (errno.EACCES, errno.EPERM)
+_LEAST = 1 << 20  # bytes; a disk with fewer is full: a file or a transaction of a day takes about as many
 _EFFECTIVE = os.access in os.supports_effective_ids
 _STANDARD_STREAMS = (1, 2)
 
@@ -125,7 +126,7 @@ def check_writable(what: str, *paths: Path) -> None:
     """Check, without writing, that this user may write files and folders, or make those that are missing.
 
     Raises:
-        EngineUnusable: one of them, or the folder in which it would be made, is closed or read-only.
+        EngineUnusable: one of them, or the folder in which it would be made, is closed, read-only, or on a full disk.
     """
     for path in paths:
         there = next(each for each in (path, *path.parents) if os.access(each, os.F_OK, effective_ids=_EFFECTIVE))
@@ -136,6 +137,9 @@ def check_writable(what: str, *paths: Path) -> None:
         if not os.access(there, wanted, effective_ids=_EFFECTIVE):
             number = errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES
             raise fault(what, OSError(number, os.strerror(number), str(there)), EngineUnusable)
+        space = os.statvfs(there)
+        if space.f_blocks and space.f_bavail * space.f_frsize < _LEAST:
+            raise EngineUnusable(full(what))
 
 
 def full(what: str) -> str:

@@ -866,7 +866,7 @@ def check_writable(url: str) -> None:
         url: the URL of a bucket, a warehouse or a registry, `file://`, `duckdb://` or `sqlite:///`.
 
     Raises:
-        EngineUnusable: it, or the folder in which it would be made, is closed or read-only.
+        EngineUnusable: it, or the folder in which it would be made, is closed, read-only, or on a full disk.
     """
     scheme, _, place = (url.replace(_SQLITE, "sqlite://") if url.startswith(_SQLITE) else url).partition("://")
     if scheme not in ("file", "duckdb", "sqlite") or not place:

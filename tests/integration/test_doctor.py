@@ -158,6 +158,17 @@ def test_what_cannot_be_written_is_told_though_it_can_be_read(as_a_user: Path) -
         engines.check_writable(settings.bucket)
 
 
+def test_a_full_disk_is_told_by_every_engine_on_it(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = App(Settings(source="sample"))
+    app.provision()
+    found = os.statvfs(workspace)
+    monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result([*found[:4], 20, *found[5:]]))
+    said = {check.name: check for check in app.doctor()}
+    for name in ("object store", "warehouse", "champion"):
+        assert not said[name].well
+    assert "cannot be written: the disk is full" in said["warehouse"].answer
+
+
 def test_a_damaged_warehouse_leaves_bucket_and_champion_well(workspace: Path) -> None:
     app = App(Settings(source="sample"))
     file = Path(app.tables.url.removeprefix("duckdb://"))
