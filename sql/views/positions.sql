@@ -80,4 +80,5 @@ SELECT
   held.fees, held.filled_at
 FROM held
 LEFT JOIN newest ON newest.symbol = held.symbol AND newest.frequency = held.frequency
-WHERE ABS(held.quantity) > 1e-9
+-- What is worth less than a millionth of the currency is dust, however large a split has made it.
+WHERE ABS(held.quantity) > 1e-9 AND COALESCE(ABS(held.quantity * newest.adj_close) >= 1e-6, TRUE)

@@ -506,6 +506,25 @@ def test_dust_on_the_simulated_exchange_is_not_fetched_however_old_its_bars_are(
     assert set(service.tables.read("positions")["symbol"]) == set(SYMBOLS)
 
 
+def test_what_is_worth_less_than_a_millionth_is_no_holding_and_takes_no_order(service: App, workspace: Path) -> None:
+    held, flat = variants_of(["buy-and-hold", "always-flat"])
+    for day in DAYS[:2]:
+        service.trade(held, "paper://x", SYMBOLS, as_of=day)
+    with duckdb.connect(workspace / "home" / "warehouse.duckdb") as connection:
+        connection.execute("UPDATE fills SET quantity = 1.2e-9")  # the rest of a lot, after a split
+    done = service.trade(flat, "paper://x", SYMBOLS, as_of=DAYS[2])
+    assert (done.halt, list(done.sent), dict(done.left)) == (None, [], {})
+    assert service.tables.read("positions").empty
+
+
+def test_a_position_of_the_simulated_exchange_loses_no_lot_to_the_last_digit_of_a_sum(service: App) -> None:
+    opened = [datetime.combine(day, time(20), UTC) for day in DAYS[:2]]
+    venue, later = (Paper("paper://x", "x", service.warehouse, moment) for moment in opened)
+    for number, quantity in enumerate(("0.7", "0.1")):  # 0.7999999999999999 as floats
+        venue.submit(Order(str(number), "MSFT", Side.BUY, Decimal(quantity)))
+    assert [each.quantity for each in later.positions()] == [Decimal("0.8")]
+
+
 def test_a_stock_at_the_weekend_is_not_missed(service: App) -> None:
     [held] = variants_of(["buy-and-hold"])
     for day in DAYS[3:5]:  # a Thursday and a Friday

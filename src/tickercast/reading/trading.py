@@ -208,7 +208,7 @@ def read_waiting(account: str, warehouse: Warehouse) -> set[str]:
 def read_held(account: str, warehouse: Warehouse) -> pd.DataFrame:
     """The holdings of an account by our own fills, as the view `positions`: `symbol, quantity, strategy, frequency`.
 
-    It reads the bars of these fills alone, where the view reads all.
+    It reads the bars of these fills alone, where the view reads all, and leaves out no dust for its value.
 
     Raises:
         WarehouseUnavailable: try again.

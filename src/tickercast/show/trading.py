@@ -49,7 +49,7 @@ def order_rows(found: Traded) -> pd.DataFrame:
             "symbol": each.planned.symbol,
             "leg": each.planned.leg,
             "side": each.planned.side.value,
-            "quantity": f"{each.planned.quantity:,.6f}".rstrip("0").rstrip("."),
+            "quantity": _quantity(float(each.planned.quantity)),
             "price": price(float(each.planned.price)),
             "weight": number(each.planned.weight, "+.1%"),
             "status": each.status,
@@ -57,6 +57,18 @@ def order_rows(found: Traded) -> pd.DataFrame:
         }
         for each in found.sent
     )
+
+
+def _quantity(value: float) -> str:
+    """A quantity to a millionth of a share; a small one with six digits, and so never as 0.
+
+    >>> _quantity(1127.979678), _quantity(12.0), _quantity(1.5e-8)
+    ('1,127.979678', '12', '0.000000015')
+    """
+    return rounded(value) if abs(value) < _SMALL else f"{value:,.6f}".rstrip("0").rstrip(".")
+
+
+_SMALL = 0.1
 
 
 def _remarks(found: Traded) -> Iterator[str]:

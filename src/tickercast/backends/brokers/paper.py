@@ -34,6 +34,7 @@ from tickercast.domain.trading.orders import (
 )
 from tickercast.domain.trading.paper import (
     BASES,
+    LEAST_VALUE,
     REACH,
     Bases,
     Exchange,
@@ -53,6 +54,7 @@ _BARS = ["symbol", "session_date", "closed_at", "open", "high", "low", "close", 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 _FOUND = timedelta(days=10)  # the span in which the newest bar is looked for
+_DIGITS = 12  # of a quantity that was summed up from floats: a last digit too little would cost a lot
 
 
 @dataclass
@@ -93,7 +95,7 @@ class Paper:
         """All that is held, by symbol."""
         made = self._exchange()
         return [
-            Position(symbol, _exact(amount), None, _exact(made.price(symbol)))
+            Position(symbol, _exact(round(amount, _DIGITS)), None, _exact(made.price(symbol)))
             for symbol, amount in made.positions.items()
         ]
 
@@ -143,11 +145,11 @@ class Paper:
         return Clock(self.now, True, self.now)
 
     def rules(self, symbols: Sequence[str]) -> Mapping[str, Rules]:
-        """Fractions are traded; what is not held and has no recent bar is left out."""
+        """Fractions are traded, but no dust; what is not held and has no recent bar is left out."""
         recent, held = self._bars(symbols, self.now - _FOUND), self._exchange().positions
         lot = _exact(self.terms.lot)
         return {
-            symbol: Rules(symbol, lot=lot, tick=Decimal(0), tradable=symbol in recent)
+            symbol: Rules(symbol, lot=lot, tick=Decimal(0), least_value=LEAST_VALUE, tradable=symbol in recent)
             for symbol in symbols
             if symbol in recent or symbol in held
         }

@@ -19,6 +19,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import cached_property
 from statistics import median_low
 from typing import Any
@@ -35,6 +36,9 @@ from tickercast.domain.trading.strategy_backtest import CAPITAL, EXPIRES_AFTER, 
 
 DUST = 1e-9
 """The least position: what the smallest lots leave of quantities that followed a dividend is none."""
+
+LEAST_VALUE = Decimal("0.000001")
+"""The least value of an order, in currency: what is worth less is dust, whatever a split has made of its quantity."""
 
 BASES = {0: ("basis", "basis_at"), 20: ("basis_20", "basis_20_at"), 40: ("basis_40", "basis_40_at")}
 """The columns of a close and its time that are kept beside a quantity, by how many bars before the newest it is."""
