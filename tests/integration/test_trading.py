@@ -1,6 +1,7 @@
 """Trading on paper from start to end: the account is the backtest's, halts and limits hold, and nothing is live."""
 
 import json
+import math
 import re
 import shlex
 import shutil
@@ -481,6 +482,30 @@ def test_a_position_in_a_symbol_that_stops_trading_is_named_each_day(service: Ap
     assert "No order was sent.\nAAPL: it has no bar since 2012-07-24" in shown.stdout
     flat = service.strategy_targets(variants_of(["always-flat"]), SYMBOLS, DAYS[-1]).wanted
     assert [reason for _, reason in flat[0][1]] == ["it has no bar since 2012-07-24", "always flat"]
+
+
+def test_an_order_that_no_bar_follows_is_named_until_it_has_expired(service: App, workspace: Path) -> None:
+    [held] = variants_of(["buy-and-hold"])
+    service.trade(held, symbols=SYMBOLS, as_of=DAYS[0])
+    with duckdb.connect(workspace / "home" / "warehouse.duckdb") as connection:
+        connection.execute("DELETE FROM prices WHERE symbol = 'AAPL' AND session_date > ?", [DAYS[0]])
+        connection.execute("DELETE FROM forecasts WHERE symbol = 'AAPL' AND cutoff > ?", [DAYS[0]])
+    for symbols in (SYMBOLS, ["MSFT"]):  # it has another name, or none
+        done = service.trade(held, symbols=symbols, as_of=DAYS[1])
+        assert done.left == {"AAPL": "it has no bar since 2012-07-23, and its order of 2012-07-23 is still open"}
+    for dry in (True, False):
+        done = service.trade(held, symbols=["MSFT"], as_of=DAYS[-1], dry=dry)
+        assert done.left == {"AAPL": "its order of 2012-07-23 expired: no bar followed"}
+    assert not service.trade(held, symbols=["MSFT"], as_of=DAYS[-1]).left
+
+
+def test_what_a_bar_did_not_fill_is_named_where_nothing_more_is_ordered(service: App) -> None:
+    weights = {DAYS[0]: 0.5, DAYS[1]: math.nan}
+    made = variant("once", lambda known: Decision(np.full(1, weights[known.cutoff]), str))
+    service.trade(made, "paper://x?capital=1e10", ["MSFT"], as_of=DAYS[0])
+    left = service.trade(made, "paper://x?capital=1e10", ["MSFT"], as_of=DAYS[1]).left
+    why = r"1% of the bar's volume was filled, the rest lapsed"
+    assert re.fullmatch(rf"its order of 2012-07-23 expired with [\d,]+ of [\d,]+ filled: {why}", left["MSFT"])
 
 
 def test_a_position_whose_bars_are_lost_is_a_sentence(service: App, workspace: Path) -> None:

@@ -70,6 +70,7 @@ _DAY = timedelta(days=1)
 _LEAST = 1e-9
 _DIGITS = 12  # of a quantity that was summed up from stored floats
 
+_FORGOTTEN = "the venue does not know it any more"
 _MET = "an exit of its bracket was met meanwhile, and the next run counts with it"
 _NOT_GONE = (
     "the exits of its bracket are being taken back, which a venue may do at its next open: until then it may have no "
@@ -219,11 +220,13 @@ class Collected:
         pending: the orders that it never got.
         moving: the symbols of which it has an open order.
         filling: the open orders that an open has met, at a price that is not known yet.
+        unfilled: what became of the orders that have ended without being filled in whole, by symbol.
     """
 
     pending: Sequence[Intent]
     moving: Collection[str]
     filling: Sequence[Intent]
+    unfilled: Mapping[str, str]
 
 
 @dataclass
@@ -251,6 +254,12 @@ class Reconciliation:
         pending: list[Intent] = []
         moving: set[str] = set()
         filling: list[Intent] = []
+        unfilled: dict[str, str] = {}
+
+        def ended(intent: Intent, status: Status, filled: float, reason: str) -> None:
+            symbol, said = intent.order.symbol, self._became(intent, status, filled, reason)
+            unfilled[symbol] = f"{unfilled[symbol]}; {said}" if symbol in unfilled else said
+
         for intent in book.intents:
             filled = intent.filled
             if not intent.ended:
@@ -260,15 +269,27 @@ class Reconciliation:
                     filled = float(report.filled)
                     moving |= {intent.order.symbol} if report.status.open else set()
                     filling += [intent] if report.filling else []
+                    if not report.status.open and report.status is not Status.FILLED:
+                        ended(intent, report.status, filled, report.reason)
                 elif intent.status:
-                    self._store_event(intent, Status.EXPIRED, "the venue does not know it any more", self.now(), filled)
+                    self._store_event(intent, Status.EXPIRED, _FORGOTTEN, self.now(), filled)
+                    ended(intent, Status.EXPIRED, filled, _FORGOTTEN)
                 else:
                     pending.append(intent)
             if replace(intent, filled=filled).exit_open:
                 report = self.broker.order(exit_id(intent.order.client_id), intent.order.symbol)
                 if report is not None:
                     self._store(report, intent, book)
-        return Collected(pending, moving, filling)
+        return Collected(pending, moving, filling, unfilled)
+
+    def _bar(self, intent: Intent) -> str:
+        """The name of the bar on which an order was decided."""
+        return stamp(intent.cutoff if self.frequency.is_daily else intent.cutoff_at)
+
+    def _became(self, intent: Intent, status: Status, filled: float, reason: str) -> str:
+        what = "expired" if status is Status.EXPIRED else f"was {status}"
+        part = f" with {rounded(filled)} of {rounded(float(intent.order.quantity))} filled" if filled else ""
+        return f"its order of {self._bar(intent)} {what}{part}{f': {reason}' if reason else ''}"
 
     def held(self) -> dict[str, Decimal]:
         """The quantities that our fills make, by symbol."""
@@ -351,6 +372,7 @@ class _Run(Reconciliation):
     hold: Hold | None
     sleep: Callable[[float], None]
     filling: Sequence[Intent] = field(default=(), init=False)
+    unfilled: Mapping[str, str] = field(default_factory=dict, init=False)
 
     def finish(self, state: Account) -> Traded:
         clock = self.broker.clock()
@@ -362,7 +384,7 @@ class _Run(Reconciliation):
             )
         self._is_ours_alone()
         before = self.held()
-        pending, self.filling, mismatch = self._reconcile()
+        pending, mismatch = self._reconcile()
         made = Traded(self.variant, self.account, self.broker.simulated, None, state, self.held(), dry=self.dry)
         events = read_trading_events(self.warehouse, self.account)
         halt = halted(events, self.account, self.variant.name)
@@ -384,9 +406,9 @@ class _Run(Reconciliation):
         made = self._order(made, targets, cutoff_at, pending)
         if self.dry:
             return made
-        self.collect(read_book(self.account, self.warehouse))
+        unfilled = self.collect(read_book(self.account, self.warehouse)).unfilled
         held = self.held()
-        left = {**made.left, **self._remains(before, held)}
+        left = {**unfilled, **made.left, **self._remains(before, held)}
         return replace(made, state=self._valued(self.broker.account(), targets), held=held, left=left)
 
     def _remains(self, before: Mapping[str, Decimal], held: Mapping[str, Decimal]) -> dict[str, str]:
@@ -432,14 +454,15 @@ class _Run(Reconciliation):
             "positions on the venue's page, and run tickercast trade resume --adopt."
         )
 
-    def _reconcile(self) -> tuple[Sequence[Intent], Sequence[Intent], str]:
-        """Ask for every order that may have moved; those never received, those being filled, and what does not fit."""
+    def _reconcile(self) -> tuple[Sequence[Intent], str]:
+        """Ask for every order that may have moved; those never received, and what does not fit."""
         for _ in range(_ATTEMPTS):  # a fill may come between two answers
             found = self.collect(read_book(self.account, self.warehouse))
+            self.filling, self.unfilled = found.filling, {**self.unfilled, **found.unfilled}
             mismatch = self._mismatch(found.moving)
             if not mismatch:
                 break
-        return found.pending, found.filling, mismatch
+        return found.pending, mismatch
 
     def _positions(self) -> list[Position]:
         """The positions once the orders that are being filled have been, at the price that was seen."""
@@ -636,12 +659,16 @@ class _Run(Reconciliation):
             held = {each.symbol for each in self._positions()} - moving
             why_not |= {each: f"{why_not[each]}; its position is not closed" for each in held & why_not.keys()}
         left = {**targets.missing, **stuck, **why_not, **kept}
+        for symbol in self.unfilled.keys() - moving - ended.keys():
+            left[symbol] = "; ".join(filter(None, [self.unfilled[symbol], left.get(symbol)]))
         return replace(made, sent=done, left=left, met=[said for _, said in met], halt=halt)
 
     def _stuck(self, targets: Targets, bars: Mapping[str, date]) -> dict[str, str]:
         """The reason to order nothing of a held symbol or a member, by symbol: a bar was due, and is missing."""
         panel, positions = targets.panel, self._positions()
         amounts = {each.symbol: each.quantity for each in positions}
+        is_there = {each.symbol for each in self.broker.positions()}
+        waiting = {each.order.symbol: f"its order of {self._bar(each)} is still open" for each in self.filling}
         is_dust = dust_at(self.broker, amounts.keys() - {*panel.symbols})
         held = {symbol for symbol, amount in amounts.items() if not is_dust(symbol, amount)}
         found = {symbol: targets.missing.get(symbol, "no signal of it is known") for symbol in held - {*panel.symbols}}
@@ -649,8 +676,9 @@ class _Run(Reconciliation):
             if (symbol in held or is_member) and bar is not None and self._is_overdue(symbol, bar, bars[symbol]):
                 found[symbol] = f"it has no bar since {stamp(bar)}"
         found |= {each.symbol: "the venue has no price of it any more" for each in positions if not each.price}
-        left = {True: "its position stays as it is", False: "nothing is ordered of it"}
-        return {symbol: f"{why}, and {left[symbol in held]}" for symbol, why in found.items()}
+        stays = dict.fromkeys(held & is_there, "its position stays as it is")
+        left = {symbol: waiting.get(symbol) or stays.get(symbol, "nothing is ordered of it") for symbol in found}
+        return {symbol: f"{why}, and {left[symbol]}" for symbol, why in found.items()}
 
     def _is_overdue(self, symbol: str, bar: date, end: date) -> bool:
         """Whether a bar was due by the newest moment: none is of a stock at the weekend."""
@@ -676,7 +704,7 @@ class _Run(Reconciliation):
                 if intent.cutoff_at == decided.get(symbol) or intent.order.client_id in filling:
                     resting[symbol] = resting.get(symbol, ZERO) + intent.rest
                 else:
-                    busy[symbol] = f"its order of {intent.cutoff} is still open"
+                    busy[symbol] = f"its order of {self._bar(intent)} is still open"
         if resting:  # counted as if it were filled, onto our own fills: the venue may hold what it has not told yet
             ours = self.held()
             held |= {symbol: round(ours.get(symbol, ZERO) + rest, _DIGITS) for symbol, rest in resting.items()}
