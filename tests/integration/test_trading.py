@@ -508,6 +508,26 @@ def test_what_a_bar_did_not_fill_is_named_where_nothing_more_is_ordered(service:
     assert re.fullmatch(rf"its order of 2012-07-23 expired with [\d,]+ of [\d,]+ filled: {why}", left["MSFT"])
 
 
+def test_a_symbol_whose_newest_forecast_is_doubtful_is_named_with_what_is_odd(service: App, workspace: Path) -> None:
+    [made, held] = variants_of(["volatility-target", "buy-and-hold"])
+    service.trade(made, symbols=SYMBOLS, as_of=DAYS[0])
+    with duckdb.connect(workspace / "home" / "warehouse.duckdb") as connection:
+        connection.execute("UPDATE forecasts SET doubtful = TRUE WHERE symbol = 'MSFT' AND cutoff > ?", [DAYS[0]])
+        connection.execute("UPDATE ingestions SET findings = 'jump' WHERE symbol = 'MSFT'")
+    why = "its newest forecast is doubtful, and does not count: jump"
+    assert service.trade(made, symbols=SYMBOLS, as_of=DAYS[1]).left["MSFT"] == why
+    [(_, wanted)] = service.strategy_targets(made, SYMBOLS, DAYS[1]).wanted
+    assert wanted[1][1] == "left as it is, since its newest forecast is doubtful: jump"
+    assert not service.trade(held, "paper://x", SYMBOLS, as_of=DAYS[1]).left  # it reads no forecast
+    with duckdb.connect(workspace / "home" / "warehouse.duckdb") as connection:
+        connection.execute("UPDATE forecasts SET doubtful = TRUE WHERE symbol = 'MSFT'")
+    done = service.trade(made, symbols=SYMBOLS, as_of=DAYS[2])
+    [sold] = [each.planned for each in done.sent if each.planned.symbol == "MSFT"]
+    assert (sold.leg, sold.reason) == ("exit", "its newest forecast is doubtful: jump")
+    assert "MSFT" not in done.left
+    assert service.trade(made, symbols=SYMBOLS, as_of=DAYS[3]).left["MSFT"] == why
+
+
 def test_a_position_whose_bars_are_lost_is_a_sentence(service: App, workspace: Path) -> None:
     [held] = variants_of(["buy-and-hold"])
     for day in DAYS[:2]:

@@ -196,7 +196,8 @@ class Strategies(Ports):
             reasons = [ended.get(symbol) or found.reason(n) for n, symbol in enumerate(made.symbols)]
             wanted.append((one, list(zip(found.weights.tolist(), reasons, strict=True))))
         expected = [symbol for symbol in symbols if members is None or symbol in members.on(last)]
-        return Targets(made, wanted, _missing(expected, made, first, last))
+        doubts = {symbol: doubt for symbol, doubt in zip(made.symbols, known.doubts, strict=True) if doubt}
+        return Targets(made, wanted, _missing(expected, made, first, last), doubts)
 
     def strategy_backtest(
         self,

@@ -85,7 +85,8 @@ def stored_panel(
     by_symbol = dict(iter(rows.groupby("symbol")))
     series = [bars for bars in series if bars.symbol in by_symbol]
     series = series if until is None else _closed(series, until, frequency)
-    signals = [_signals(by_symbol[bars.symbol], key, frequency) for bars in series]
+    doubts = _doubts(rows, first, last, frequency, warehouse)
+    signals = [_signals(by_symbol[bars.symbol], key, frequency, doubts.get(bars.symbol, {})) for bars in series]
     return panel(series, signals, membership(series, members))
 
 
@@ -159,12 +160,34 @@ def membership(series: Sequence[Bars], members: Members | None) -> Mapping[str, 
     return {bars.symbol: members.when(bars.symbol, bars.ends) for bars in series} if members else {}
 
 
-def _signals(rows: pd.DataFrame, key: str, frequency: Frequency) -> Signals:
+def _doubts(
+    rows: pd.DataFrame, first: date, last: date, frequency: Frequency, warehouse: Warehouse
+) -> dict[str, dict[np.datetime64, str]]:
+    """What the ledger says is odd about the bars of doubtful signals, by symbol and origin."""
+    doubtful = rows[rows["doubtful"]]
+    if doubtful.empty:
+        return {}
+    key = frequency.key("cutoff")
+    one = ["symbol", key, "simulated"]
+    where = {"frequency": frequency.name, "status": "forecast", "cutoff": Between(first, last)}
+    if doubtful["symbol"].nunique() <= _MOST_NAMED:
+        where["symbol"] = sorted(doubtful["symbol"].unique())
+    said = warehouse.read("ingestions", where, [*one, "findings", "written_at"]).dropna(subset="findings")
+    newest = said.sort_values("written_at").drop_duplicates(one, keep="last")
+    found = doubtful[one].merge(newest, how="left")
+    found["findings"] = found["findings"].fillna("its bars are odd")
+    return {
+        str(symbol): dict(zip(_ends(each[key], frequency), each["findings"], strict=True))
+        for symbol, each in found.groupby("symbol")
+    }
+
+
+def _signals(rows: pd.DataFrame, key: str, frequency: Frequency, doubts: Mapping[np.datetime64, str]) -> Signals:
     symbol = str(rows["symbol"].iloc[0])
     rows = rows[~rows["doubtful"]].sort_values(key)
     values = {name: rows[column].to_numpy(np.float64, na_value=np.nan) for name, column in COLUMNS.items()}
     flags = rows["model_has_seen"].to_numpy(bool), rows["backfilled"].to_numpy(bool)
-    return Signals(symbol, _ends(rows[key], frequency), values, *flags)
+    return Signals(symbol, _ends(rows[key], frequency), values, *flags, doubts)
 
 
 def _ends(values: "pd.Series[Any]", frequency: Frequency) -> Any:

@@ -84,6 +84,8 @@ def _known_later(found: Backtest) -> Iterator[str]:
             yield f"Of {signals:,} signals, {seen:,} are of dates that the model was trained on."
         if after:
             yield f"Of {signals:,} signals, {after:,} were made when their future was known, from the bars before them."
+        if doubtful := int((panel.doubts[found.start :] != "").sum()):
+            yield f"Doubtful forecasts do not count: {doubtful:,} more that were made from odd bars were left out."
 
 
 def _without_volumes(found: Backtest) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -273,7 +273,7 @@ def test_a_strategy_sees_no_bar_after_its_moment() -> None:
 
 def test_a_strategy_writes_into_nothing_that_others_read() -> None:
     made, refused = random_panel(), set[str]()
-    names = ("closes", "steps", "age", "expected", "low", "high", "prob_up", "trend", "member", "held", "bars_a_year")
+    names = {each.name for each in fields(Known)} - {"symbols", "cutoff"}
 
     def writes(known: Known) -> Decision:
         for name in names:
@@ -286,7 +286,7 @@ def test_a_strategy_writes_into_nothing_that_others_read() -> None:
 
     backtest(made, [variant("writes", writes)], FREE, start=5)
     writes(made.known_at(datetime(2021, 6, 1, tzinfo=UTC), np.zeros(3)))
-    assert refused == set(names)
+    assert refused == names
 
 
 # ---------------------------------------------------------------- strategies
@@ -300,6 +300,7 @@ def known(**more: Any) -> Known:
         "member": np.ones(2, bool),
         "held": np.zeros(2),
         "bars_a_year": np.full(2, 252.0),
+        "doubts": np.full(2, "", object),
     }
     return Known(("A", "B"), date(2023, 7, 21), **{**usual, "closes": np.full((2, 30), 10.0), **more})
 
@@ -309,8 +310,10 @@ def test_a_direction_is_long_short_or_flat() -> None:
     assert found.weights.tolist() == [0.5, 0]
     assert [found.reason(n) for n in (0, 1)] == [
         "the next bar closes higher with a chance of 53.0%",
-        "no direction is known; doubtful ones do not count",
+        "no direction is known",
     ]
+    doubtful = parse("direction")(known(prob_up=np.full(2, math.nan), doubts=np.array(["gap", ""], object)))
+    assert [doubtful.reason(n) for n in (0, 1)] == ["its newest forecast is doubtful: gap", "no direction is known"]
     assert parse("direction")(known(prob_up=np.array([0.5, 0.49]))).weights.tolist() == [0.5, -0.5]
     assert parse("direction:margin=0.02,short=0")(known(prob_up=np.array([0.51, 0.4]))).weights.tolist() == [0, 0]
 
@@ -359,17 +362,44 @@ def test_what_lies_below_prophets_line_is_held() -> None:
 
 
 @pytest.mark.parametrize(
-    ("age", "weight", "reason"),
+    ("age", "weight", "reason", "doubted"),
     [
-        (3.0, math.nan, "no new forecast: left as it is"),
-        (10.0, 0.0, "its newest forecast has ended"),
-        (math.inf, 0.0, "no forecast is known; doubtful ones do not count"),
+        (
+            3.0,
+            math.nan,
+            "no new forecast: left as it is",
+            "left as it is, since its newest forecast is doubtful: jump",
+        ),
+        (
+            10.0,
+            0.0,
+            "its newest forecast has ended",
+            "its last forecast that counts has ended, and its newest forecast is doubtful: jump",
+        ),
+        (math.inf, 0.0, "no forecast is known", "its newest forecast is doubtful: jump"),
     ],
 )
-def test_between_forecasts_positions_stay_and_after_the_last_they_end(age: float, weight: float, reason: str) -> None:
-    found = parse("volatility-target")(known(steps=np.full(2, 10.0), age=np.full(2, age)))
+def test_between_forecasts_positions_stay_and_after_the_last_that_counts_they_end(
+    age: float, weight: float, reason: str, doubted: str
+) -> None:
+    now = {"steps": np.full(2, 10.0), "age": np.full(2, age), "doubts": np.array(["", "jump"], object)}
+    found = parse("volatility-target")(known(**now))
     assert np.array_equal(found.weights, [weight, weight], equal_nan=True)
-    assert found.reason(0) == reason
+    assert [found.reason(n) for n in (0, 1)] == [reason, doubted]
+
+
+def test_a_doubtful_forecast_is_no_signal_and_is_known_until_one_counts_again() -> None:
+    made, values = bars("A", [10] * 6, [10] * 6), {name: np.full(2, 5.0) for name in FIELDS}
+    flags, ends = np.zeros(2, bool), made.ends
+    doubts = {ends[2]: "jump", ends[3]: "gap"}
+    found = panel([made], [Signals("A", ends[[1, 5]], values, flags, flags, doubts)])
+    seen = [found.known(row, np.zeros(1)) for row in range(6)]
+    assert [each.doubts[0] for each in seen] == ["", "", "jump", "gap", "gap", ""]
+    assert [each.age[0] for each in seen[1:]] == [0, 1, 2, 3, 0]
+    assert np.isnan(seen[2].expected[0])
+    reads = variant("reads", lambda known: Decision(np.zeros(1), str))
+    said = "Doubtful forecasts do not count: 2 more that were made from odd bars were left out."
+    assert said in list(notes(backtest(found, [reads], FREE)))
 
 
 def test_a_member_that_left_is_sold() -> None:

@@ -27,6 +27,7 @@ from tickercast.errors import CalendarError
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Texts = NDArray[np.object_]
 
 FIELDS = ("steps", "expected", "low", "high", "prob_up", "trend")
 """The numbers of a signal: steps of the forecast; log-returns up to its last step, of the median and of both ends of
@@ -50,6 +51,7 @@ class Signals:
         values: `(k,)` for each of `FIELDS`; NaN where it is not known.
         seen: `(k,)`, whether the model was trained on the origin.
         backfilled: `(k,)`, whether the forecast was made when its future was known.
+        doubts: what makes each doubtful forecast so, by its origin; a doubtful forecast is no signal.
     """
 
     symbol: str
@@ -57,6 +59,7 @@ class Signals:
     values: Mapping[str, Floats]
     seen: Bools
     backfilled: Bools
+    doubts: Mapping[np.datetime64, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +82,7 @@ class Known:
         member: `(n,)`, whether the symbol is in the universe.
         held: `(n,)`, the weights that are held, in shares of equity; negative for short positions.
         bars_a_year: `(n,)`, the bars a year, to annualise by: 252 sessions, 365 days of a coin, or hours.
+        doubts: `(n,)`, texts: what makes the newest forecast doubtful, so that it does not count; else empty.
     """
 
     symbols: Sequence[str]
@@ -94,6 +98,7 @@ class Known:
     member: Bools
     held: Floats
     bars_a_year: Floats
+    doubts: Texts
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -125,6 +130,7 @@ class Panel:
         member: `(T, n)`, whether the symbol was in the universe.
         seen: `(T, n)`, whether a signal is of a date that its model was trained on.
         backfilled: `(T, n)`, whether the forecast was made when its future was known.
+        doubts: `(T, n)`, texts: what makes the forecast of each moment doubtful, which is no signal then; else empty.
         simulated: whether any bars were generated.
     """
 
@@ -139,6 +145,7 @@ class Panel:
     member: Bools
     seen: Bools = field(repr=False)
     backfilled: Bools = field(repr=False)
+    doubts: Texts = field(repr=False)
     simulated: bool = False
 
     def __len__(self) -> int:
@@ -180,6 +187,16 @@ class Panel:
         found: Bools = np.isfinite(self.signals["expected"]) | np.isfinite(self.signals["prob_up"])
         return found | np.isfinite(self.signals["trend"])
 
+    @cached_property
+    def _newest_doubts(self) -> Texts:
+        """`(T, n)`, the doubts about the newest forecast at each moment; empty where it counts."""
+        doubtful = self.doubts != ""
+        if not doubtful.any():
+            return self.doubts
+        newest, counted = _newest(doubtful), _newest(np.isfinite(self.signals["steps"]) & (self.age == 0))
+        found: Texts = np.where(newest > counted, np.take_along_axis(self.doubts, np.maximum(newest, 0), axis=0), "")
+        return found
+
     def known(self, row: int, held: Floats) -> Known:
         """The knowledge of a strategy once a bar has closed."""
         at = {name: values[row] for name, values in self.signals.items()}
@@ -193,6 +210,7 @@ class Panel:
             member=self.member[row],
             held=held,
             bars_a_year=self.bars_a_year,
+            doubts=self._newest_doubts[row],
         )
 
     def known_at(self, moment: datetime, held: Floats) -> Known:
@@ -218,6 +236,7 @@ class Panel:
             member=self.member[rows, columns],
             held=held,
             bars_a_year=self.bars_a_year,
+            doubts=self._newest_doubts[rows, columns],
         )
 
     def bars_at(self, moment: datetime) -> list[date]:
@@ -266,7 +285,7 @@ class Panel:
         """The moments from row `start` to before row `end`."""
         cut = {
             name: getattr(self, name)[start:end]
-            for name in ("ends", "open", "close", "value", "age", "member", "seen", "backfilled")
+            for name in ("ends", "open", "close", "value", "age", "member", "seen", "backfilled", "doubts")
         }
         return replace(self, **cut, signals={name: values[start:end] for name, values in self.signals.items()})
 
@@ -313,6 +332,7 @@ def panel(series: Sequence[Bars], signals: Sequence[Signals] = (), member: Mappi
     found = {name: np.full(shape, np.nan) for name in FIELDS}
     members = np.zeros(shape, bool)
     flags = {name: np.zeros(shape, bool) for name in ("seen", "backfilled")}
+    doubts = np.full(shape, "", object)
     by_symbol = {one.symbol: one for one in signals}
     for column, bars in enumerate(series):
         rows = ends.searchsorted(bars.ends)
@@ -328,6 +348,9 @@ def panel(series: Sequence[Bars], signals: Sequence[Signals] = (), member: Mappi
             for name in FIELDS:
                 found[name][rows, column] = one.values[name][known]
             flags["seen"][rows, column], flags["backfilled"][rows, column] = one.seen[known], one.backfilled[known]
+            for end, doubt in one.doubts.items():
+                if (bars.ends == end).any():
+                    doubts[ends.searchsorted(end), column] = doubt
     steps, age = _carried(found["steps"], prices["close"])
     members = _still(members, prices["close"], ends, np.timedelta64(series[0].frequency.stale_after))
     return Panel(
@@ -339,6 +362,7 @@ def panel(series: Sequence[Bars], signals: Sequence[Signals] = (), member: Mappi
         age=age,
         member=members,
         **flags,
+        doubts=doubts,
         simulated=any(bars.simulated for bars in series),
     )
 
@@ -368,17 +392,22 @@ def _calendar(symbol: str) -> str:
 
 def _still(member: Bools, close: Floats, ends: Ends, stale_after: np.timedelta64) -> Bools:
     """Whether a symbol is a member where it has no bar: as at its newest one, while that is recent."""
-    rows = np.arange(len(close))[:, None]
-    newest = np.maximum.accumulate(np.where(np.isfinite(close), rows, -1), axis=0)
+    newest = _newest(np.isfinite(close))
     last = np.maximum(newest, 0)
     recent = (newest >= 0) & (ends[:, None] - ends[last] <= stale_after)
     found: Bools = np.take_along_axis(member, last, axis=0) & recent
     return found
 
 
+def _newest(there: Bools) -> NDArray[np.intp]:
+    """The newest row at each moment where something is there: `(T, n)`; -1 before the first."""
+    found: NDArray[np.intp] = np.maximum.accumulate(np.where(there, np.arange(len(there))[:, None], -1), axis=0)
+    return found
+
+
 def _carried(steps: Floats, close: Floats) -> tuple[Floats, Floats]:
     """The horizon of the newest forecast at each moment, and the bars of its symbol since it was made."""
-    newest = np.maximum.accumulate(np.where(np.isfinite(steps), np.arange(len(steps))[:, None], -1), axis=0)
+    newest = _newest(np.isfinite(steps))
     made = np.maximum(newest, 0)
     bars = np.isfinite(close).cumsum(axis=0)
     age = (bars - np.take_along_axis(bars, made, axis=0)).astype(np.float64)

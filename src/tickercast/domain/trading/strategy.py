@@ -38,8 +38,6 @@ _HALF_80 = 1.2815515655446004
 _CLOSED = 30
 """Moments at which others have bars and an exchange has none, at most, one after another."""
 
-_UNCOUNTED = "doubtful ones do not count"
-
 _SLASH = re.compile(r"[/\\]")
 
 
@@ -106,7 +104,8 @@ def direction(known: Known, *, margin: float = 0, short: float = 1) -> Decision:
 
     def reason(n: int) -> str:
         if np.isnan(lean[n]):
-            return f"no direction is known; {_UNCOUNTED}"
+            doubt = known.doubts[n]
+            return f"its newest forecast is doubtful: {doubt}" if doubt else "no direction is known"
         return f"the next bar closes higher with a chance of {known.prob_up[n]:.1%}"
 
     return Decision(weights, reason)
@@ -164,11 +163,18 @@ def _while_recent(known: Known, weights: Floats, reason: Callable[[int], str]) -
     def said(n: int) -> str:
         if not missing[n]:
             return reason(n)
-        if np.isinf(known.age[n]):
-            return f"no forecast is known; {_UNCOUNTED}"
-        return "its newest forecast has ended" if over[n] else "no new forecast: left as it is"
+        doubt, is_first = known.doubts[n], np.isinf(known.age[n])
+        if not over[n]:
+            return f"left as it is, since its newest forecast is doubtful: {doubt}" if doubt else _LEFT
+        if doubt:
+            ended = "" if is_first else "its last forecast that counts has ended, and "
+            return f"{ended}its newest forecast is doubtful: {doubt}"
+        return "no forecast is known" if is_first else "its newest forecast has ended"
 
     return Decision(np.where(missing & over, 0.0, weights), said)
+
+
+_LEFT = "no new forecast: left as it is"
 
 
 @dataclass(frozen=True)
@@ -308,11 +314,13 @@ class Targets:
         panel: the bars and signals, the newest last.
         wanted: a weight and its reason by variant, in the order of the panel's symbols; NaN: left as it is.
         missing: the reason for each symbol that was named and is not in the panel.
+        doubts: what makes the newest forecast of a symbol doubtful, so that it does not count, by symbol.
     """
 
     panel: Panel
     wanted: Sequence[tuple[Variant, Sequence[tuple[float, str]]]]
     missing: Mapping[str, str] = field(default_factory=dict)
+    doubts: Mapping[str, str] = field(default_factory=dict)
 
 
 def _checked(made: Any, known: Known, name: str) -> Floats:

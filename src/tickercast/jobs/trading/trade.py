@@ -658,7 +658,7 @@ class _Run(Reconciliation):
         if made.halt is not None:  # a stop closes what it can
             held = {each.symbol for each in self._positions()} - moving
             why_not |= {each: f"{why_not[each]}; its position is not closed" for each in held & why_not.keys()}
-        left = {**targets.missing, **stuck, **why_not, **kept}
+        left = {**self._doubtful(targets, moving), **targets.missing, **stuck, **why_not, **kept}
         for symbol in self.unfilled.keys() - moving - ended.keys():
             left[symbol] = "; ".join(filter(None, [self.unfilled[symbol], left.get(symbol)]))
         return replace(made, sent=done, left=left, met=[said for _, said in met], halt=halt)
@@ -679,6 +679,15 @@ class _Run(Reconciliation):
         stays = dict.fromkeys(held & is_there, "its position stays as it is")
         left = {symbol: waiting.get(symbol) or stays.get(symbol, "nothing is ordered of it") for symbol in found}
         return {symbol: f"{why}, and {left[symbol]}" for symbol, why in found.items()}
+
+    def _doubtful(self, targets: Targets, moving: Collection[str]) -> dict[str, str]:
+        """The reason to order nothing of a member that has no forecast that counts, by symbol."""
+        panel, doubts = targets.panel, targets.doubts if self.variant.reads else {}
+        return {
+            symbol: f"its newest forecast is doubtful, and does not count: {doubts[symbol]}"
+            for symbol, is_member in zip(panel.symbols, panel.member[-1], strict=True)
+            if is_member and symbol in doubts and symbol not in moving
+        }
 
     def _is_overdue(self, symbol: str, bar: date, end: date) -> bool:
         """Whether a bar was due by the newest moment: none is of a stock at the weekend."""
