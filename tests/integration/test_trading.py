@@ -121,6 +121,40 @@ def test_a_live_account_of_two_calendars_is_that_of_the_backtest(
     assert list(fills["filled_at"].dt.day.unique()) == filled
 
 
+def test_a_stock_is_decided_at_the_weekend_in_a_live_account_as_in_the_backtest(service: App) -> None:
+    days = [date(2012, 7, 26) + timedelta(days=each) for each in range(6)]  # from a Thursday
+    for day in (days[0], days[-1]):
+        service.forecast(["BTC-USD"], day, source="simulated")
+    sides = {
+        "AAPL": (0.2, math.nan, 0.4, 0.1, 0.3, 0.0),  # Saturday's order waits
+        "BTC-USD": (0.2, 0.4, 0.1, 0.6, -0.5, 0.1),
+        "MSFT": (0.3, 0.0, 0.4, 0.2, 0.1, 0.0),  # Friday's does
+    }
+    weights, symbols = np.array(list(sides.values())), list(sides)
+    made = variant("sides", lambda known: Decision(weights[:, days.index(known.cutoff)], str))
+    for day in days:
+        assert service.trade(made, symbols=symbols, as_of=day).halt is None
+    account = service.tables.read("equity").sort_values("cutoff")
+    expected = service.strategy_backtest([made], days[0], days[-1], symbols=symbols).results[0].net
+    assert account["equity"].to_numpy() == pytest.approx(expected.equity, rel=1e-11)
+    filled = service.tables.read("fills").groupby("symbol")["filled_at"].agg(lambda at: sorted(at.dt.day))
+    assert [filled[symbol] for symbol in ("AAPL", "MSFT")] == [[27, 30, 31], [27, 30, 31]]
+
+
+def test_a_run_at_the_weekend_makes_up_for_that_of_friday_once(service: App) -> None:
+    [made], symbols = variants_of(["volatility-target"]), [*SYMBOLS, "BTC-USD"]
+    friday = service.trade(made, "paper://whole", SYMBOLS, as_of=date(2012, 7, 27))
+    service.forecast(["BTC-USD"], date(2012, 7, 29), source="simulated")
+    done = service.trade(made, "paper://late", symbols, as_of=date(2012, 7, 29))
+    assert {each.planned.symbol for each in done.sent} == set(symbols)
+    orders = service.tables.read("orders").groupby("symbol")
+    assert all(len(set(orders.get_group(symbol)["cutoff_at"])) == 1 for symbol in SYMBOLS)  # those of Friday's close
+    reasons = {each.planned.symbol: each.planned.reason for each in friday.sent}
+    assert reasons.items() <= {each.planned.symbol: each.planned.reason for each in done.sent}.items()
+    again = service.trade(made, "paper://late", symbols, as_of=date(2012, 7, 29))
+    assert (list(again.sent), dict(again.left)) == ([], {})
+
+
 def test_volumes_bound_a_live_account_as_they_bound_that_of_the_backtest(service: App, workspace: Path) -> None:
     with duckdb.connect(workspace / "home" / "warehouse.duckdb") as connection:
         connection.execute("UPDATE prices SET volume = 0 WHERE symbol = 'AAPL'")  # reports none

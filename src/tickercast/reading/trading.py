@@ -38,6 +38,7 @@ class Intent:
         status: the newest stored status; empty where the venue has reported nothing.
         filled: the quantity that was filled by then.
         exit_status: the newest stored status of the exit of its bracket; empty where there is none.
+        written_at: the time at which it was stored.
     """
 
     order: Order
@@ -51,6 +52,7 @@ class Intent:
     status: str
     filled: float
     exit_status: str
+    written_at: datetime
 
     @property
     def ended(self) -> bool:
@@ -129,6 +131,7 @@ def _intent(row: Mapping[Any, Any], newest: Mapping[str, tuple[str, float]]) -> 
         status,
         filled,
         newest.get(exit_id(row["client_id"]), ("", 0.0))[0],
+        row["written_at"].to_pydatetime(),
     )
 
 

@@ -87,6 +87,23 @@ def test_what_is_open_yet_is_read_at_its_newest_bar_and_what_is_closed_at_the_la
     assert np.isnan(closed.expected[1])
 
 
+def test_where_an_exchange_has_no_session_a_symbol_is_known_and_traded_by_its_newest_bar() -> None:
+    stock = bars("MSFT", [10, 11, 12], [10, 11, 12], days=[3, 4, 7])  # Thursday, Friday, Monday
+    values, flags = {name: np.full(1, 0.5) for name in FIELDS}, np.zeros(1, bool)
+    coin, signals = bars("BTC-USD", [10] * 7, [10] * 7, first=3), Signals("MSFT", stock.ends[1:2], values, flags, flags)
+    made = panel([stock, coin], [signals])
+    seen = [made.known(row, np.zeros(2)) for row in range(7)]
+    assert [each.expected[0] for each in seen[1:4]] == [0.5] * 3
+    np.testing.assert_array_equal(seen[3].closes, [[np.nan, np.nan, 10, 11], [10] * 4])
+    np.testing.assert_array_equal(seen[4].closes[0], [10, 11, np.nan, np.nan, 12])
+    assert np.isnan(seen[5].closes[0, -1])  # Tuesday's bar is missing
+    np.testing.assert_array_equal(made.decided_close[:, 0], [10, 11, 11, 11, 12, np.nan, np.nan])
+    sunday = panel([stock.rows(0, 2), coin.rows(0, 4)], [signals])
+    assert sunday.bars_at(datetime(2021, 1, 11, tzinfo=UTC)) == [date(2021, 1, 8), date(2021, 1, 10)]
+    run = simulate(made, lambda row, held: np.array([0.5 if row == 2 else math.nan, math.nan]), FREE, capital=1000.0)
+    assert np.flatnonzero(run.traded).tolist() == [4]  # Saturday's order, at Monday's open
+
+
 # ---------------------------------------------------------------- the account
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain.asset_classes import CRYPTO, asset_class
 from tickercast.domain.bars import Bars
-from tickercast.domain.calendar import calendar_name, session_closes, session_opens
+from tickercast.domain.calendar import calendar_name, session_closes, session_days, session_opens
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.frequency import Ends, Frequency, stamp
 from tickercast.errors import CalendarError
@@ -71,7 +71,8 @@ class Known:
     Attributes:
         symbols: the n symbols.
         cutoff: the last session, or the end of the last hour, UTC.
-        closes: `(n, bars)`, closes up to that one, adjusted for dividends; NaN where there is no bar.
+        closes: `(n, bars)`, closes up to that one, adjusted for dividends; NaN where there is no bar. The last is each
+            symbol's newest, NaN where a bar that was due is missing.
         steps: `(n,)`, the horizon of the newest forecast, in bars; NaN where there is no forecast.
         age: `(n,)`, the symbol's bars since that forecast was made.
         expected: `(n,)`, the log-return of its median up to its last step; NaN but where it was made at this moment.
@@ -197,41 +198,56 @@ class Panel:
         found: Texts = np.where(newest > counted, np.take_along_axis(self.doubts, np.maximum(newest, 0), axis=0), "")
         return found
 
+    @cached_property
+    def _decided(self) -> NDArray[np.intp]:
+        """`(T, n)`, the row of the bar on which each symbol is decided at each moment.
+
+        It is the moment's own; but where an exchange has no session, as at the weekend beside a coin, the newest one.
+        """
+        found = np.repeat(np.arange(len(self))[:, None], len(self.symbols), axis=1)
+        if self.frequency.is_daily:
+            for column in np.flatnonzero(np.isnan(self.close).any(axis=0)).tolist():
+                try:
+                    sessions = session_days(self.symbols[column], self.ends[0], self.ends[-1])
+                except CalendarError:  # nobody knows whether a bar was due
+                    continue
+                newest = _newest(np.isfinite(self.close[:, column, None]))[:, 0]
+                passed = sessions.searchsorted(self.ends, side="right")
+                is_current = (newest >= 0) & (passed == passed[newest])
+                found[:, column] = np.where(is_current, newest, found[:, column])
+        return found
+
+    @property
+    def resting(self) -> set[str]:
+        """The symbols whose exchange had no session at the last moment, and none since their newest bar."""
+        return {symbol for symbol, row in zip(self.symbols, self._decided[-1], strict=True) if row != len(self) - 1}
+
+    @cached_property
+    def decided_close(self) -> Floats:
+        """`(T, n)`, the close on which each symbol is decided at each moment; NaN where it has no bar that was due."""
+        return np.take_along_axis(self.close, self._decided, axis=0)
+
     def known(self, row: int, held: Floats) -> Known:
-        """The knowledge of a strategy once a bar has closed."""
-        at = {name: values[row] for name, values in self.signals.items()}
+        """The knowledge of a strategy once the last bar of a moment has closed.
+
+        A symbol whose exchange had no session then is decided on its newest bar.
+        """
+        return self._known(row, self._decided[row], held)
+
+    def _known(self, row: int, rows: NDArray[np.intp], held: Floats) -> Known:
+        """The knowledge at a moment, of each symbol at the row of a bar of its own, which is put last."""
+        columns = np.arange(len(self.symbols))
+        closes = self.close[: row + 1].T
+        if (rows != row).any():
+            closes = np.full(closes.shape, np.nan)
+            for newest in np.unique(rows).tolist():
+                closes[rows == newest, row - newest :] = self.close[: newest + 1, rows == newest].T
         end: date = self.ends[row].item()
         return Known(
             tuple(self.symbols),
             end,
-            self.close[: row + 1].T,
-            **at,
-            age=self.age[row],
-            member=self.member[row],
-            held=held,
-            bars_a_year=self.bars_a_year,
-            doubts=self._newest_doubts[row],
-        )
-
-    def known_at(self, moment: datetime, held: Floats) -> Known:
-        """The knowledge of a strategy at a time after the newest bar.
-
-        It is that of the last moment, or of a symbol's newest bar that has closed where the last is still open.
-
-        Args:
-            moment: the time, UTC; see `bars_at`.
-            held: `(n,)`, the weights that are held.
-        """
-        last, columns = len(self) - 1, np.arange(len(self.symbols))
-        rows = self._rows_at(moment)
-        before = np.arange(len(self)) - (last - rows)[:, None]
-        at = {name: values[rows, columns] for name, values in self.signals.items()}
-        end: date = self.ends[-1].item()
-        return Known(
-            tuple(self.symbols),
-            end,
-            np.where(before >= 0, self.close[before, columns[:, None]], np.nan),
-            **at,
+            closes,
+            **{name: values[rows, columns] for name, values in self.signals.items()},
             age=self.age[rows, columns],
             member=self.member[rows, columns],
             held=held,
@@ -239,11 +255,22 @@ class Panel:
             doubts=self._newest_doubts[rows, columns],
         )
 
+    def known_at(self, moment: datetime, held: Floats) -> Known:
+        """The knowledge of a strategy at a time after the newest bar.
+
+        It is that of the last moment, but of a symbol whose bar is still open that of its newest one that has closed.
+
+        Args:
+            moment: the time, UTC; see `bars_at`.
+            held: `(n,)`, the weights that are held.
+        """
+        return self._known(len(self) - 1, self._rows_at(moment), held)
+
     def bars_at(self, moment: datetime) -> list[date]:
         """The bar of each symbol, by its name, that is decided on at a time after the newest bar.
 
-        It is the last moment, as in a backtest; but where the bar of a symbol has not closed by then, as a coin's while
-        the stocks beside it have closed, it is the newest one that has.
+        It is that of the last moment, as in a backtest; but where the bar of a symbol has not closed by then, as a
+        coin's while the stocks beside it have closed, it is the newest one that has.
 
         Args:
             moment: the time, UTC.
@@ -256,7 +283,7 @@ class Panel:
         absent = [symbol for symbol, is_absent in zip(self.symbols, found, strict=True) if is_absent]
         closes = self.frequency.closes(absent, np.arange(len(absent)), np.repeat(self.ends[-1:], len(absent)))
         found[found] = closes > np.datetime64(moment.astimezone(UTC).replace(tzinfo=None))  # open yet
-        return np.where(found, self._newest_rows, len(self) - 1)
+        return np.where(found, self._newest_rows, self._decided[-1])
 
     @property
     def _newest_rows(self) -> NDArray[np.intp]:

@@ -179,7 +179,7 @@ def simulate(
         found[0][number], found[1][number] = equity, value / equity
         if number % every == 0:
             wanted = weigh(row, found[1][number])
-            new = changes(wanted, account.shares, equity, marks[row], panel.close[row], costs)
+            new = changes(wanted, account.shares, equity, marks[row], panel.decided_close[row], costs)
             new[orders != 0] = 0.0  # waiting orders are filled first
             orders = orders + _within_power(new, account.shares + orders, equity, marks[row], costs)
             decided = np.where(new != 0, panel.ends[row], decided)
@@ -223,14 +223,14 @@ class _Account:
 
 
 def changes(weights: Floats, shares: Floats, equity: float, marks: Floats, closes: Floats, costs: Costs) -> Floats:
-    """Shares to trade towards target weights; none of symbols without a bar, or where the target is NaN.
+    """Shares to trade towards target weights; none of symbols without a bar that was due, or where the target is NaN.
 
     Args:
         weights: `(n,)`, shares of equity.
         shares: `(n,)`, the held shares.
         equity: the equity in currency.
         marks: `(n,)`, the newest closes.
-        closes: `(n,)`, the closes of the newest bar; NaN where a symbol has none.
+        closes: `(n,)`, the closes of the bars that are decided on; NaN where a symbol has none.
         costs: the costs, with the band and the lot.
     """
     able = np.isfinite(weights) & np.isfinite(closes)

@@ -46,6 +46,7 @@ from tickercast.domain.trading.orders import (
 )
 from tickercast.domain.trading.paper import REACH, bases
 from tickercast.domain.trading.plan import ENTRY, EXIT, Plan, Planned, Want, fitted, plan
+from tickercast.domain.trading.signals import Panel
 from tickercast.domain.trading.strategy import Targets, Variant
 from tickercast.errors import CalendarError, OrderRefused, StatusUnknown, UsageError
 from tickercast.jobs.daily.lease import Hold, lease
@@ -505,15 +506,28 @@ class _Run(Reconciliation):
 
     def _check_follows(self, targets: Targets) -> None:
         """Refuse a decision on an older bar than the newest one: it would be made with hindsight."""
-        rows = self.warehouse.read("account_states", {"account": self.account}, ["cutoff", "cutoff_at"])
-        bars = rows["cutoff"] if self.frequency.is_daily else rows["cutoff_at"].dt.tz_convert(None)
-        newest, end = bars.max(), targets.panel.ends[-1].item()
+        newest, end = self._recorded().index.max(), targets.panel.ends[-1].item()
         if newest > pd.Timestamp(end):
             decided = stamp(newest.date() if self.frequency.is_daily else newest)
             raise UsageError(
                 f"{self.account} has decided on the bars of {decided}, and the newest bar is of {stamp(end)}: a later "
                 "one was needed. Fetch the newer bars, or name another account."
             )
+
+    def _recorded(self) -> "pd.Series[Any]":
+        """The time at which a state of the account was first stored for a bar, by bar."""
+        rows = self.warehouse.read("account_states", {"account": self.account}, ["cutoff", "cutoff_at", "recorded_at"])
+        bars = rows["cutoff"] if self.frequency.is_daily else rows["cutoff_at"].dt.tz_convert(None)
+        return rows["recorded_at"].groupby(bars).min()
+
+    def _older(self, book: Book, panel: Panel) -> set[str]:
+        """The orders that runs at earlier moments sent, of symbols whose exchange has had no session since."""
+        begun = self._recorded().get(pd.Timestamp(panel.ends[-1].item()), pd.Timestamp(self.now()))
+        return {
+            each.order.client_id
+            for each in book.intents
+            if each.order.symbol in panel.resting and each.written_at < begun
+        }
 
     # ------------------------------------------------------------ what is stored
 
@@ -624,7 +638,8 @@ class _Run(Reconciliation):
         sent = [self._send_again(intent, decided, late) for intent in pending]
         book = read_book(self.account, self.warehouse)
         wants, over = self._wants(made, targets, bars)
-        planned = self._planned(wants, made, book, decided, late)
+        older = self._older(book, panel)
+        planned = self._planned(wants, made, book, decided, late, older)
         recent = [each for each in book.intents if each.cutoff_at > decided.get(each.order.symbol, cutoff_at) - _DAY]
         spent = sum((exact(each.value) for each in recent if each.leg == ENTRY), ZERO)
         known = {each.order.client_id: each for each in book.intents}
@@ -646,7 +661,8 @@ class _Run(Reconciliation):
         sent += [self._send(each, bars[each.symbol], decided[each.symbol], equity) for each in exits]
         if entries:
             same = [each for each in book.intents if each.cutoff_at == decided.get(each.order.symbol)]
-            placed = sum(each.placed for each in same if each.leg == ENTRY)
+            now_sent = [each for each in same if each.order.client_id not in older]
+            placed = sum(each.placed for each in now_sent if each.leg == ENTRY)
             fit = fitted(entries, self.broker.account().buying_power, exact(placed))
             kept |= fit.left
             sent += [self._send(each, bars[each.symbol], decided[each.symbol], equity) for each in fit.orders]
@@ -703,13 +719,15 @@ class _Run(Reconciliation):
         book: Book,
         decided: Mapping[str, datetime],
         late: Mapping[str, str],
+        older: Collection[str],
     ) -> Plan:
         held = {each.symbol: each.quantity for each in self._positions()}
-        busy, resting = dict(late), dict[str, Decimal]()
+        busy, resting, waiting = dict(late), dict[str, Decimal](), set[str]()
         filling = {each.order.client_id for each in self.filling if each.order.bracket is None}  # no exit is met yet
         for intent in book.intents:
             if intent.status and not intent.ended:
                 symbol = intent.order.symbol
+                waiting |= {symbol} if intent.order.client_id in older else set()
                 if intent.cutoff_at == decided.get(symbol) or intent.order.client_id in filling:
                     resting[symbol] = resting.get(symbol, ZERO) + intent.rest
                 else:
@@ -717,6 +735,8 @@ class _Run(Reconciliation):
         if resting:  # counted as if it were filled, onto our own fills: the venue may hold what it has not told yet
             ours = self.held()
             held |= {symbol: round(ours.get(symbol, ZERO) + rest, _DIGITS) for symbol, rest in resting.items()}
+        if made.halt is None:  # what waits is filled first, as in a backtest
+            wants = [want for want in wants if want.symbol not in waiting]
         rules = self.broker.rules(sorted({want.symbol for want in wants}))
         bracketed = {each.order.symbol: each.order.client_id for each in book.intents if each.exit_open}
         return plan(wants, held, made.state.equity, rules, busy=busy, bracketed=bracketed, bracket=self.bracket)
@@ -759,7 +779,7 @@ class _Run(Reconciliation):
         order = Order(name, planned.symbol, planned.side, planned.quantity, bracket)
         value = float(planned.value)
         name_of = self.variant.name, self.variant.hash, self.frequency.name
-        intent = Intent(order, *name_of, planned.leg, cutoff.item(), decided_at, value, "", 0.0, "")
+        intent = Intent(order, *name_of, planned.leg, cutoff.item(), decided_at, value, "", 0.0, "", self.now())
         if not self._append("orders", row, name):  # another run was faster, and its intent counts
             stored = read_book(self.account, self.warehouse).intents
             intent = next((each for each in stored if each.order.client_id == name), intent)
