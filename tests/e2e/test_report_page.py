@@ -39,7 +39,7 @@ def file(tmp_path: Path) -> Path:
     rows = [overview_row("MSFT"), overview_row("ETH-USD", simulated=True), overview_row("IBM", **dear)]
     width = Width(10, 0.1, 0.1, 0.9, 1.1, 0.012, tuple(0.01 + 0.0001 * day for day in range(250)))
     held = Calibration("MSFT", 1200, 0.69, 0.62, 0.76, 12, "too narrow")
-    beside = report.Beside(rows, {"MSFT": width}, {"MSFT": held}, outlook_of_two())
+    beside = report.Beside(rows, {"MSFT": width}, {"MSFT": held}, portfolio=outlook_of_two())
     path.write_text(report.page(details, "file://bucket", beside), encoding="utf-8")
     return path
 

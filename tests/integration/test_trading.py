@@ -937,7 +937,7 @@ def test_a_wrong_setting_never_stops_the_day_and_fails_it_at_its_end(
         ({"trade": "buy-and-hold@live://"}, "on paper buy-and-hold@live://", "The broker is 'live://'"),
         (whole | {"retrain_on_losses": "x"}, "on paper results", "'x'"),
         (whole | {"portfolios": str(tmp_path / "none.csv")}, "portfolio", "none.csv cannot be read"),
-        (whole | {"events_source": str(tmp_path / "none.csv")}, "events", "none.csv' is neither"),
+        (whole | {"events_source": str(tmp_path / "none.csv")}, "events", "' is neither sec"),
     ):
         evening.app.settings = changed(usual, wrong)
         done = evening.run()

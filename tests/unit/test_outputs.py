@@ -120,7 +120,8 @@ def test_a_file_with_two_names_keeps_both_and_its_content_where_the_disk_fills_u
 
 def test_a_new_file_has_the_usual_permissions_and_an_old_one_its_own(workspace: Path) -> None:
     Path("usual").touch()
-    Path("own.html").touch(mode=0o640)
+    Path("own.html").touch()
+    Path("own.html").chmod(0o640)
     modes = [stat.S_IMODE(write_file(name, b"new").stat().st_mode) for name in ("new.html", "own.html")]
     assert modes == [stat.S_IMODE(Path("usual").stat().st_mode), 0o640]
 

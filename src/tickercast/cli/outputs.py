@@ -29,8 +29,9 @@ def check_file(option: str, name: str, endings: Sequence[str] = (), *, makes_fol
     """
     if not name:
         return
-    path = _place(name)
+    path = Path(name).expanduser()
     try:
+        path = _place(path)
         if not makes_folder and not path.parent.is_dir():
             raise UsageError(f"{option} {path}: there is no folder {path.parent}. Create it, or name another.")
         exists = path.exists()
@@ -78,8 +79,9 @@ def write_file(name: str | Path, content: bytes) -> Path:
     Raises:
         UsageError, EngineUnusable: it cannot be written.
     """
-    path = _place(name)
+    path = Path(name).expanduser()
     try:
+        path = _place(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         disk.write(path, content)
     except OSError as error:
@@ -87,9 +89,8 @@ def write_file(name: str | Path, content: bytes) -> Path:
     return path
 
 
-def _place(name: str | Path) -> Path:
+def _place(path: Path) -> Path:
     """The place of a file: a link leads to it."""
-    path = Path(name).expanduser()
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 

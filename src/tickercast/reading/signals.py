@@ -163,7 +163,7 @@ def membership(series: Sequence[Bars], members: Members | None) -> Mapping[str, 
 def _doubts(
     rows: pd.DataFrame, first: date, last: date, frequency: Frequency, warehouse: Warehouse
 ) -> dict[str, dict[np.datetime64, str]]:
-    """What the ledger says is odd about the bars of doubtful signals, by symbol and origin."""
+    """The oddities of the bars of doubtful signals, as the ledger has them, by symbol and origin."""
     doubtful = rows[rows["doubtful"]]
     if doubtful.empty:
         return {}
