@@ -16,6 +16,7 @@ from tickercast.api import connections, launch  # noqa: E402  # which need them
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 HALF = REQUEST[:-10]
+HALF_A_BODY = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{"
 Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
 
@@ -26,6 +27,8 @@ def with_server(
     given: dict[str, Any] = {}
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
         headers = [(b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         monkeypatch.setattr(connections, "REQUEST_S", 0.01)  # from now on
@@ -112,8 +115,9 @@ def test_so_is_one_that_does_not_take_its_answer(monkeypatch: pytest.MonkeyPatch
     with_server(monkeypatch, b" " * 50_000_000, act)
 
 
+@pytest.mark.parametrize("sent", [HALF, HALF_A_BODY])
 def test_a_new_one_takes_the_place_of_the_one_that_waited_longest(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sent: bytes
 ) -> None:
     monkeypatch.setattr(connections, "most_connections", lambda: 2)
     monkeypatch.setattr(connections, "_REPORTED_EVERY_S", 0.0)
@@ -121,6 +125,9 @@ def test_a_new_one_takes_the_place_of_the_one_that_waited_longest(
 
     async def act(connect: Connect, _: set[Any]) -> None:
         held = [await connect() for _ in range(2)]
+        for _, caller in held:
+            caller.write(sent)
+        await asyncio.sleep(0.05)  # until the server has read both
         reader, writer = await connect()
         assert await held[0][0].read() == b""
         writer.write(REQUEST)

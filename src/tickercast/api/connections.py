@@ -109,9 +109,14 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
     def on_headers_complete(self) -> None:
-        """Begin the work for a request."""
-        self._rest()
+        """Begin the work for a request; the API gives its body a time limit of its own."""
+        self._stop()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Keep the place from here on: the request is whole."""
+        self._rest()
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Wait for the next request, unless it has come."""
@@ -143,6 +148,9 @@ class Connection(HttpToolsProtocol):
 
     def _rest(self) -> None:
         self._watch.waiting.pop(self, None)
+        self._stop()
+
+    def _stop(self) -> None:
         if self._timer:
             self._timer.cancel()
             self._timer = None
