@@ -44,6 +44,24 @@ def test_an_empty_file_is_one_that_is_still_to_be_made(tmp_path: Path) -> None:
     assert append(warehouse, "prices", [price()], "k")
 
 
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_link_leads_to_the_file(tmp_path: Path, is_there: bool) -> None:
+    place, link = tmp_path / "disk" / "w.duckdb", tmp_path / "w.duckdb"
+    place.parent.mkdir()
+    link.symlink_to(place)
+    if is_there:
+        place.touch()
+    for stored in (1, 0):
+        warehouse = DuckDBWarehouse(link, resource("sql"))
+        warehouse.provision()
+        assert append(warehouse, "prices", [price()], "k") == stored
+        warehouse.close()
+    assert warehouse.url == f"duckdb://{link}"
+    assert link.is_symlink()
+    assert place.stat().st_size
+    assert not [path for path in tmp_path.iterdir() if path not in (link, place.parent)]
+
+
 def test_a_file_in_the_place_of_its_folder_does_not_pass_by_itself(tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
     warehouse = DuckDBWarehouse(tmp_path / "taken" / "w.duckdb", sql=resource("sql"))

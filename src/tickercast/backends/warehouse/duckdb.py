@@ -118,6 +118,8 @@ class DuckDBWarehouse:
     """
 
     def __init__(self, path: Path, sql: Path, *, patience_s: float = 60.0) -> None:
+        self._url = f"duckdb://{path}"
+        path = path.resolve() if path.is_symlink() else path  # its log and its lock are where the file is
         self._path = path
         self._lock = _LOCKS.setdefault(path.resolve(), threading.RLock())
         self._checkpoints = Checkpoints(path)
@@ -137,7 +139,7 @@ class DuckDBWarehouse:
     @property
     def url(self) -> str:
         """The URL of the warehouse."""
-        return f"duckdb://{self._path}"
+        return self._url
 
     def provision(self) -> list[str]:
         """Create what is missing, and add columns to tables and replace views whose file has changed."""
