@@ -294,6 +294,17 @@ def test_a_file_whose_event_failed_is_announced_again_with_growing_pauses() -> N
     assert sent == Sent(NAME, NAME, "1")
 
 
+def test_a_file_that_cannot_be_sent_waits_for_its_turn_while_others_arrive() -> None:
+    class Closed(Looks):
+        def send(self, name: str) -> Sent | None:
+            self.tries.append((self.now, name))
+            raise EngineUnusable("It is closed to this user.")
+
+    looks = Closed(*[[NAME]] * 30)
+    looks.watch()
+    assert [at for at, _ in looks.tries] == [0, 20, 60, 140]
+
+
 @pytest.mark.parametrize("ending", [SIGINT, SIGTERM])
 def test_a_file_copied_into_a_watched_bucket_is_forecast_within_moments(
     app: App, make_bars: MakeBars, workspace: Path, ending: Signals

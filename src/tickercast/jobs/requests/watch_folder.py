@@ -45,6 +45,7 @@ def watch_folder(
                 failed = failed or isinstance(found, TickercastError)
                 yield found
             names, late = list(dict.fromkeys([*names, *late])), {}
+        names = [name for name in names if name not in late]  # they wait until they are due
         for name in sorted(names, key=lambda name: not objects.is_upload(name)):  # the others may be moved beside them
             try:
                 sent = send(name)
