@@ -45,9 +45,7 @@ def whole(path: Path) -> Iterator[Path]:
         yield part
         with part.open("rb") as file:
             os.fsync(file.fileno())
-        if replaces:
-            if exists:
-                part.chmod(stat.S_IMODE(path.stat().st_mode))
+        if replaces and (not exists or _made_alike(part, path)):
             part.replace(path)
             return
         kept = Path(shutil.copyfile(path, part.with_name("kept")))
@@ -88,6 +86,18 @@ def _may_be_replaced(path: Path) -> bool:
         and found.st_uid == os.geteuid()
         and os.access(path.parent, os.W_OK | os.X_OK, effective_ids=_EFFECTIVE)
     )
+
+
+def _made_alike(part: Path, path: Path) -> bool:
+    """Give a file the group and permissions of another; false where this user may not."""
+    found = path.stat()
+    if part.stat().st_gid != found.st_gid:
+        try:
+            os.chown(part, -1, found.st_gid)
+        except OSError:
+            return False
+    part.chmod(stat.S_IMODE(found.st_mode))
+    return True
 
 
 def _overwrite(path: Path, source: Path) -> None:

@@ -16,7 +16,7 @@ import tickercast
 from tickercast.app import App
 from tickercast.cli import app
 from tickercast.cli.outputs import check_file, check_folder, write_file
-from tickercast.errors import EngineUnusable, TickercastError
+from tickercast.errors import EngineUnusable, TickercastError, UsageError
 
 DATES = ("--from", "2011-01-01", "--to", "2012-06-28", "--source", "sample")
 STRATEGY = ("strategy", "backtest", "always-flat", *DATES)
@@ -124,6 +124,24 @@ def test_a_new_file_has_the_usual_permissions_and_an_old_one_its_own(workspace: 
     Path("own.html").chmod(0o640)
     modes = [stat.S_IMODE(write_file(name, b"new").stat().st_mode) for name in ("new.html", "own.html")]
     assert modes == [stat.S_IMODE(Path("usual").stat().st_mode), 0o640]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file any group")
+def test_an_old_file_keeps_its_group(workspace: Path) -> None:
+    Path("shared.html").touch()
+    os.chown("shared.html", -1, 12345)
+    assert write_file("shared.html", b"new").stat().st_gid == 12345
+
+
+def test_a_link_to_a_pipe_is_refused_by_its_own_name(workspace: Path) -> None:
+    ends = os.pipe()
+    Path("page.html").symlink_to(f"/dev/fd/{ends[1]}")
+    try:
+        with pytest.raises(UsageError, match=r"--out page\.html exists and is not a file"):
+            check_file("--out", "page.html")
+    finally:
+        for end in ends:
+            os.close(end)
 
 
 def test_a_trained_bundle_is_where_the_command_says(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

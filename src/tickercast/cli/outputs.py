@@ -91,7 +91,8 @@ def write_file(name: str | Path, content: bytes) -> Path:
 
 def _place(path: Path) -> Path:
     """The place of a file: a link leads to it."""
-    return Path(os.path.realpath(path)) if path.is_symlink() else path
+    leads_on = path.is_symlink() and (path.is_file() or not path.exists())  # not to a pipe, which has no name
+    return Path(os.path.realpath(path)) if leads_on else path
 
 
 @contextmanager
