@@ -877,9 +877,10 @@ def check_writable(url: str) -> None:
     if scheme == "file":
         kept = path / ".generations"
         names = [each.name for each in kept.glob("*")]
-        disk.check_writable(url, path, *(folder / name for folder in (path, kept) for name in ("", *names)))
+        below = (folder / name for folder in (path, kept) for name in ("", *names))
+        disk.check_writable(url, path, path / ".lock", *below)
     else:
-        disk.check_writable(url, path.parent, path)
+        disk.check_writable(url, path.parent, path, *([] if scheme == "sqlite" else [Path(f"{path}.lock")]))
 
 
 def _scheme(known: Container[str], url: str, setting: str, expected: str) -> str:

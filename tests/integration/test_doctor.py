@@ -156,6 +156,12 @@ def test_what_cannot_be_written_is_told_though_it_can_be_read(as_a_user: Path) -
     (as_a_user / "home" / "bucket" / ".generations" / "models").chmod(0o500)  # as one that root has made
     with pytest.raises(EngineUnusable, match=r"\(.*/\.generations/models\) is closed to this user"):
         engines.check_writable(settings.bucket)
+    (as_a_user / "home" / "bucket" / ".generations" / "models").chmod(0o700)
+    for url, lock in ((settings.bucket, "bucket/.lock"), (settings.warehouse, "warehouse.duckdb.lock")):
+        (as_a_user / "home" / lock).touch()
+        (as_a_user / "home" / lock).chmod(0)
+        with pytest.raises(EngineUnusable, match=rf"\(.*/{lock}\) is closed to this user"):
+            engines.check_writable(url)
 
 
 def test_a_full_disk_is_told_by_every_engine_on_it(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
