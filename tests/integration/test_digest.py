@@ -427,6 +427,25 @@ def test_what_fails_after_the_forecasts_fails_the_day_once_all_else_is_done(
     assert [alert for alert in app.open_alerts() if alert.kind == "flow"] == []
 
 
+def test_a_day_that_fails_says_everything_that_is_left_undone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    evening = Evening(tmp_path)
+    evening.begin(1.0)
+    evening.app.settings = evening.app.settings.model_copy(update={"trade": "bogus@paper://"})
+
+    def wrap(step: Callable[..., Any]) -> Callable[..., Any]:
+        def failing(*_: object, **__: object) -> None:
+            raise StoreUnavailable(f"{step.__name__} has no bucket.")
+
+        return failing if step.__name__ in ("read_scores", "refresh_widths") else step
+
+    with pytest.raises(StoreUnavailable, match="read_scores has no bucket"):
+        evening.run(wrap)
+    [found] = [alert for alert in evening.app.open_alerts() if alert.kind == "flow"]
+    assert "decision: read_scores has no bucket. widths: refresh_widths has no bucket. on paper: 'bogus'" in found.text
+    left = [line for line in caplog.messages if line.startswith(("decision: ", "widths: ", "on paper: "))]
+    assert [line.partition(":")[0] for line in left] == ["widths", "on paper"]
+
+
 def test_a_run_whose_lease_is_lost_leaves_the_rest_to_the_other(tmp_path: Path) -> None:
     evening, begun = Evening(tmp_path, may_train=False), list[str]()
     evening.begin(1.0)

@@ -6,6 +6,7 @@ the job.
 """
 
 import functools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -74,6 +75,8 @@ from tickercast.reading.holdings import Holdings
 from tickercast.reading.portfolio_record import PortfolioRecord
 
 _RECENT_RESULTS = timedelta(days=500)  # the last five results days, and those of a year ago
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -223,9 +226,9 @@ class Day:
         return undone(
             {
                 "events": self.events,
-                **{f"portfolio {name}".strip(): found for name, found in self.portfolios.items()},
+                **_named_each("portfolio", self.portfolios),
                 "drift": self.drift,
-                **{f"on paper {name}".strip(): found for name, found in self.traded.items()},
+                **_named_each("on paper", self.traded),
             }
         )
 
@@ -290,8 +293,8 @@ def run_day(
         try:
             done = _follow_up(steps, forecasts, members, as_of or today, on_progress)
         except Exception as error:  # the day failed, and its forecasts are there
+            failure = steps.failure(error)
             with suppress(TickercastError):
-                failure = " ".join(map(reason, steps.failed or [error]))
                 steps.digest(day, steps.alert(current, failure), symbols, current)
             raise
         done.beside = beside
@@ -306,22 +309,31 @@ class _Steps:
     wrap: Wrap
     hold: Hold
     today: date  # at the start: a run may end after midnight
-    failed: list[Exception] = field(default_factory=list)  # of parts that later ones can do without
+    failed: dict[str, Exception] = field(default_factory=dict)  # of parts that later ones can do without
+    left: dict[str, str] = field(default_factory=dict)  # what stays undone beside them
 
     def __call__(self, job: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         self.hold.check()
         done: R = self.wrap(job)(*args, **kwargs)
         return done
 
-    def part(self, steps: Callable[[], R]) -> R | None:
+    def part(self, name: str, steps: Callable[[], R]) -> R | None:
         """Do steps that later ones can do without; what fails in them is kept, and fails the day once all is done."""
         try:
             return steps()
         except LeaseLost:
             raise  # the other run does what is left
         except Exception as error:
-            self.failed.append(error)
+            self.failed[name] = error
             return None
+
+    def failure(self, error: Exception) -> str:
+        """The failure of a day in words; all but the error that ends it is written to the log, too."""
+        said = {name: reason(each) for name, each in self.failed.items()} | self.left
+        for name, why in said.items():
+            if self.failed.get(name) is not error:
+                log.error("%s: %s", name, why)
+        return " ".join(f"{name}: {why}" for name, why in said.items()) if len(said) > 1 else reason(error)
 
     def or_reason(self, job: Callable[P, R]) -> Callable[P, R | str]:
         """Make a step of a job whose errors are reasons; whatever fails in it never stops the day."""
@@ -444,17 +456,24 @@ def _follow_up(
     """Do what follows the forecasts. A part that fails leaves the others to do, and fails the day at the end."""
     services, market = step.services, forecasts.market
     models, warehouse = services.models, services.warehouse
-    judged, losses = step.part(lambda: _judge(step, market, on_progress)) or (None, ())
-    step.part(lambda: step(refresh_widths, market, models=models, load=services.load_bundle, warehouse=warehouse))
-    renewed = step.part(lambda: _reforecast(step, market))
+    judged, losses = step.part("decision", lambda: _judge(step, market, on_progress)) or (None, ())
+    step.part(
+        "widths", lambda: step(refresh_widths, market, models=models, load=services.load_bundle, warehouse=warehouse)
+    )
+    renewed = step.part("forecasts by the new champion", lambda: _reforecast(step, market))
     traded = _traded(step, members, as_of)
     if isinstance(losses, str) and losses not in traded.values():
         traded["results"] = losses
     if is_due(market.day):
-        step.part(lambda: step(compact_warehouse, warehouse=warehouse))
+        step.part("compaction", lambda: step(compact_warehouse, warehouse=warehouse))
     if judged is None or renewed is None or step.failed:
-        raise step.failed[0]
+        step.left.update(undone({"events": forecasts.events, **_named_each("on paper", traded)}))
+        raise next(iter(step.failed.values()))
     return Day(**vars(forecasts), **vars(judged), reforecast=renewed, traded=traded)
+
+
+def _named_each(step: str, found: Mapping[str, object]) -> dict[str, object]:
+    return {f"{step} {name}".strip(): each for name, each in found.items()}
 
 
 def _judge(
@@ -465,6 +484,7 @@ def _judge(
     models, warehouse, registry = services.models, services.warehouse, services.registry
     scores = step(read_scores, market, models=models, warehouse=warehouse)
     portfolios = _portfolios(step)
+    step.left.update(undone(_named_each("portfolio", portfolios)))
     probation = step(
         review_probation, market, scores, models=models, registry=registry, warehouse=warehouse, now=services.now()
     )
