@@ -112,7 +112,7 @@ def test_a_record_of_dates_of_training_says_so_wherever_it_is_shown(
     [seen] = app.seen_in_training()
     assert replace(every, symbol="MSFT") == seen
     assert (seen.symbol, seen.version, seen.first_cutoff) == ("MSFT", "1", date(2012, 8, 1))
-    said = f"Version 1 has forecast from 2012-08-01 on. The model was trained on dates up to {seen.through}: "
+    said = f"Version 1 has forecast MSFT from 2012-08-01 on. The model was trained on dates up to {seen.through}: "
     for words in (["overview"], ["calibration"], ["overview", "IBM"]):
         with pytest.raises(SystemExit):
             cli.run(words)

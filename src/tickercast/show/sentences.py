@@ -13,6 +13,7 @@ from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import DAILY, Frequency, stamp
 from tickercast.domain.learning.width import Width
 from tickercast.domain.text import price
+from tickercast.plain import first_of
 from tickercast.reading.track_record import BLOCKS, TOO_EARLY, Seen, TrackRecord
 
 SEEN = "The model was trained on dates up to {}: its forecasts of those dates show how it works, not how good it is."
@@ -266,8 +267,8 @@ def had_seen(found: Sequence[Seen]) -> list[str]:
     """A warning of each version that was trained on dates whose forecasts count in a record.
 
     >>> day = date(2018, 12, 31)
-    >>> had_seen([Seen("MSFT", "1", day, date(2012, 8, 15)), Seen("AAPL", "1", day, date(2012, 8, 14))])[0][:66]
-    'Version 1 has forecast from 2012-08-14 on. The model was trained o'
+    >>> had_seen([Seen("MSFT", "1", day, date(2012, 8, 15)), Seen("AAPL", "1", day, date(2012, 8, 14))])[0][:59]
+    'Version 1 has forecast AAPL, MSFT from 2012-08-14 on. The m'
     """
     return [_had_seen([each for each in found if each.version == name]) for name in sorted({e.version for e in found})]
 
@@ -276,7 +277,9 @@ def _had_seen(found: Sequence[Seen]) -> str:
     version, through, fault = found[0].version, found[0].through, found[0].fault
     if through is None:
         return f"The last training date of version {version} is not known: {fault}"
-    return f"Version {version} has forecast from {min(each.first_cutoff for each in found)} on. {SEEN.format(through)}"
+    symbols = first_of(sorted({each.symbol for each in found if each.symbol}), 3)
+    what = f"has forecast {symbols}" if symbols else "has forecast"
+    return f"Version {version} {what} from {min(each.first_cutoff for each in found)} on. {SEEN.format(through)}"
 
 
 def currency(states: Sequence[str]) -> str:
