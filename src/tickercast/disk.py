@@ -22,9 +22,9 @@ _STANDARD_STREAMS = (1, 2)
 def whole(path: Path) -> Iterator[Path]:
     """Write a file elsewhere first: it becomes `path` at the end of the block, and an error leaves what was there.
 
-    A link stays one, and a file keeps its permissions. A file that must not be replaced is overwritten, and gets its
-    old content back if that fails: one with other names or of another user, one in a folder that is closed to this
-    user, and the one that this process prints into.
+    A link stays one, and a file keeps its group and permissions. A file that must not be replaced is overwritten, and
+    gets its old content back if that fails: one with other names, of another user or of a group that this user may not
+    give, one in a folder that is closed to this user, and the one that this process prints into.
 
     Args:
         path: the file; its folder has to exist.

@@ -119,7 +119,8 @@ class DuckDBWarehouse:
 
     def __init__(self, path: Path, sql: Path, *, patience_s: float = 60.0) -> None:
         self._url = f"duckdb://{path}"
-        path = path.resolve() if path.is_symlink() else path  # its log and its lock are where the file is
+        with suppress(OSError):  # whoever opens it is told that its folder is closed
+            path = path.resolve() if path.is_symlink() else path  # its log and its lock are where the file is
         self._path = path
         self._lock = _LOCKS.setdefault(path.resolve(), threading.RLock())
         self._checkpoints = Checkpoints(path)
