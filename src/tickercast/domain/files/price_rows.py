@@ -469,9 +469,9 @@ class _Judge:
         return self._numbers >= first.repeat(count)
 
     def _check_swapped(self) -> None:
-        opens, closes = self._values["open"], self._values["close"]
-        rows = self._rows
-        refused = check_swapped(rows.names, rows.numbers, rows.moments, opens, closes, self._alive(), self._judged)
+        rows, values = self._rows, self._values
+        bars = values["session_date"], values["open"], values["close"]
+        refused = check_swapped(rows.names, rows.numbers, rows.moments, *bars, self._alive(), self._judged)
         for number, error in refused.items():
             self._refuse(number, error)
 
