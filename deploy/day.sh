@@ -257,6 +257,36 @@ fill_from() {
   step "secret-content tickercast-$1 $2" "$text" keep_secret "$1" cat "$2"
 }
 
+# Only the newest version is read. Those before hold former receivers and passwords, and can be enabled again.
+disable_former() {
+  local name number
+  for name in alert-urls digest-urls mlflow-database mlflow-password mlflow-key; do
+    for number in $(former_versions "$name"); do
+      step "secret-disabled tickercast-$name $number" "version $number of tickercast-$name, which a newer one replaces: disabled" \
+        "${g[@]}" secrets versions disable "$number" "--secret=tickercast-$name"
+    done
+  done
+}
+
+former_versions() {
+  local secret=tickercast-$1
+  if is_renewed "$1"; then
+    sed -n "s/^secret-newest $secret //p" "$state/facts"
+  elif ! known "secret-version $secret"; then
+    return
+  fi
+  sed -n "s/^secret-former $secret //p" "$state/facts"
+}
+
+# Whether this run stores a new version.
+is_renewed() {
+  case $1 in
+    alert-urls) [ -n "$alert_urls" ] && ! known "secret-content tickercast-$1 $alert_urls" ;;
+    digest-urls) [ -n "$digest_urls" ] && ! known "secret-content tickercast-$1 $digest_urls" ;;
+    *) wanted mlflow && ! known "secret-version tickercast-$1" ;;
+  esac
+}
+
 # keep_secret NAME COMMAND...: what the command prints becomes the secret's content.
 keep_secret() {
   local name=$1

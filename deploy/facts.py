@@ -87,12 +87,23 @@ def _day(listed: Mapping[str, Any]) -> Iterator[str]:
         yield f"object {one['name']} {one.get('md5_hash', '-')}"
     for name, found in listed.items():
         kind, _, of = name.partition("-")
-        if kind == "versions" and found:
-            yield f"secret-version tickercast-{of}"
+        if kind == "versions":
+            yield from _versions(f"tickercast-{of}", found)
         for image in found if kind == "images" else ():
             for tag in image.get("tags", ()):
                 yield f"image {of} {tag}"
                 yield f"digest {of} {tag} {image['version']}"
+
+
+def _versions(secret: str, versions: Any) -> Iterator[str]:
+    """The enabled versions of a secret. The newest alone is read: if it is disabled or destroyed, the secret is not."""
+    states = {int(_last(one["name"])): one["state"] for one in versions}
+    enabled = [number for number, state in sorted(states.items()) if state == "ENABLED"]
+    newest = max(states, default=0)
+    yield from (f"secret-former {secret} {number}" for number in enabled if number != newest)
+    if newest in enabled:
+        yield f"secret-version {secret}"
+        yield f"secret-newest {secret} {newest}"
 
 
 def _extras(listed: Mapping[str, Any]) -> Iterator[str]:

@@ -109,7 +109,7 @@ gather_policies_of_the_day() {
   for secret in alert-urls digest-urls mlflow-database mlflow-password mlflow-key; do
     known "secret tickercast-$secret" || continue
     list "policy-$secret" "${g[@]}" secrets get-iam-policy "tickercast-$secret"
-    list "versions-$secret" "${g[@]}" secrets versions list "tickercast-$secret" --filter=state=ENABLED
+    list "versions-$secret" "${g[@]}" secrets versions list "tickercast-$secret"
   done
   if known "repository tickercast"; then
     for target in worker mlflow dashboard api; do

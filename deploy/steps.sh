@@ -44,6 +44,7 @@ make_steps() {
   grant_all function subscription daily watch hourly mlflow-service dashboard-service dashboard-page api-service
   step "dead-letter $(trigger_subscription) $dead_letter 100" "what fails a hundred times goes to $dead_letter" put_aside
   make_schedules
+  disable_former
   make_alert function "tickercast: the function fails"
   make_alert dead-letter "tickercast: events are put aside"
   make_alert day "tickercast: the day has failed"

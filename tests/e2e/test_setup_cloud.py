@@ -406,6 +406,7 @@ def test_everything_that_can_be_asked_for_is_made_once_and_taken_down(tmp_path: 
         named = f"--hourly BTCUSDT,ETHUSDT --with-dashboard {VIEWERS} --with-ai-forecast"
         assert f"my-project was deployed with {named}, which this run leaves out" in refused.stderr
         others = "group:others@example.org"
+        urls.write_text("json://example.org/others\n")
         more = project.run(
             *("cloud", *WHERE, *options, "--budget", "50", "--time-zone", "Europe/London"),
             *("--with-api", others, "--with-dashboard", others),
@@ -419,8 +420,13 @@ def test_everything_that_can_be_asked_for_is_made_once_and_taken_down(tmp_path: 
                 "iap.setIamPolicy",
                 "run.namespaces.services.replaceService",
                 "run.projects.locations.services.setIamPolicy",
+                "secretmanager.projects.secrets.addVersion",
+                "secretmanager.projects.secrets.versions.disable",
             ],
         )
+        versions = {name: made["state"] for name, made in project.cloud.kept.items() if "-urls/versions/" in name}
+        assert {(name[-1], state) for name, state in versions.items()} == {("1", "DISABLED"), ("2", "ENABLED")}
+        assert "  make   version 1 of tickercast-alert-urls, which a newer one replaces: disabled\n" in more.stdout
         groups = {(who, role) for who, role, *_ in project.cloud.grants() if who.startswith("group:")}
         assert groups == {(others, "roles/run.invoker"), (others, "roles/iap.httpsResourceAccessor")}
         done = project.run("destroy", *WHERE, "--data", "--yes")

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.support import cloud_services
+from tests.support.cloud_services import Refusal
 from tests.support.discovery import Discovery, Unpublished
 from tests.support.stand_in import Answer, StandIn, as_json
 
@@ -51,20 +52,6 @@ _ASKING = re.compile(
 _STAMPED = re.compile(r"\d+\.\d+-[0-9a-f]{32}")  # the name of a source that gcloud uploads
 _MADE_UP = ("etag", "jobId", "jobReference", "client.knative.dev/nonce")
 _UNPUBLISHED = {("bigquery.jobs.get", "projection"), ("bigquery.jobs.insert", "projection")}
-
-
-class Refusal(Exception):
-    """An error that Google Cloud would answer with."""
-
-    def __init__(self, status: int, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.kind = status, kind
-
-    def answer(self) -> Answer:
-        reason = {404: "notFound", 409: "duplicate", 403: "accessDenied"}.get(self.status, "invalid")
-        detail = {"message": str(self), "domain": "global", "reason": reason}
-        body = {"code": self.status, "message": str(self), "status": self.kind, "errors": [detail]}
-        return as_json({"error": body}, self.status)
 
 
 @dataclass(frozen=True)

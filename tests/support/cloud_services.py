@@ -8,11 +8,28 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tests.support.stand_in import Answer, as_json
+
 if TYPE_CHECKING:
     from tests.support.cloud_server import Call, CloudServer
 
 NUMBER = "123456789012"
 """The number of the project, which Google uses in some places instead of its id."""
+
+
+class Refusal(Exception):
+    """An error that Google Cloud would answer with."""
+
+    def __init__(self, status: int, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.kind = status, kind
+
+    def answer(self) -> Answer:
+        reason = {404: "notFound", 409: "duplicate", 403: "accessDenied"}.get(self.status, "invalid")
+        detail = {"message": str(self), "domain": "global", "reason": reason}
+        body = {"code": self.status, "message": str(self), "status": self.kind, "errors": [detail]}
+        return as_json({"error": body}, self.status)
+
 
 Handler = Callable[["CloudServer", "Call"], Any]
 
@@ -152,24 +169,35 @@ def _make_secret(cloud: "CloudServer", call: "Call") -> Any:
 def _add_version(cloud: "CloudServer", call: "Call") -> Any:
     secret = call.named["parent"]
     cloud.get(secret)
-    number = len(cloud.under(f"{secret}/versions/")) + 1
+    number = len(_of_secret(cloud, secret)) + 1
     name = f"{secret}/versions/{number}"
     cloud.make(name, {"name": name, "state": "ENABLED"} | call.body)
     return {"name": name, "state": "ENABLED", "clientSpecifiedPayloadChecksum": True}
 
 
 def _access(cloud: "CloudServer", call: "Call") -> Any:
-    secret = call.named["name"].removesuffix("/versions/latest")
-    newest = cloud.under(f"{secret}/versions/")[-1]
+    """The newest version, whether it is enabled or not."""
+    newest = _of_secret(cloud, call.named["name"].removesuffix("/versions/latest"))[0]
+    if newest["state"] != "ENABLED":
+        raise Refusal(400, "FAILED_PRECONDITION", f"{newest['name']} is in {newest['state']} state.")
     return {"name": newest["name"], "payload": newest["payload"]}
 
 
 def _versions(cloud: "CloudServer", call: "Call") -> Any:
-    return {
-        "versions": [
-            {key: one[key] for key in ("name", "state")} for one in cloud.under(f"{call.named['parent']}/versions/")
-        ]
-    }
+    kept = _of_secret(cloud, call.named["parent"])
+    return {"versions": [{key: one[key] for key in ("name", "state")} for one in kept]}
+
+
+def _of_secret(cloud: "CloudServer", secret: str) -> list[dict[str, Any]]:
+    """The versions of a secret, the newest first."""
+    kept = cloud.under(f"{secret}/versions/")
+    return sorted(kept, key=lambda one: int(one["name"].rpartition("/")[2]), reverse=True)
+
+
+def _disable_version(cloud: "CloudServer", call: "Call") -> Any:
+    version = cloud.get(call.named["name"])
+    version["state"] = "DISABLED"
+    return {key: version[key] for key in ("name", "state")}
 
 
 def _drop_secret(cloud: "CloudServer", call: "Call") -> Any:
@@ -292,6 +320,7 @@ HANDLERS: dict[str, Handler] = {
     "secretmanager.projects.secrets.delete": _drop_secret,
     "secretmanager.projects.secrets.versions.list": _versions,
     "secretmanager.projects.secrets.versions.access": _access,
+    "secretmanager.projects.secrets.versions.disable": _disable_version,
     "sql.instances.list": listed("items", "/instances/"),
     "sql.instances.get": got("/instances/{instance}"),
     "sql.instances.insert": _make_instance,

@@ -406,6 +406,34 @@ def test_a_file_of_receivers_becomes_the_secret_unless_it_is_already(
     assert said in done.stdout
 
 
+def disabled(folder: Path, states: list[str], *words: str) -> list[str]:
+    """What a plan disables of the alert receivers, whose secret has versions in these states, the oldest first."""
+    (folder / "urls").write_text("json://example.org/alerts\n")
+    versions = [{"name": f"s/versions/{number}", "state": state} for number, state in enumerate(states, start=1)]
+    (folder / "facts").write_text("\n".join(load("facts").facts({"versions-alert-urls": versions[::-1]}, {})) + "\n")
+    script = (
+        'fail() { echo "$*" >&2; exit 2; }; for part in options cloud day; do source deploy/$part.sh; done; '
+        f'read_options "$@"; state={folder} mode=plan verb=make there=0 missing=0 g=(gcloud) dry_run=yes; '
+        "disable_former"
+    )
+    done = subprocess.run(["bash", "-euc", script, "bash", *WHERE, *words], cwd=PROJECT, capture_output=True, text=True)
+    assert done.stderr == ""
+    return re.findall(
+        r"gcloud secrets versions disable (\d+) --secret=tickercast-alert-urls$", done.stdout, re.MULTILINE
+    )
+
+
+def test_the_versions_before_the_newest_of_a_secret_are_disabled(tmp_path: Path) -> None:
+    on, off, gone = "ENABLED", "DISABLED", "DESTROYED"
+    renewed = ("--alert-urls", str(tmp_path / "urls"))
+    assert disabled(tmp_path, [on]) == []
+    assert disabled(tmp_path, [gone, on, off, on, *[off] * 6, on]) == ["2", "4"]
+    assert sorted(disabled(tmp_path, [on, off, on], *renewed)) == ["1", "3"]
+    assert disabled(tmp_path, [], *renewed) == []
+    assert disabled(tmp_path, [on, off]) == []  # nothing newer can be read
+    assert disabled(tmp_path, [on, off], *renewed) == ["1"]
+
+
 def test_of_the_budgets_of_a_billing_account_only_that_of_the_project_counts() -> None:
     def budget(name: str, *projects: str) -> dict[str, object]:
         return {"name": name, "displayName": "tickercast", "budgetFilter": {"projects": list(projects)}}
