@@ -1,7 +1,10 @@
--- The first cutoff of the champion's forecasts that count in a record, by symbol and version.
-SELECT symbol, model_name, model_version, MIN(cutoff) AS first_cutoff
-FROM champion_scores
-WHERE frequency = @frequency AND step = 1 AND NOT (simulated OR model_has_seen OR doubtful)
-  AND (@every OR symbol IN UNNEST(@symbols))
-GROUP BY symbol, model_name, model_version
-ORDER BY symbol, model_name, model_version
+-- The first cutoff of the forecasts that count in a record, by block of 28 days, symbol and version.
+SELECT
+  symbol, role, model_name, model_version,
+  CAST(FLOOR(DATE_DIFF(cutoff, DATE '1970-01-01', DAY) / 28) AS INT64) AS block,
+  MIN(cutoff) AS first_cutoff
+FROM forecast_scores
+WHERE frequency = @frequency AND symbol IN UNNEST(@symbols) AND cutoff BETWEEN @first AND @last
+  AND NOT (simulated OR model_has_seen OR doubtful)
+GROUP BY symbol, role, model_name, model_version, block
+ORDER BY symbol, role, model_name, model_version, block

@@ -1345,6 +1345,14 @@ def test_intervals_that_held_nine_in_ten_are_too_wide_and_the_right_ones_as_stat
     assert [calibration_of(1.0, blocks=39, seed=seed).calibration for seed in range(10)].count("as stated") >= 9
 
 
+def test_the_blocks_that_a_calibration_counts_are_those_that_are_looked_at_for_dates_of_training() -> None:
+    tables, given = {"skill_blocks": sums_of_blocks([10] * 60, 1)}, {"frequency": "1d", "every": True, "symbols": [""]}
+    [row] = in_duckdb("SELECT * FROM calibration", tables).itertuples()
+    [first] = in_duckdb(to_duckdb(QUERIES["counted_blocks"]), tables, given).itertuples()
+    assert row.since.date() == date(1970, 1, 1) + timedelta(days=28 * first.first_recent_block)
+    assert first.first_recent_block - first.first_block == 60 - 39
+
+
 def test_a_few_weeks_are_too_early_for_a_calibration() -> None:
     row = calibration_of(0.5, blocks=5)
     assert row.calibration == "too early"

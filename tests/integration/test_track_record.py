@@ -1,7 +1,6 @@
 """The record that a report shows beside a forecast, read from a warehouse that the function has filled."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -19,9 +18,8 @@ from tickercast.domain.forecast import Forecast
 from tickercast.jobs.requests.results import read_results
 from tickercast.jobs.requests.suggest import suggest
 from tickercast.jobs.requests.upload import Upload
-from tickercast.reading import views
 from tickercast.reading.forecasts import champion_forecasts
-from tickercast.reading.track_record import SESSIONS, TrackRecord, bars_before, closes_before, seen_of, track_record
+from tickercast.reading.track_record import SESSIONS, TrackRecord, bars_before, closes_before, track_record
 from tickercast.show import sentences
 
 MakeBars = Callable[..., Bars]
@@ -105,18 +103,25 @@ def test_a_first_forecast_has_no_record_yet_and_a_later_one_has(place: Place, ma
 def test_a_record_of_dates_of_training_says_so_wherever_it_is_shown(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    app = App(Settings(source="sample"))
-    app.forecast("MSFT", "2012-08-01")
-    app.forecast(["MSFT", "IBM"], "2012-08-15")
-    [every] = seen_of(views.models(app.tables).query("role == 'champion'"), app.models)
-    [seen] = app.seen_in_training()
-    assert replace(every, symbol="MSFT") == seen
-    assert (seen.symbol, seen.version, seen.first_cutoff) == ("MSFT", "1", date(2012, 8, 1))
-    said = f"Version 1 has forecast MSFT from 2012-08-01 on. The model was trained on dates up to {seen.through}: "
-    for words in (["overview"], ["calibration"], ["overview", "IBM"]):
+    def said_by(*words: str) -> str:
         with pytest.raises(SystemExit):
             cli.run(words)
-        assert (said in " ".join(capsys.readouterr().out.split())) == (words[-1] != "IBM")
+        return " ".join(capsys.readouterr().out.split())
+
+    app = App(Settings(source="sample"))
+    for day in ("2008-06-02", "2008-06-17", "2012-08-01"):
+        app.forecast("MSFT", day)
+    app.forecast(["MSFT", "IBM"], "2012-08-15")
+    [seen] = app.seen_in_training()
+    assert (seen.symbol, seen.model_version, seen.first_cutoff) == ("MSFT", "1", date(2008, 6, 2))
+    end = f"on. The model was trained on dates up to {seen.through}: "
+    said = f"Version 1 has forecast MSFT from 2008-06-02 {end}"
+    for words in ("overview", "overview --json", "overview --csv", "forecast MSFT 2012-08-01 --source sample"):
+        assert said in said_by(*words.split()), words
+    assert "Version 1" not in said_by("overview", "IBM")
+    counted = f"Version 1 has forecast MSFT from 2012-08-01 {end}"
+    for words in ("calibration", "calibration --json"):
+        assert counted in said_by(*words.split()), words
     app.models.store.write("models/tickercast-lstm/1/model.json", b"{")
     assert sentences.had_seen(app.seen_in_training("MSFT"))[0].startswith(
         "The last training date of version 1 is not known: "

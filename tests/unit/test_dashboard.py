@@ -482,7 +482,9 @@ def test_what_flatters_a_record_is_said() -> None:
         "34 of the 1,234 scored forecasts were made after"
     )
     assert sentences.after_the_fact(skill(n_backfilled=1234)).startswith("All scored forecasts")
-    [warning] = sentences.had_seen([Seen("MSFT", "1", date(2018, 12, 31), date(2018, 1, 2))])
+    [warning] = sentences.had_seen(
+        [Seen("MSFT", "champion", "tickercast-lstm", "1", date(2018, 12, 31), date(2018, 1, 2))]
+    )
     assert "trained on dates up to 2018-12-31" in warning
 
 

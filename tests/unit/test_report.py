@@ -247,7 +247,7 @@ def test_a_symbol_says_why_its_interval_is_so_wide_and_how_earlier_ones_have_hel
 
 
 def test_a_record_says_that_its_model_was_trained_on_the_dates_of_some_forecasts() -> None:
-    seen = Seen("MSFT", "1", date(2018, 12, 31), date(2012, 8, 15))
+    seen = Seen("MSFT", "champion", "lstm", "1", date(2018, 12, 31), date(2012, 8, 15))
     said = "Version 1 has forecast MSFT from 2012-08-15 on. The model was trained on dates up to 2018-12-31: "
     assert said in Page(report.page([told()], "file://bucket", report.Beside(seen=[seen]))).text
     other = Page(report.page([told()], "file://bucket", report.Beside(seen=[replace(seen, symbol="IBM")]))).text

@@ -1,6 +1,7 @@
 """Routes for reading: forecasts, records, indicators, odds, and the overview of all symbols."""
 
 import math
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
@@ -11,15 +12,17 @@ from tickercast.api import schemas
 from tickercast.api.answers import answer, forecast_answer, wants_csv
 from tickercast.api.problems import Problem
 from tickercast.api.schemas import FREQUENCIES, HIGHEST, LOWEST, Cutoff, Day, Symbol
-from tickercast.api.service import service_of
-from tickercast.api.wording import findings_for_callers
+from tickercast.api.service import Service, service_of
+from tickercast.api.wording import findings_for_callers, for_callers
 from tickercast.app import App
 from tickercast.domain.frequency import frequency_of
 from tickercast.domain.text import rounded
 from tickercast.errors import ObjectNotFound, UsageError
-from tickercast.reading import overview as overviews
 from tickercast.reading import views
+from tickercast.reading.track_record import Seen
 from tickercast.show.answers import ages_of, notes
+from tickercast.show.overview import overview_frame
+from tickercast.show.sentences import had_seen_of
 
 router = APIRouter(tags=["read"])
 
@@ -77,6 +80,8 @@ async def skill(request: Request, symbol: Symbol, frequency: Frequency = "1d", k
             f"No forecast of {symbol} at frequency {frequency} that counts has come true yet: one was needed. Ask "
             "again once bars of the days that follow have arrived."
         )
+    seen = await service.work(service.app.seen_in_training, [symbol], frequency, role=None)
+    found = _with_seen(found, seen, ["role", "model_name"], service)
     return rows(request, _whole(found, "step").sort_values(["role", "model_name", "step"], na_position="first"))
 
 
@@ -144,16 +149,32 @@ async def overview(request: Request, kind: Format = None) -> Response:
     A symbol without a forecast of the 100 days up to the newest of all is left out; `/v1/symbols` has it.
     """
     service = service_of(request)
-    found = overviews.frame(await service.work(service.app.overview))
-    said = [findings_for_callers(one, service.addresses) for one in found["findings"]]
-    return rows(request, found.assign(findings=said))
+    shown = await service.work(service.app.overview)
+    seen = await service.work(service.app.seen_in_training, [row.symbol for row in shown])
+    found = overview_frame(shown, seen)
+    said = {
+        "findings": [findings_for_callers(one, service.addresses) for one in found["findings"]],
+        "seen_in_training": [for_callers(one, service.addresses) for one in found["seen_in_training"]],
+    }
+    return rows(request, found.assign(**said))
 
 
 @router.get("/v1/models", response_model=schemas.MODELS, responses=CSV)
 async def models(request: Request, frequency: Frequency = "1d", kind: Format = None) -> Response:
     """Each version of a model in each role, the newest first."""
     service = service_of(request)
-    return rows(request, await service.work(views.models, service.app.tables, frequency))
+    found = await service.work(views.models, service.app.tables, frequency)
+    seen = await service.work(service.app.seen_in_training, None, frequency, role=None)
+    return rows(request, _with_seen(found, seen, ["role", "model_name", "model_version"], service))
+
+
+def _with_seen(found: pd.DataFrame, seen: Sequence[Seen], keys: Sequence[str], service: Service) -> pd.DataFrame:
+    """Rows of records, with a column that says whether they rest on dates that the model was trained on."""
+    said = [
+        for_callers(had_seen_of(seen, **dict(zip(keys, row, strict=True))), service.addresses)
+        for row in found[list(keys)].itertuples(index=False)
+    ]
+    return found.assign(seen_in_training=said)
 
 
 def _whole(found: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -78,6 +78,17 @@ Cutoff = Annotated[
 """The origin of a forecast: a day, or a moment in UTC, naive."""
 
 
+SeenInTraining = Annotated[
+    str,
+    Field(
+        description="What it means that the record counts forecasts of dates that the model was trained on; empty "
+        "where it counts none.",
+        examples=[""],
+    ),
+]
+"""A warning about a record, in sentences."""
+
+
 class Problem(BaseModel):
     """An error, by RFC 9457."""
 
@@ -242,6 +253,7 @@ class Overview(BaseModel):
     coverage_80: float | None = Field(description="The share of past closes inside the 80% interval.")
     n: int = Field(description="Closes that have come true.")
     verdict: str
+    seen_in_training: SeenInTraining
     findings: str
     doubtful: bool
     simulated: bool
@@ -346,6 +358,7 @@ SKILL = _view(
     pinball_ratio=float | None,
     **dict.fromkeys(_SHARES, float | None),
     verdict=str,
+    seen_in_training=SeenInTraining,
 )
 MODELS = _view(
     "Model",
@@ -363,4 +376,5 @@ MODELS = _view(
     pinball_ratio=float | None,
     coverage_80=float | None,
     coverage_95=float | None,
+    seen_in_training=SeenInTraining,
 )

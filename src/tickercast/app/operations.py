@@ -300,16 +300,31 @@ class Operations(Models, Events, Outlooks, Trading):
         frequency = frequency_of(frequency)
         return calibrations(self.readable, None if symbols is None else parse_symbols(symbols), frequency)
 
-    def seen_in_training(self, symbols: Symbols | None = None, frequency: Frequency | str = DAILY) -> Sequence[Seen]:
-        """The records that rest on dates that the champion was trained on; see `reading.track_record`.
+    def seen_in_training(
+        self,
+        symbols: Symbols | None = None,
+        frequency: Frequency | str = DAILY,
+        *,
+        role: Role | None = Role.CHAMPION,
+        recent: bool = False,
+    ) -> Sequence[Seen]:
+        """The records that rest on dates that the model was trained on; see `reading.track_record`.
 
         Args:
             symbols: the symbols to look at; None: all.
             frequency: the frequency of the bars.
+            role: the role of the model; None: every role.
+            recent: whether to look only at the forecasts that `calibrations` counts, not at the whole record.
         """
         frequency = frequency_of(frequency)
-        chosen = None if symbols is None else parse_symbols(symbols)
-        return seen_in_training(chosen, frequency, warehouse=self.readable, models=self.store_of(frequency))
+        return seen_in_training(
+            None if symbols is None else parse_symbols(symbols),
+            frequency,
+            warehouse=self.readable,
+            models=self.store_of(frequency),
+            role=role,
+            recent=recent,
+        )
 
     def digest(self, watchlist: Symbols | None = None) -> "Digest | None":
         """The digest of the newest session; None if nothing has been forecast.

@@ -148,10 +148,10 @@ def calibration(
             complain(f"{symbol} has no record of {bars}, and one of {others}: {option}.")
         else:
             complain(f"{symbol} has no record of {bars}: none of its forecasts that count has come true. {_UNCOUNTED}")
+    seen = service.seen_in_training([row.symbol for row in found], frequency, recent=True) if found else ()
     if as_json:
-        print_data(json.dumps(calibration_json(found), indent=2) + "\n")
+        print_data(json.dumps(calibration_json(found, seen), indent=2) + "\n")
     elif found:
-        seen = service.seen_in_training([row.symbol for row in found], frequency)
         print_table(calibration_table(found, seen))
     elif symbols is None:
         say(f"There is no record of {bars} yet: no forecast that counts has come true. {_UNCOUNTED}")

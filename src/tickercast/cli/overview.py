@@ -71,8 +71,8 @@ def overview(
     """Show all symbols at a glance, one row each."""
     from tickercast import plain
     from tickercast.domain.frequency import HOURLY
-    from tickercast.reading.overview import KEPT_FOR, frame, ordered
-    from tickercast.show.overview import overview_json, overview_table
+    from tickercast.reading.overview import KEPT_FOR, ordered
+    from tickercast.show.overview import overview_frame, overview_json, overview_table
 
     if as_json and as_csv:
         raise UsageError("--json and --csv were given, and one form was needed. Leave one out.")
@@ -84,13 +84,14 @@ def overview(
         found = service.overview(symbols, day_of(as_of) if as_of else None)
     of = f" of the {KEPT_FOR.days} days up to {as_of}" if as_of else " of days"
     rows = [row for row in ordered(found, sort) if not state or row.state == state]
+    shown = [row.symbol for row in rows]
+    seen = service.seen_in_training(shown) if rows else ()
     if as_json:
-        print_data(overview_json(rows) + "\n")
+        print_data(overview_json(rows, seen) + "\n")
     elif as_csv:
-        print_data(plain.csv(frame(rows)))
+        print_data(plain.csv(overview_frame(rows, seen)))
     elif rows:
-        shown = [row.symbol for row in rows]
-        print_table(overview_table(rows, service.calibrations(shown), as_of, service.seen_in_training(shown)))
+        print_table(overview_table(rows, service.calibrations(shown), as_of, seen))
     elif found:
         say(f"None of {len(found):,} is {state}.")
     elif not symbols and as_of:

@@ -76,6 +76,10 @@ def below(
     record = service.track_record(made)
     if record:
         lines.append(Text.assemble(("track record  ", "bold"), sentences.record_sentence(made, record)))
+    if record and record.n:
+        seen = service.seen_in_training([made.symbol], made.frequency, role=made.role)
+        if said := sentences.had_seen_of(seen, model_name=made.model_name):
+            lines.append(Text(said, style="yellow"))
     return lines
 
 
@@ -85,7 +89,9 @@ def overview(forecasts: Sequence[Forecast], service: App, as_of: date, *, is_cha
         rows = {row.symbol: row for row in service.overview([made.symbol for made in forecasts], as_of)}
         known = {(made.symbol, made.cutoff, made.simulated) for made in forecasts}
         if known == {(row.symbol, row.cutoff, row.simulated) for row in rows.values()}:
-            table = overview_table([rows[made.symbol] for made in forecasts], service.calibrations(list(rows)))
+            wanted = [made.symbol for made in forecasts]
+            calibrations, seen = service.calibrations(wanted), service.seen_in_training(wanted)
+            table = overview_table([rows[symbol] for symbol in wanted], calibrations, seen=seen)
             return Group(table, *tables.results_notes(forecasts))
     return tables.summary_table(forecasts)
 

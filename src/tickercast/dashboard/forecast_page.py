@@ -19,7 +19,7 @@ from tickercast.dashboard.figures import (
     histogram_figure,
 )
 from tickercast.domain.distribution import expected_move
-from tickercast.domain.forecast import RANDOM_WALK
+from tickercast.domain.forecast import RANDOM_WALK, Role
 from tickercast.domain.frequency import Frequency, frequency_of
 from tickercast.domain.symbols import is_symbol
 from tickercast.domain.text import price
@@ -485,6 +485,10 @@ def _record(shown: _Shown) -> None:
             st.markdown(f"**{sentences.headline(row)}.** {sentences.verdict(row)}")
             if note := sentences.after_the_fact(row):
                 st.caption(note)
+            role = Role.CHAMPION if shown.is_champion else Role.COMPANION
+            seen = state.seen_in_training(shown.symbol, shown.frequency.name, role)
+            if said := sentences.had_seen_of(seen, model_name=model):
+                st.warning(markdown(said), icon=":material/school:")
 
 
 def _histogram(symbol: str, fan: pd.DataFrame, frequency: Frequency) -> None:

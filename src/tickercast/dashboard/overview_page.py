@@ -8,13 +8,15 @@ import streamlit as st
 
 from tickercast import plain
 from tickercast.dashboard import address, state
+from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.measures.calibration import NARROW, TOO_EARLY, WIDE, Calibration
 from tickercast.domain.text import price
 from tickercast.plain import markdown
-from tickercast.reading.overview import Row, frame, left_out, newest_session
+from tickercast.reading.overview import Row, left_out, newest_session
+from tickercast.reading.track_record import Seen
 from tickercast.show import sentences
-from tickercast.show.overview import left_out_sentence
+from tickercast.show.overview import left_out_sentence, overview_frame
 from tickercast.show.sentences import NOT_ADVICE, SIMULATED
 
 _VERDICTS = ("better", "no edge", "worse", "too early")
@@ -56,8 +58,10 @@ def _overview(rows: Sequence[Row]) -> None:
     if all(row.simulated for row in rows):
         st.error(SIMULATED, icon=":material/science:")
     intervals: dict[str, Calibration] = {}
+    seen: Sequence[Seen] = ()
     with state.section():
         intervals = {each.symbol: each for each in state.calibrations(None, DAILY)}
+        seen = state.seen_in_training("", DAILY.name, Role.CHAMPION)
     found = _filtered(rows, {symbol for symbol, each in intervals.items() if each.flagged})
     st.markdown(f"{len(found):,} of {sentences.symbols(len(rows))}. A symbol opens its page, a title sorts.")
     missing = left_out(rows, state.currency())
@@ -66,6 +70,9 @@ def _overview(rows: Sequence[Row]) -> None:
     if not found:
         st.info("No symbol is left: take a filter away.", icon=":material/filter_alt_off:")
         return
+    shown = {(row.symbol, row.model_name) for row in found}
+    for warning in sentences.had_seen([each for each in seen if (each.symbol, each.model_name) in shown]):
+        st.warning(markdown(warning), icon=":material/school:")
     st.dataframe(
         _styled(found, intervals),
         hide_index=True,
@@ -78,7 +85,7 @@ def _overview(rows: Sequence[Row]) -> None:
     )
     st.download_button(
         "Download as CSV",
-        plain.csv(frame(found)),
+        plain.csv(overview_frame(found, seen)),
         file_name=plain.file_name(f"overview-{newest_session(found)}.csv"),
         mime="text/csv",
         icon=":material/download:",

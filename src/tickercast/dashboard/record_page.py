@@ -57,7 +57,8 @@ def _forecasts(frequency: Frequency) -> None:
         versions = state.models(frequency.name)
         _versions(versions)
         with warnings:
-            for warning in state.had_seen(frequency.name):
+            seen = state.seen_in_training("", frequency.name, Role.CHAMPION)
+            for warning in sentences.had_seen([each for each in seen if each.model_name == model]):
                 st.warning(markdown(warning), icon=":material/school:")
 
 

@@ -17,7 +17,7 @@ from tickercast.dashboard.palette import DARK, LIGHT, Palette
 from tickercast.domain import freshness as domain
 from tickercast.domain.alerts import Alert
 from tickercast.domain.forecast import Forecast, Role
-from tickercast.domain.frequency import DAILY, HOURLY
+from tickercast.domain.frequency import DAILY, HOURLY, frequency_of
 from tickercast.domain.freshness import Freshness
 from tickercast.domain.learning.width import Width
 from tickercast.domain.trading.strategy import Targets
@@ -25,13 +25,13 @@ from tickercast.domain.trading.strategy_backtest import Backtest, Costs
 from tickercast.errors import TickercastError
 from tickercast.plain import markdown
 from tickercast.ports import Warehouse
-from tickercast.reading import calibration, views
+from tickercast.reading import calibration, track_record, views
 from tickercast.reading import directions as directions_of
 from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.overview import Row
 from tickercast.reading.portfolio_record import PortfolioRecord
 from tickercast.reading.queries import ask
-from tickercast.reading.track_record import demotion, seen_of
+from tickercast.reading.track_record import Seen, demotion
 from tickercast.reading.trading import TradingStatus
 from tickercast.show import answers, sentences
 
@@ -102,11 +102,13 @@ def report(name: str) -> bytes:
     return _app().silent_store.read(name)
 
 
-@st.cache_data(ttl=_LONG_S, show_spinner=False)
-def had_seen(every: str) -> list[str]:
-    """The warnings of versions of the champion that were trained on dates that they forecast."""
-    versions = models(every)
-    return sentences.had_seen(seen_of(versions[versions["role"] == Role.CHAMPION], _app().models))
+@st.cache_data(ttl=_LONG_S, show_spinner=False, max_entries=64)
+def seen_in_training(symbol: str, every: str, role: Role) -> list[Seen]:
+    """The records that rest on dates that the model was trained on: of one symbol, or of all where it is empty."""
+    app, frequency, symbols = _app(), frequency_of(every), [symbol] if symbol else None
+    return track_record.seen_in_training(
+        symbols, frequency, warehouse=app.tables, models=app.store_of(frequency), role=role
+    )
 
 
 @st.cache_data(ttl=_SHORT_S, show_spinner="Drawing paths …", max_entries=64)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from functools import cache, partial
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 from tickercast.domain.cards.model_card import ModelCard
 from tickercast.domain.forecast import Forecast, Role
 from tickercast.domain.frequency import DAILY, Frequency
+from tickercast.domain.measures.scores import BLOCK_DAYS
 from tickercast.errors import BundleError, ModelUnavailable
 from tickercast.model_store import ModelStore
 from tickercast.ports import Between, Warehouse
@@ -219,59 +220,85 @@ def trained_through(forecasts: Sequence[Forecast], *, models: ModelStore) -> dic
 
 @dataclass(frozen=True)
 class Seen:
-    """A version of the champion whose forecasts of dates that it was trained on count in a record.
+    """A version of a model whose forecasts of dates that it was trained on count in the record of a symbol.
 
     Attributes:
-        symbol: the series; empty for all.
-        version: the version.
+        symbol: the series.
+        role: the role of the forecasts.
+        model_name: the name of the model.
+        model_version: its version.
         through: the last date that it was trained on; None where that is not known.
         first_cutoff: the origin of its first forecast that counts.
         fault: the reason why `through` is not known.
     """
 
     symbol: str
-    version: str
+    role: str
+    model_name: str
+    model_version: str
     through: date | None
     first_cutoff: date
     fault: str = ""
 
 
 def seen_in_training(
-    symbols: Sequence[str] | None, frequency: Frequency = DAILY, *, warehouse: Warehouse, models: ModelStore
+    symbols: Sequence[str] | None,
+    frequency: Frequency = DAILY,
+    *,
+    warehouse: Warehouse,
+    models: ModelStore,
+    role: Role | None = Role.CHAMPION,
+    recent: bool = False,
 ) -> list[Seen]:
-    """Find the records that rest on dates that the champion was trained on: forecasts that were requested for them.
+    """Find the records that rest on dates that the model was trained on: forecasts that were requested for them.
 
     Args:
         symbols: the symbols to look at; None: all.
         frequency: the frequency of the bars.
         warehouse: where the scores are.
-        models: where the champion's versions are published.
+        models: where the versions are published.
+        role: the role of the forecasts; None: every role.
+        recent: whether to look only at the blocks of the view `calibration`, not at the whole record.
 
     Raises:
         StoreUnavailable, WarehouseUnavailable: try again.
     """
     asked = {"frequency": frequency.name, "every": symbols is None, "symbols": list(symbols or [""])}
-    return seen_of(ask(warehouse, "first_counted", **asked), models)
-
-
-def seen_of(firsts: pd.DataFrame, models: ModelStore) -> list[Seen]:
-    """The versions that were trained on the dates of forecasts.
-
-    Args:
-        firsts: model_name, model_version and the first_cutoff of its forecasts, a row a version, or a symbol of it.
-        models: where the versions are published.
-
-    Raises:
-        StoreUnavailable: try again.
-    """
-    found: list[Seen] = []
+    found = ask(warehouse, "counted_blocks", **asked)
+    found = found.assign(block=found["first_recent_block" if recent else "first_block"]).dropna(subset="block")
     trained = cache(partial(_trained, models=models))
+    suspects: dict[tuple[Any, ...], tuple[date | None, str]] = {}
+    for row in found.to_dict("records") if role is None else found[found["role"] == role].to_dict("records"):
+        last, fault = trained(row["model_name"], row["model_version"])
+        if fault or (last and _begins(row["block"]) <= last):
+            suspects[tuple(row[name] for name in _COUNTED)] = last, fault
+    if not suspects:
+        return []
+    blocks = [key[-1] for key in suspects]
+    firsts = ask(
+        warehouse,
+        "first_counted",
+        frequency=frequency.name,
+        symbols=sorted({key[0] for key in suspects}),
+        first=_begins(min(blocks)),
+        last=_begins(max(blocks) + 1) - timedelta(days=1),
+    )
+    seen: list[Seen] = []
     for row in firsts.to_dict("records"):
         first = row["first_cutoff"].date()
-        last, fault = trained(row["model_name"], row["model_version"])
+        last, fault = suspects.get(tuple(row[name] for name in _COUNTED), (None, ""))
         if fault or (last and first <= last):
-            found.append(Seen(row.get("symbol", ""), row["model_version"], last, first, fault))
-    return found
+            named = {name: row[name] for name in ("symbol", "role", "model_name", "model_version")}
+            seen.append(Seen(**named, through=last, first_cutoff=first, fault=fault))
+    return seen
+
+
+_COUNTED = ("symbol", "role", "model_name", "model_version", "block")
+
+
+def _begins(block: int) -> date:
+    """The first day of a block of 28 days, which are counted from 1970."""
+    return date(1970, 1, 1) + timedelta(days=BLOCK_DAYS * int(block))
 
 
 def _trained(name: str, version: str, models: ModelStore) -> tuple[date | None, str]:

@@ -10,7 +10,7 @@ from rich.text import Text
 from tickercast.domain.measures.calibration import TOO_EARLY, Calibration
 from tickercast.reading.track_record import Seen
 from tickercast.show.fitting import Table
-from tickercast.show.sentences import had_seen, symbols
+from tickercast.show.sentences import had_seen, had_seen_of, symbols
 
 _BY_CHANCE = 0.06  # the share of symbols with right intervals that are flagged after a year, and fewer later: simulated
 
@@ -50,9 +50,13 @@ def among(rows: Sequence[Calibration]) -> str:
     return line if judged else f"Too early to judge {symbols(len(rows))}."
 
 
-def calibration_json(rows: Sequence[Calibration]) -> list[dict[str, Any]]:
+def calibration_json(rows: Sequence[Calibration], seen: Sequence[Seen] = ()) -> list[dict[str, Any]]:
     """The same, in a stable machine-readable form: shares are null where it is too early for an interval."""
-    return [{name: None if value != value else value for name, value in asdict(row).items()} for row in rows]
+    return [
+        {name: None if value != value else value for name, value in asdict(row).items()}
+        | {"seen_in_training": had_seen_of(seen, symbol=row.symbol)}
+        for row in rows
+    ]
 
 
 def _ends(found: Calibration) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 
+import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -12,12 +13,12 @@ from tickercast.domain.freshness import State
 from tickercast.domain.measures.calibration import Calibration
 from tickercast.domain.text import price
 from tickercast.plain import first_of
-from tickercast.reading.overview import KEPT_FOR, TITLES, Row
+from tickercast.reading.overview import KEPT_FOR, TITLES, Row, frame
 from tickercast.reading.track_record import Seen
 from tickercast.show.calibration import sentence
 from tickercast.show.fan import spark
 from tickercast.show.fitting import Table, Widest
-from tickercast.show.sentences import SIMULATED, doubt, had_seen, interval, number, symbols
+from tickercast.show.sentences import SIMULATED, doubt, had_seen, had_seen_of, interval, number, symbols
 
 STATES: Mapping[State, str] = {"fresh": "green", "due": "cyan", "stale": "yellow", "expired": "red", "unknown": "red"}
 """The colours of the states."""
@@ -47,7 +48,9 @@ def overview_table(
         notes.append(
             Text(f"The record is that of today: closes that came true after {as_of} count in it.", style="dim")
         )
-    notes += [Text(each, style="yellow") for each in had_seen(seen)]
+    shown = {(row.symbol, row.model_name) for row in rows}
+    counted = [each for each in seen if (each.symbol, each.model_name) in shown]
+    notes += [Text(each, style="yellow") for each in had_seen(counted)]
     return Group(Widest(tables), *notes, *_doubts(rows), *_flags(rows, flagged), *_states(rows))
 
 
@@ -64,9 +67,24 @@ def left_out_sentence(names: Sequence[str]) -> str:
     )
 
 
-def overview_json(rows: Sequence[Row]) -> str:
-    """The same rows in full, with the widths of the year."""
-    return json.dumps([asdict(row) for row in rows], indent=2, default=date.isoformat)
+def overview_json(rows: Sequence[Row], seen: Sequence[Seen] = ()) -> str:
+    """The same rows in full, with the widths of the year and `seen_in_training`; see `overview_frame`."""
+    said = [asdict(row) | {"seen_in_training": _seen(row, seen)} for row in rows]
+    return json.dumps(said, indent=2, default=date.isoformat)
+
+
+def overview_frame(rows: Sequence[Row], seen: Sequence[Seen] = ()) -> pd.DataFrame:
+    """The rows for CSV, with `seen_in_training`: what it means that dates of the training count in the record.
+
+    Args:
+        rows: rows from `reading.overview`.
+        seen: as in `overview_table`.
+    """
+    return frame(rows).assign(seen_in_training=[_seen(row, seen) for row in rows])
+
+
+def _seen(row: Row, seen: Sequence[Seen]) -> str:
+    return had_seen_of(seen, symbol=row.symbol, model_name=row.model_name)
 
 
 def _table(rows: Sequence[Mapping[str, Text]], names: Sequence[str]) -> Table:

@@ -76,7 +76,7 @@ class _Section:
     why: str
     volatility: str
     record: str
-    record_seen: Sequence[str]
+    record_seen: str
     calibration: str
     flagged: bool
     record_rows: Sequence[tuple[str, str]]
@@ -144,7 +144,7 @@ def _section(name: str, each: ForecastDetails, bucket: str, beside: Beside) -> _
         why=sentences.why(made, width) if width else "",
         volatility=spark(width.sigmas[::-_SPARK_EVERY][::-1]) if width else "",
         record=sentences.record_sentence(made, each.record) if each.record else "",
-        record_seen=[] if seen else sentences.had_seen([one for one in beside.seen if one.symbol == made.symbol]),
+        record_seen="" if seen else sentences.had_seen_of(beside.seen, symbol=made.symbol, model_name=made.model_name),
         calibration=calibration_sentence(held).capitalize() if held and each.record else "",
         flagged=bool(held and held.flagged),
         record_rows=_record_rows(each),

@@ -266,20 +266,31 @@ def after_the_fact(row: Mapping[str, Any]) -> str:
 def had_seen(found: Sequence[Seen]) -> list[str]:
     """A warning of each version that was trained on dates whose forecasts count in a record.
 
-    >>> day = date(2018, 12, 31)
-    >>> had_seen([Seen("MSFT", "1", day, date(2012, 8, 15)), Seen("AAPL", "1", day, date(2012, 8, 14))])[0][:59]
+    >>> day, lstm = date(2018, 12, 31), ("champion", "tickercast-lstm", "1")
+    >>> had_seen([Seen("MSFT", *lstm, day, date(2012, 8, 15)), Seen("AAPL", *lstm, day, date(2012, 8, 14))])[0][:59]
     'Version 1 has forecast AAPL, MSFT from 2012-08-14 on. The m'
     """
-    return [_had_seen([each for each in found if each.version == name]) for name in sorted({e.version for e in found})]
+    versions = sorted({(each.model_version, each.model_name) for each in found})
+    return [_had_seen([each for each in found if (each.model_version, each.model_name) == one]) for one in versions]
+
+
+def had_seen_of(found: Sequence[Seen], **of: str) -> str:
+    """The warnings of one record, in one text; empty if there are none.
+
+    Args:
+        found: the versions that were trained on dates whose forecasts count.
+        of: the attributes of `Seen` that name the record, with their values.
+    """
+    return " ".join(had_seen([each for each in found if all(getattr(each, name) == of[name] for name in of)]))
 
 
 def _had_seen(found: Sequence[Seen]) -> str:
-    version, through, fault = found[0].version, found[0].through, found[0].fault
+    version, through, fault = found[0].model_version, found[0].through, found[0].fault
     if through is None:
         return f"The last training date of version {version} is not known: {fault}"
-    symbols = first_of(sorted({each.symbol for each in found if each.symbol}), 3)
-    what = f"has forecast {symbols}" if symbols else "has forecast"
-    return f"Version {version} {what} from {min(each.first_cutoff for each in found)} on. {SEEN.format(through)}"
+    symbols = first_of(sorted({each.symbol for each in found}), 3)
+    first = min(each.first_cutoff for each in found)
+    return f"Version {version} has forecast {symbols} from {first} on. {SEEN.format(through)}"
 
 
 def currency(states: Sequence[str]) -> str:
