@@ -112,8 +112,9 @@ def test_nothing_is_made_by_asking(workspace: Path) -> None:
 
 
 @pytest.fixture
-def as_a_user() -> Iterator[Path]:
+def as_a_user(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of a user who is not root, as whom the test goes on."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # MLflow leaves it behind
     with tempfile.TemporaryDirectory() as folder:
         user = os.geteuid()
         if user == 0:
