@@ -34,8 +34,8 @@ lint: setup-dev
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-quick: lint ## Run linters, type checker, import rules, doctests and the tests of the domain, in half a minute
-	$(PYTHON) -m pytest --numprocesses 2 -q -m "not slow" src/tickercast tests/unit/domain
+quick: lint ## Run linters, type checker, import rules, doctests and the quick tests of the domain
+	$(PYTHON) -m pytest --numprocesses 2 -q -m "not slow" $$(grep -rl --include='*.py' '>>>' src/tickercast) tests/unit/domain
 
 check: lint ## Run what quick runs, the linters of scripts, the strict build of the site, and every test
 	.venv/bin/shellcheck --external-sources --check-sourced setup.sh deploy/mlflow-server.sh deploy/rollout.sh

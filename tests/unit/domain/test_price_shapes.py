@@ -162,6 +162,7 @@ def test_each_layout_and_each_spelling_of_dates_meets_each_of_numbers_and_each_s
         assert {pair for dates in range(len(DATES)) for pair in drawn(layout, dates)} == {*CELLS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("at", "dates"), list(product(range(len(LAYOUTS)), DATES)))
 def test_one_history_is_read_the_same_in_every_shape(at: int, dates: str) -> None:
     bars, number = history(1, level=1500.0), list(DATES).index(dates)
