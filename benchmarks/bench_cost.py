@@ -22,6 +22,7 @@ from tickercast.domain.symbols import MOST_SAMPLED
 from tickercast.jobs.requests.upload import BATCH
 from tickercast.reading import views
 from tickercast.reading.calibration import calibrations
+from tickercast.reading.track_record import seen_in_training
 
 _SAMPLED = (
     *("FROM forecast_scores", "FROM champion_scores", "FROM forecast_history", "open, high, low"),
@@ -57,7 +58,8 @@ def day(folder: Path) -> tuple[Recording, date]:
 
 def pages(folder: Path) -> tuple[list[Query], list[Query]]:
     """The queries of one symbol's page, and those of the track record."""
-    warehouse = Evening(folder).warehouse
+    evening = Evening(folder)
+    warehouse, models = evening.warehouse, evening.app.models
     warehouse.provision()
     one = SYMBOLS[0]
     with recording() as page:
@@ -68,11 +70,13 @@ def pages(folder: Path) -> tuple[list[Query], list[Query]]:
             warehouse, one, ("ohlc/1d/2023-07-22/batch-0001.csv", "1", "tickercast-lstm"), date(2023, 7, 21)
         )
         calibrations(warehouse, [one])
+        seen_in_training([one], warehouse=warehouse, models=models)
         views.symbols(warehouse)
         views.freshness(warehouse)
     with recording() as record:
         for every in (views.skill, views.coverage, views.models):
             every(warehouse)
+        seen_in_training(None, warehouse=warehouse, models=models)
     return page.queries, record.queries
 
 
