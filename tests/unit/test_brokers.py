@@ -470,6 +470,19 @@ def test_the_fee_of_a_coin_is_taken_from_what_is_got(at_alpaca: Venue) -> None:
 
 
 @pytest.mark.parametrize(
+    ("tier", "rate"), [({}, "0.0025"), ({"crypto_tier": 0}, "0.0025"), ({"crypto_tier": 9}, "0.0010")]
+)
+def test_a_coin_costs_the_fee_of_the_first_tier_before_there_is_one_and_of_the_last_beyond(
+    at_alpaca: Venue, tier: dict[str, int], rate: str
+) -> None:
+    at_alpaca.server.tier = tier
+    at_alpaca.broker.submit(Order("tier", "BTC-USD", Side.BUY, Decimal("0.1")))
+    report = at_alpaca.broker.order("tier", "BTC-USD")
+    assert report is not None
+    assert [fill.fee for fill in report.fills] == [Decimal("0.1") * Decimal("67000.5") * Decimal(rate)]
+
+
+@pytest.mark.parametrize(
     ("symbol", "side", "take", "stop", "limit"),
     [
         ("MSFT", Side.BUY, "588.77", "412.13", "407.93"),

@@ -39,6 +39,9 @@ class Intent:
         filled: the quantity that was filled by then.
         exit_status: the newest stored status of the exit of its bracket; empty where there is none.
         written_at: the time at which it was stored.
+        weight: the share of equity that was wanted; NaN where nobody said.
+        equity: the equity of the account then.
+        reason: the reason why it was wanted.
     """
 
     order: Order
@@ -53,6 +56,9 @@ class Intent:
     filled: float
     exit_status: str
     written_at: datetime
+    weight: float
+    equity: float
+    reason: str
 
     @property
     def ended(self) -> bool:
@@ -132,6 +138,9 @@ def _intent(row: Mapping[Any, Any], newest: Mapping[str, tuple[str, float]]) -> 
         filled,
         newest.get(exit_id(row["client_id"]), ("", 0.0))[0],
         row["written_at"].to_pydatetime(),
+        float(row["target_weight"]),
+        float(row["equity"]),
+        row["reason"],
     )
 
 

@@ -40,6 +40,7 @@ class AlpacaServer(VenueServer):
         self.page_size = 100
         self.sent: list[dict[str, Any]] = []
         self.number = "PA3ABCDEF789"
+        self.tier = {"crypto_tier": 2}
         super().__init__("100000", **{"MSFT": "420.55", "BRK.B": "410.1", "PENNY": "0.5", "BTC/USD": "67000.5"})
 
     def is_submit(self, verb: str, path: str) -> bool:
@@ -240,7 +241,7 @@ class AlpacaServer(VenueServer):
             "account_number": self.number,
             "status": "ACTIVE",
             "crypto_status": "ACTIVE",
-            "crypto_tier": 2,
+            **self.tier,
             "currency": "USD",
             "buying_power": str(self.cash * 2),
             "cash": str(self.cash),

@@ -235,6 +235,17 @@ def test_costs_capacity_and_borrowing_are_those_of_a_backtest() -> None:
     assert made.buying_power == pytest.approx(made.equity - 1000)
 
 
+def test_all_orders_that_a_bar_fills_share_its_capacity() -> None:
+    costs, bars = replace(FREE, capacity=0.01), series([100] * 3, [100] * 3, [100] * 3, value=1e5)
+    later = EVENING + timedelta(days=3)
+    held = Sent("held", "A", Side.BUY, 8, EVENING)
+    turned = [Sent("exit", "A", Side.SELL, 8, later), Sent("more", "A", Side.SELL, 8, later)]
+    made = Exchange({"A": bars}, [held, *turned], Terms(costs), datetime(2023, 7, 26, 20))
+    assert [made.orders[name].filled for name in ("held", "exit", "more")] == [8, 8, 2]
+    assert made.orders["more"].status is Status.EXPIRED
+    assert dict(made.positions) == {"A": -2}
+
+
 def test_a_short_position_in_a_coin_pays_from_the_day_that_fills_its_order() -> None:
     closes_at = np.arange("2023-07-22", "2023-07-26", dtype="datetime64[D]").astype("datetime64[us]")
     prices = [np.full(4, 100.0)] * 4

@@ -83,7 +83,10 @@ _CENT, _PART_OF_A_CENT = Decimal("0.01"), Decimal("0.0001")
 _WITH_EXITS = ("bracket", "oto", "oco")
 _EXIT = exit_id("")
 _TAKER = [Decimal(bps) / 10_000 for bps in (25, 22, 20, 18, 15, 13, 12, 10)]
-"""The taker's fee of coins by the account's tier, from 1 on; docs.alpaca.markets, "Crypto fees"."""
+"""The taker's fee of coins by the account's tier, from 1 on; docs.alpaca.markets, "Crypto fees".
+
+An account that has no tier yet, 0 or none, pays that of the first, which begins at a volume of 0.
+"""
 
 _PAGE, _FILLS_PAGE = 500, 100
 _SLACK = timedelta(minutes=1)  # the two lists of a venue are not of one moment
@@ -275,7 +278,8 @@ class AlpacaPaper:
 
     def _fee_of_coins(self) -> Decimal:
         account: Any = self._client.get_account()
-        return _TAKER[max(int(account.get("crypto_tier") or 1), 1) - 1]
+        tier = int(account.get("crypto_tier") or 0)
+        return _TAKER[min(max(tier, 1), len(_TAKER)) - 1]
 
     def _exits(self, order: Order, symbol: str, bracket: Bracket, *, is_crypto: bool) -> Mapping[str, Any]:
         """The fields of a bracket, its prices round the last trade; nothing is sent where Alpaca takes none."""

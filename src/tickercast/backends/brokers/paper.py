@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pandas as pd
 
-from tickercast.domain.calendar import session_opens, sessions_between
+from tickercast.domain.calendar import session_opens
 from tickercast.domain.closes import with_closes
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.trading.orders import (
@@ -46,13 +46,12 @@ from tickercast.domain.trading.paper import (
     bases,
     lasting,
 )
-from tickercast.domain.trading.signals import LATE, bars_a_year, before, traded_value
+from tickercast.domain.trading.signals import bars_a_year, before, next_opens, traded_value
 from tickercast.errors import OrderRefused, UsageError
 from tickercast.ports import Between, Warehouse
 
 _BARS = ["symbol", "session_date", "closed_at", "open", "high", "low", "close", "adj_close", "volume"]
 _HOUR = timedelta(hours=1)
-_DAY = timedelta(days=1)
 _FOUND = timedelta(days=10)  # the span in which the newest bar is looked for
 _DIGITS = 12  # of a quantity that was summed up from floats: a last digit too little would cost a lot
 
@@ -158,14 +157,8 @@ class Paper:
         """Whether an order that waits has met an open by now: its bar, which tells the price, has not ended."""
         if state.client_id != state.sent.client_id or not state.status.open:
             return False
-        first = np.datetime64(state.sent.at) - LATE
-        if self.frequency.is_daily:  # a session may open on the evening before
-            days = sessions_between(state.sent.symbol, first.item().date(), self.now.date() + _DAY)
-            opens = session_opens(state.sent.symbol, np.array(days, "datetime64[D]"))
-        else:
-            hour = first.astype("datetime64[h]")
-            opens = np.array([hour, hour + _HOUR])
-        return bool(((first <= opens) & (opens <= np.datetime64(_naive(self.now)))).any())
+        [opened] = next_opens(state.sent.symbol, self.frequency, np.array([state.sent.at], "datetime64[us]"))
+        return bool(opened <= np.datetime64(_naive(self.now)))
 
     # ------------------------------------------------------------ what is stored
 

@@ -1,10 +1,10 @@
 """A simulated exchange: orders and bars in, fills, positions and cash out. The same rows give the same account.
 
 An order is filled at the next open of its symbol after it was sent, with the costs of a backtest: worse by the
-slippage, with fees, and at most a share of the bar's traded value; the rest lapses. A bracket's exits are met by the
-lows and highs of bars; where one bar holds both, the stop counts. Prices are adjusted for dividends and splits, as a
-backtest's are: where the past was rebased, quantities follow by the same factor. It is the median of three bars, so
-that a correction of one of them is no rebase.
+slippage, with fees, and all orders of a bar together at most a share of its traded value; the rest lapses. A bracket's
+exits are met by the lows and highs of bars; where one bar holds both, the stop counts. Prices are adjusted for
+dividends and splits, as a backtest's are: where the past was rebased, quantities follow by the same factor. It is the
+median of three bars, so that a correction of one of them is no rebase.
 
 >>> opened = np.array(["2023-07-24T13:30"], "datetime64[us]")
 >>> numbers = [np.array([each]) for each in (10.0, 12.0, 9.0, 11.0, 1e6)]
@@ -45,6 +45,8 @@ BASES = {0: ("basis", "basis_at"), 20: ("basis_20", "basis_20_at"), 40: ("basis_
 
 REACH = timedelta(days=100)
 """The span in which the bars of `BASES` are found, where bars are daily."""
+
+_DIGITS = 12  # of a difference of floats: a last digit too much is none
 
 Moments = NDArray[np.datetime64]
 
@@ -294,15 +296,21 @@ class Exchange:
     def orders(self) -> Mapping[str, State]:
         """The state of each order and exit, by client id."""
         found: dict[str, State] = {}
+        taken: dict[tuple[str, datetime], float] = {}
         for one in self.sent:
-            made = self._entry(one)
+            made = self._entry(one, taken)
             found[one.client_id] = made
+            for part in made.parts:
+                opened = one.symbol, part.at
+                taken[opened] = taken.get(opened, 0.0) + part.quantity * self._bars(one.symbol).factor(part.bases)
             if one.exits and made.parts:
                 leaving = self._exit(one, made)
                 found[leaving.client_id] = leaving
         return found
 
-    def _entry(self, one: Sent) -> State:
+    def _entry(self, one: Sent, taken: Mapping[tuple[str, datetime], float]) -> State:
+        """The state of an order, beside what earlier ones have taken of the volume of a symbol's bar."""
+
         def state(status: Status, parts: Sequence[Part], at: datetime, reason: str = "") -> State:
             return State(one, one.client_id, one.side, one.quantity, status, parts, at, reason)
 
@@ -319,7 +327,8 @@ class Exchange:
             return state(Status.ACCEPTED, (), one.at)
         wanted = one.quantity * bars.factor(one.bases)
         price, opened = float(bars.open[at]), _moment(bars.opens_at[at])
-        quantity = min(wanted, float(self.terms.costs.most(bars.value[at], bars.open[at], self.terms.lot)))
+        most = float(self.terms.costs.most(bars.value[at], bars.open[at], self.terms.lot))
+        quantity = min(wanted, round(most - taken.get((one.symbol, opened), 0.0), _DIGITS))
         if quantity <= 0:
             return state(Status.EXPIRED, (), opened, "the bar's volume was too small")
         part = self._part(quantity, price * (1 + _sign(one.side) * self.terms.costs.slippage_bps / 1e4), opened)

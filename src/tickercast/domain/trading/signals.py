@@ -10,7 +10,7 @@ next bar closes higher, and Prophet's median. A strategy sees one moment at a ti
 ([[11.0, 12.0]], [[11.0]])
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain.asset_classes import CRYPTO, asset_class
 from tickercast.domain.bars import Bars
-from tickercast.domain.calendar import calendar_name, session_closes, session_days, session_opens
+from tickercast.domain.calendar import LONGEST_CLOSURE, calendar_name, session_closes, session_days, session_opens
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.frequency import Ends, Frequency, stamp
 from tickercast.errors import CalendarError
@@ -38,6 +38,8 @@ LATE = np.timedelta64(5, "m")
 
 _PRICES = ("open", "high", "low", "close", "adj_close", "volume")
 _YEAR = np.timedelta64(365, "D")
+_CLOSED = np.timedelta64(LONGEST_CLOSURE)
+_NEVER = np.datetime64("9999-01-01T00:00", "us")
 _LOW, _MEDIAN, _HIGH = (QUANTILES.index(level) for level in (0.1, 0.5, 0.9))
 
 
@@ -168,19 +170,34 @@ class Panel:
         return float((len(self) - 1 - first) * (_YEAR / (self.ends[-1] - self.ends[first])))
 
     @cached_property
-    def in_time(self) -> Bools:
-        """`(T, n)`, whether a bar opens after the decision of the moment before, which waits for the last close of all.
-
-        A future's session begins in the evening before: beside a coin, whose day ends at midnight, it is open by then.
-        """
-        found = np.ones(self.close.shape, bool)
-        known = [column for column, symbol in enumerate(self.symbols) if _calendar(symbol) != symbol]
-        if self.frequency.is_daily and known:
-            named = [self.symbols[column] for column in known]
-            decided = np.max([session_closes(symbol, self.ends[:-1]) for symbol in named], axis=0)
-            for column, symbol in zip(known, named, strict=True):
-                found[1:, column] = session_opens(symbol, self.ends[1:]) >= decided - LATE
+    def moments(self) -> Ends:
+        """`(T,)`, when it is decided, UTC: at the last close of all, at midnight where no calendar is known."""
+        if not self.frequency.is_daily:
+            return self.ends.astype("datetime64[us]")
+        known = {name: symbol for symbol in self.symbols if (name := _calendar(symbol)) != symbol}
+        closes = [session_closes(symbol, self.ends) for symbol in known.values()]
+        found: Ends = np.max(closes, axis=0) if closes else (self.ends + 1).astype("datetime64[us]")
         return found
+
+    @cached_property
+    def opens_at(self) -> NDArray[np.datetime64]:
+        """`(T, n)`, when each bar opens, UTC: the session of a future begins in the evening before."""
+        if not self.frequency.is_daily:
+            return np.repeat((self.moments - np.timedelta64(1, "h"))[:, None], len(self.symbols), axis=1)
+        return self._by_calendar(lambda symbol: session_opens(symbol, self.ends), self.ends)
+
+    @cached_property
+    def next_opens(self) -> NDArray[np.datetime64]:
+        """`(T, n)`, the first open of each symbol's exchange that an order of a moment meets; see `next_opens`."""
+        return self._by_calendar(lambda symbol: next_opens(symbol, self.frequency, self.moments), self.moments)
+
+    def _by_calendar(
+        self, read: Callable[[str], NDArray[np.datetime64]], unknown: NDArray[np.datetime64]
+    ) -> NDArray[np.datetime64]:
+        """The times of each symbol, read once for all symbols of a calendar: `(T, n)`."""
+        read_once = {name: read(symbol) for symbol in self.symbols if (name := _calendar(symbol)) != symbol}
+        columns = [read_once.get(_calendar(symbol), unknown) for symbol in self.symbols]
+        return np.stack([column.astype("datetime64[us]") for column in columns], axis=1)
 
     @property
     def made(self) -> Bools:
@@ -218,9 +235,15 @@ class Panel:
         return found
 
     @property
+    def rests(self) -> Bools:
+        """`(T, n)`, whether the exchange had no session at a moment, and none since the symbol's newest bar."""
+        found: Bools = self._decided != np.arange(len(self))[:, None]
+        return found
+
+    @property
     def resting(self) -> set[str]:
-        """The symbols whose exchange had no session at the last moment, and none since their newest bar."""
-        return {symbol for symbol, row in zip(self.symbols, self._decided[-1], strict=True) if row != len(self) - 1}
+        """The symbols that rest at the last moment."""
+        return {symbol for symbol, rests in zip(self.symbols, self.rests[-1], strict=True) if rests}
 
     @cached_property
     def decided_close(self) -> Floats:
@@ -325,6 +348,33 @@ def bars_a_year(symbol: str, frequency: Frequency) -> float:
     (252.0, 365.0)
     """
     return 365.0 if frequency.is_daily and asset_class(symbol) == CRYPTO else float(frequency.bars_a_year)
+
+
+def next_opens(symbol: str, frequency: Frequency, moments: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
+    """The first open that an order meets, sent at each of some moments: `(k,)`, by the calendar alone.
+
+    An order that has met an open is filled there, at a price that a daily bar tells only once it has ended.
+
+    >>> from tickercast.domain.frequency import DAILY
+    >>> [str(at)[:16] for at in next_opens("CL=F", DAILY, np.array(["2024-07-12T22:05", "2024-07-15T22:05"], "M8[us]"))]
+    ['2024-07-14T22:00', '2024-07-15T22:00']
+
+    Args:
+        symbol: the series.
+        frequency: the frequency of the bars.
+        moments: `(k,)`, UTC, sorted.
+
+    Raises:
+        CalendarError: the exchange of the symbol is not known.
+    """
+    first = moments - LATE
+    if not frequency.is_daily:
+        hours = first.astype("datetime64[h]")
+        return np.where(hours < first, hours + 1, hours).astype("datetime64[us]")
+    days = session_days(symbol, first[0].astype("datetime64[D]"), (moments[-1] + _CLOSED).astype("datetime64[D]"))
+    opens = np.append(session_opens(symbol, days), _NEVER)
+    found: NDArray[np.datetime64] = opens[opens.searchsorted(first)]
+    return found
 
 
 def before(frequency: Frequency) -> timedelta:

@@ -1,7 +1,8 @@
 """Backtest target weights: decide on a close, fill at the next open, pay for it.
 
 Orders are sized at the close on which they are decided, and filled at the open of the symbol's next bar, worse by the
-slippage: one that is decided on a Friday waits for its exchange's Monday, whatever else trades at the weekend. Fees are
+slippage: one that is decided on a Friday waits for its exchange's Monday, whatever else trades at the weekend. One that
+has met its open counts as filled where its bar has not ended yet, as a future's beside a coin at midnight. Fees are
 paid on both sides, short positions pay for what they borrow, at most a share of a bar's traded value is filled (the
 rest lapses, and is decided again), and whoever holds a symbol that stops trading loses a part of it.
 
@@ -25,7 +26,7 @@ from tickercast.domain.findings import NOTHING_FOUND, Findings
 from tickercast.domain.frequency import Ends
 from tickercast.domain.measures.bootstrap import expanded
 from tickercast.domain.text import shown
-from tickercast.domain.trading.signals import Bools, Floats, Panel
+from tickercast.domain.trading.signals import LATE, Bools, Floats, Panel
 from tickercast.domain.trading.strategy import Variant
 from tickercast.errors import Permanent, UsageError
 
@@ -155,19 +156,17 @@ def simulate(
         capital: the equity at the beginning, in currency.
     """
     marks, gone = _filled(panel.close), _gone(panel)
-    equity, orders = capital, np.zeros(len(panel.symbols))  # the orders that wait for a bar
-    decided = np.full(len(panel.symbols), panel.ends[start])
+    equity, waiting = capital, list[_Orders]()
     account = _Account(capital, np.zeros(len(panel.symbols)))
     count = len(panel) - start
     found = np.empty(count), np.zeros((count, len(panel.symbols))), np.zeros(count)
     borrow = costs.borrow_bps / 1e4 / panel.bars_a_year
     any_gone: Bools = np.asarray(gone.any(axis=1))
     for number, row in enumerate(range(start, len(panel))):
-        if orders.any():
-            opens = np.where(panel.in_time[row] | (decided < panel.ends[row - 1]), panel.open[row], np.nan)
-            found[2][number] = account.fill(orders, opens, panel.value[row], costs) / equity
-            expired = panel.ends[row] - decided > np.timedelta64(EXPIRES_AFTER)
-            orders = np.where(np.isfinite(opens) | expired | gone[row], 0.0, orders)
+        if waiting:
+            traded, waiting = account.fill(waiting, panel, row, costs)
+            waiting = [(decided, np.where(gone[row], 0.0, orders)) for decided, orders in waiting]
+            found[2][number] = traded / equity
         if any_gone[row]:
             account.settle(gone[row], marks[row], costs)
         value = account.shares * marks[row]
@@ -178,13 +177,19 @@ def simulate(
             break
         found[0][number], found[1][number] = equity, value / equity
         if number % every == 0:
-            wanted = weigh(row, found[1][number])
-            new = changes(wanted, account.shares, equity, marks[row], panel.decided_close[row], costs)
-            new[orders != 0] = 0.0  # waiting orders are filled first
-            orders = orders + _within_power(new, account.shares + orders, equity, marks[row], costs)
-            decided = np.where(new != 0, panel.ends[row], decided)
+            met, busy = _met(waiting, panel, row)
+            wanted = weigh(row, (account.shares + met) * marks[row] / equity)
+            new = changes(wanted, account.shares + met, equity, marks[row], panel.decided_close[row], costs)
+            new[busy] = 0.0
+            after = sum((orders for _, orders in waiting), account.shares)
+            new = _within_power(new, after, equity, marks[row], costs)
+            waiting += [(row, new)] if new.any() else []
     names = [panel.symbols[number] for number in sorted(account.delisted)]
     return Run(panel.ends[start:], *found, account.filled, account.capped, account.unfilled, names)
+
+
+_Orders = tuple[int, Floats]
+"""Orders that wait for a bar: the row on which they were decided, and `(n,)` shares."""
 
 
 class _Account:
@@ -196,21 +201,29 @@ class _Account:
         self.filled = self.capped = self.unfilled = 0
         self.delisted: set[int] = set()
 
-    def fill(self, orders: Floats, opens: Floats, value: Floats, costs: Costs) -> float:
-        """Fill orders at an open, but those of symbols without a bar, and return the value that was traded."""
-        amount = np.where(np.isfinite(opens), orders, 0.0)
-        prices = np.where(amount != 0, opens, 1.0)
-        most = costs.most(value, prices, costs.lot)
-        cut = np.abs(amount) > most
-        self.capped += int((cut & (most > 0)).sum())
-        self.unfilled += int((cut & (most == 0)).sum())
-        amount = np.clip(amount, -most, most)
-        paid = amount * prices * (1 + np.sign(amount) * costs.slippage_bps / 1e4)
-        traded = float(np.abs(paid).sum())
-        self.cash -= float(paid.sum()) + costs.fees_bps / 1e4 * traded
-        self.shares = self.shares + amount
-        self.filled += int((amount != 0).sum())
-        return traded
+    def fill(self, waiting: Sequence[_Orders], panel: Panel, row: int, costs: Costs) -> tuple[float, list[_Orders]]:
+        """Fill orders at the opens of a moment, the oldest first; the value that was traded, and what still waits."""
+        there = np.isfinite(panel.open[row])
+        prices = np.where(there, panel.open[row], 1.0)
+        most = costs.most(panel.value[row], prices, costs.lot)
+        traded, left = 0.0, list[_Orders]()
+        for decided, orders in waiting:
+            due = there & (panel.opens_at[row] >= panel.moments[decided] - LATE)
+            amount = np.where(due, orders, 0.0)
+            cut = np.abs(amount) > most
+            self.capped += int((cut & (most > 0)).sum())
+            self.unfilled += int((cut & (most == 0)).sum())
+            amount = np.clip(amount, -most, most)
+            most = most - np.abs(amount)
+            paid = amount * prices * (1 + np.sign(amount) * costs.slippage_bps / 1e4)
+            value = float(np.abs(paid).sum())
+            self.cash -= float(paid.sum()) + costs.fees_bps / 1e4 * value
+            self.shares = self.shares + amount
+            self.filled += int((amount != 0).sum())
+            traded += value
+            if panel.ends[row] - panel.ends[decided] <= np.timedelta64(EXPIRES_AFTER) and (orders[~due] != 0).any():
+                left.append((decided, np.where(due, 0.0, orders)))
+        return traded, left
 
     def settle(self, gone: Bools, marks: Floats, costs: Costs) -> None:
         """Close what is held of symbols that trade no more: long positions lose a part, all pay the fees."""
@@ -220,6 +233,20 @@ class _Account:
         self.cash += float((value * kept).sum()) - costs.fees_bps / 1e4 * float(np.abs(value).sum())
         self.delisted |= set(np.flatnonzero(held).tolist())
         self.shares = self.shares - held
+
+
+def _met(waiting: Sequence[_Orders], panel: Panel, row: int) -> tuple[Floats, Bools]:
+    """The shares of orders that have met their open at a moment, and the symbols of which nothing is decided then.
+
+    What has met its open counts as filled, as a venue has filled it by then, though its price is not known before the
+    bar has ended. What waits for its open is filled first, and so is all while the exchange rests.
+    """
+    met, busy = np.zeros(len(panel.symbols)), np.zeros(len(panel.symbols), bool)
+    for decided, orders in waiting:
+        has_opened = panel.next_opens[decided] <= panel.moments[row]
+        met += np.where(has_opened, orders, 0.0)
+        busy |= (orders != 0) & (~has_opened | panel.rests[row])
+    return met, busy
 
 
 def changes(weights: Floats, shares: Floats, equity: float, marks: Floats, closes: Floats, costs: Costs) -> Floats:

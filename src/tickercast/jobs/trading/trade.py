@@ -466,13 +466,18 @@ class _Run(Reconciliation):
         return found.pending, mismatch
 
     def _positions(self) -> list[Position]:
-        """The positions once the orders that are being filled have been, at the price that was seen."""
+        """The positions once the orders that are being filled have been, at the newest closes."""
         held = {each.symbol: each for each in self.broker.positions()}
         for intent in self.filling:
-            symbol, price = intent.order.symbol, exact(intent.value) / intent.order.quantity
-            before = held.get(symbol, Position(symbol, ZERO, None, price))
+            symbol = intent.order.symbol
+            before = held.get(symbol) or Position(symbol, ZERO, None, self._newest_close(intent))
             held[symbol] = replace(before, quantity=round(before.quantity + intent.rest, _DIGITS))
         return [held[symbol] for symbol in sorted(held) if held[symbol].quantity]
+
+    def _newest_close(self, intent: Intent) -> Decimal:
+        """The newest close of an order's symbol; the price that was seen where there is none."""
+        close = self._bases(intent.order.symbol, self.broker.clock().now).get("basis")
+        return exact(intent.value) / intent.order.quantity if close is None else exact(close)
 
     def _mismatch(self, moving: Iterable[str]) -> str:
         """The difference between the positions of the venue and ours, in a sentence."""
@@ -735,8 +740,14 @@ class _Run(Reconciliation):
         if resting:  # counted as if it were filled, onto our own fills: the venue may hold what it has not told yet
             ours = self.held()
             held |= {symbol: round(ours.get(symbol, ZERO) + rest, _DIGITS) for symbol, rest in resting.items()}
-        if made.halt is None:  # what waits is filled first, as in a backtest
-            wants = [want for want in wants if want.symbol not in waiting]
+        if made.halt is None:  # what waits is filled first, as in a backtest, once all of its decision is ordered
+            cut = _cut_short([each for each in book.intents if each.cutoff_at == decided.get(each.order.symbol)])
+            begun = [
+                replace(want, weight=each.weight * each.equity / float(made.state.equity), reason=each.reason)
+                for want in wants
+                if want.symbol in waiting and (each := cut.get(want.symbol)) is not None
+            ]
+            wants = [want for want in wants if want.symbol not in waiting] + begun
         rules = self.broker.rules(sorted({want.symbol for want in wants}))
         bracketed = {each.order.symbol: each.order.client_id for each in book.intents if each.exit_open}
         return plan(wants, held, made.state.equity, rules, busy=busy, bracketed=bracketed, bracket=self.bracket)
@@ -779,7 +790,10 @@ class _Run(Reconciliation):
         order = Order(name, planned.symbol, planned.side, planned.quantity, bracket)
         value = float(planned.value)
         name_of = self.variant.name, self.variant.hash, self.frequency.name
-        intent = Intent(order, *name_of, planned.leg, cutoff.item(), decided_at, value, "", 0.0, "", self.now())
+        decision = planned.weight, float(equity), planned.reason
+        intent = Intent(
+            order, *name_of, planned.leg, cutoff.item(), decided_at, value, "", 0.0, "", self.now(), *decision
+        )
         if not self._append("orders", row, name):  # another run was faster, and its intent counts
             stored = read_book(self.account, self.warehouse).intents
             intent = next((each for each in stored if each.order.client_id == name), intent)
@@ -867,6 +881,13 @@ def record_event(event: TradingEvent, warehouse: Warehouse, key: str) -> None:
     name = f"trading_events/{event.account}/{event.strategy}/{event.action}/{event.cause}/{digest}"
     frame = pd.DataFrame([row]).astype({"cutoff_at": "datetime64[us, UTC]"})
     warehouse.append("trading_events", frame, key=name)
+
+
+def _cut_short(intents: Sequence[Intent]) -> dict[str, Intent]:
+    """The exits, by symbol, of positions that are to be turned round, and whose entries no run has stored."""
+    exits = [each for each in intents if each.leg == EXIT and each.weight * float(each.rest) > 0]
+    entered = {each.order.symbol for each in intents if each.leg == ENTRY}
+    return {each.order.symbol: each for each in exits if each.order.symbol not in entered}
 
 
 def _as_planned(intent: Intent) -> Planned:
