@@ -13,11 +13,11 @@ pytestmark = pytest.mark.skipif(not HAS_GCLOUD, reason="gcloud and bq are not in
 def test_after_each_step_has_failed_once_the_same_command_completes(tmp_path: Path) -> None:
     failed: list[str] = []
 
-    def first_time(call: Call) -> bool:
-        is_new = call.what not in failed
-        if is_new:
-            failed.append(call.what)
-        return is_new
+    def first_time(call: Call) -> int:
+        if call.what in failed:
+            return 0
+        failed.append(call.what)
+        return (403, 429, 500)[len(failed) % 3]
 
     project = Deployment(tmp_path)
     project.cloud.fails = first_time

@@ -54,6 +54,11 @@ _MADE_UP = ("etag", "jobId", "jobReference", "client.knative.dev/nonce")
 _UNPUBLISHED = {("bigquery.jobs.get", "projection"), ("bigquery.jobs.insert", "projection")}
 
 
+def ordered(status: int) -> Refusal:
+    kinds = {403: "PERMISSION_DENIED", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL"}
+    return Refusal(status, kinds[status], "It was ordered to fail")
+
+
 @dataclass(frozen=True)
 class Call:
     """A call that was understood.
@@ -91,7 +96,7 @@ class CloudServer(StandIn):
     Attributes:
         calls: those that were understood, in their order.
         refused: what the discovery documents do not know, or this stand-in cannot do.
-        fails: says whether a call that changes something shall fail.
+        fails: the status that a change fails with, or 0; one that fails with 500 is made all the same.
         source: the names of the files in the function's source that was uploaded, with their content.
         contents: the content of the objects that were uploaded.
     """
@@ -101,7 +106,7 @@ class CloudServer(StandIn):
         self.project, self.region = project, region
         self.calls: list[Call] = []
         self.refused: list[str] = []
-        self.fails: Callable[[Call], bool] = lambda call: False
+        self.fails: Callable[[Call], int] = lambda call: 0
         self.source: dict[str, bytes] = {}
         self.contents: dict[str, bytes] = {}
         self.kept: dict[str, dict[str, Any]] = {}
@@ -138,9 +143,11 @@ class CloudServer(StandIn):
                 return as_json(self._keep(parts.path, dict(parse_qsl(parts.query)), headers, content))
             call = self._understood(service, verb, parts.path, dict(parse_qsl(parts.query)), content)
             self.calls.append(call)
-            if call.changes and self.fails(call):
-                raise Refusal(403, "PERMISSION_DENIED", "It was ordered to fail")
-            return as_json(self._handle(call))
+            status = call.changes and self.fails(call)
+            answer = {} if status in (403, 429) else self._handle(call)
+            if status:
+                raise ordered(status)
+            return as_json(answer)
         except Refusal as refusal:
             return refusal.answer()
         except Unpublished as unknown:
@@ -193,9 +200,12 @@ class CloudServer(StandIn):
         name = body.get("name") or query["name"]
         call = Call("storage.objects.insert", {"bucket": bucket}, query, {"name": name})
         self.calls.append(call)
-        if self.fails(call):
-            raise Refusal(403, "PERMISSION_DENIED", "It was ordered to fail")
-        return cloud_services.keep_object(self, bucket, name, data)
+        status = self.fails(call)
+        if status not in (403, 429):
+            kept = cloud_services.keep_object(self, bucket, name, data)
+        if status:
+            raise ordered(status)
+        return kept
 
     def _take(self, content: bytes) -> Answer:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
