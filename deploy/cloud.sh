@@ -34,8 +34,9 @@ forget() {
 # The rest of the first fact that begins with these words.
 fact_value() { sed -n "s/^$1 //p" "$state/facts" | head -n 1; }
 
-# alert_value KIND NAME: the value of a fact about the first alert policy of this name.
-alert_value() { sed -n "s|^alert-$1 \([^ ]*\) $2\$|\1|p" "$state/facts" | head -n 1; }
+# alert_values KIND NAME: the values of a fact about the alert policies of this name; alert_value: that of the first.
+alert_values() { sed -n "s|^alert-$1 \([^ ]*\) $2\$|\1|p" "$state/facts"; }
+alert_value() { alert_values "$@" | head -n 1; }
 
 # step FACT TEXT COMMAND...: plan a step or carry it out, unless its fact is known.
 step() {
@@ -202,7 +203,7 @@ how_to_use() {
   printf "\nThe service is there. From a laptop with \`gcloud auth application-default login\`:\n"
   while read -r setting; do echo "  export $(quoted "$setting")"; done < <(environment)
   [ "$models" = champion ] || echo "  export TICKERCAST_MODELS=$models"
-  if wanted mlflow; then how_to_use_mlflow; fi
+  if has_mlflow; then how_to_use_mlflow; fi
   cat <<USE
   python src/main.py MSFT 2023-07-22
 The day runs at 18:30 in $time_zone on trading days, for the symbols of gs://$data_bucket/watchlist.txt. To run it now:

@@ -71,7 +71,7 @@ SETTINGS
   esac
   if has_alert_urls; then echo --set-secrets=TICKERCAST_ALERT_URLS=tickercast-alert-urls:latest; fi
   if [ "$1" = daily ] && has_digest_urls; then echo --set-secrets=TICKERCAST_DIGEST_URLS=tickercast-digest-urls:latest; fi
-  if wanted mlflow; then
+  if has_mlflow; then
     echo --set-env-vars=MLFLOW_TRACKING_USERNAME=admin
     echo --set-secrets=MLFLOW_TRACKING_PASSWORD=tickercast-mlflow-password:latest
   fi
@@ -80,7 +80,7 @@ SETTINGS
 sends() { if has_alert_urls; then echo ,--send; fi; }
 
 registry_url() {
-  if wanted mlflow; then echo "https://tickercast-mlflow-$number.$region.run.app"; else echo bucket://registry/mlflow.db; fi
+  if has_mlflow; then echo "https://tickercast-mlflow-$number.$region.run.app"; else echo bucket://registry/mlflow.db; fi
 }
 
 deploy_jobs() {
@@ -172,9 +172,13 @@ resumed() {
   ! known "paused $1" || "${g[@]}" scheduler jobs resume "$1" "--location=$region"
 }
 
+# The day has one start: its schedule goes once Prefect has the day.
 register_with_prefect() {
+  local before=$failed
   step "prefect $(settings_label worker job_settings daily)-$time_zone" "deployment daily/evening on the work pool tickercast of $prefect" \
     at_prefect
+  [ "$failed" -gt "$before" ] || drop "schedule-job tickercast-daily" "schedule of tickercast-daily, which Prefect starts now: deleted" \
+    "${g[@]}" scheduler jobs delete tickercast-daily "--location=$region"
 }
 
 at_prefect() {

@@ -29,9 +29,7 @@ drop_steps() {
   drop "topic $dead_letter" "topic $dead_letter" "${g[@]}" pubsub topics delete "$dead_letter"
   drop "repository tickercast" "repository tickercast with its images" \
     "${g[@]}" artifacts repositories delete tickercast "--location=$region"
-  for name in alert-urls digest-urls mlflow-database mlflow-password mlflow-key; do
-    drop "secret tickercast-$name" "secret tickercast-$name" "${g[@]}" secrets delete "tickercast-$name"
-  done
+  for name in alert-urls digest-urls; do drop_secret "$name"; done
   drop "bucket $builds_bucket" "bucket $builds_bucket, which holds uploaded sources" \
     "${g[@]}" storage rm --recursive "gs://$builds_bucket"
   revoke_all
@@ -42,7 +40,7 @@ drop_steps() {
   done
   stage "data"
   if [ -n "$data" ]; then drop_data; elif [ "$mode" = plan ]; then
-    echo "    kept    buckets, dataset and database, with all that they hold; --data deletes them"
+    echo "    kept    buckets, dataset and database with its passwords, with all that they hold; --data deletes them"
   fi
 }
 
@@ -53,8 +51,14 @@ drop() {
   if known "$fact"; then step "nothing like $fact" "$@"; fi
 }
 
+drop_secret() { drop "secret tickercast-$1" "secret tickercast-$1" "${g[@]}" secrets delete "tickercast-$1"; }
+
+# A step that failed though it was done may have made two of a name.
 drop_alert() {
-  drop "alert $1" "alert '$1'" "${g[@]}" alpha monitoring policies delete "$(alert_value name "$1")"
+  local id
+  for id in $(alert_values name "$1"); do
+    drop "alert-name $id $1" "alert '$1'" "${g[@]}" alpha monitoring policies delete "$id"
+  done
 }
 
 drop_budget() {
@@ -71,18 +75,20 @@ drop_budget() {
 revoke_all() {
   local who role on condition _when _why
   while IFS=$'\t' read -r who role on condition _when _why <&3; do
-    case $who:$on in *-agent:*) continue ;; *:project | *:data | *:models | *:mlflow | *:dataset) ;; *) continue ;; esac
+    case $who:$on in *-agent:*) continue ;; *:project | *:data | *:models | *:mlflow | *:mlflow-database | *:mlflow-password | *:mlflow-key | *:dataset) ;; *) continue ;; esac
     drop "grant $(member "$who") $role $on $condition" "$who may no longer ${role#roles/} on $on" \
       bind remove "$who" "$role" "$on" "$condition"
   done 3< <(tail -n +2 deploy/permissions.tsv)
 }
 
 drop_data() {
-  local use
+  local use name
   for use in data models mlflow; do
     drop "bucket $project-tickercast-$use" "bucket $project-tickercast-$use with all its objects" \
       "${g[@]}" storage rm --recursive "gs://$project-tickercast-$use"
   done
   drop "dataset $dataset" "dataset $dataset with all its tables" "${b[@]}" rm --recursive --force --dataset "$project:$dataset"
   drop "database-instance $instance" "database $instance with all its tables" "${g[@]}" sql instances delete "$instance"
+  stage "passwords of the database, which nobody could set again"
+  for name in mlflow-database mlflow-password mlflow-key; do drop_secret "$name"; done
 }

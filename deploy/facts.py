@@ -18,6 +18,8 @@ USES = ("data", "models", "builds", "mlflow")
 _FORMER_CONCURRENCY = 4
 """The default up to version 0.2.0, which nobody had to choose."""
 
+_REGISTRY = "MLFLOW_TRACKING_URI"
+
 _DATASET_ROLES = {
     "WRITER": "roles/bigquery.dataEditor",
     "READER": "roles/bigquery.dataViewer",
@@ -136,6 +138,7 @@ def _options(listed: Mapping[str, Any]) -> Iterator[str]:
         match one["metadata"]["name"], container:
             case "tickercast-daily", {"resources": {"limits": {"memory": memory}}}:
                 yield f"option --day-memory-gib {memory.removesuffix('Gi')}"
+                yield from (f"registry {one['value']}" for one in container.get("env", ()) if one["name"] == _REGISTRY)
             case "tickercast-hourly", {"args": args}:
                 yield f"option --hourly {','.join(word for word in args[1:] if not word.startswith('--'))}"
     zones = {_last(one["name"]): one["timeZone"] for one in listed.get("schedules", ())}
@@ -166,7 +169,13 @@ def _options_of_function(service: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _settings(resource: Mapping[str, Any]) -> str:
-    return str(resource["metadata"].get("labels", {}).get("tickercast-settings", "-"))
+    """The label of what a job or a server was deployed with; a deployment that failed has left its label, too."""
+    return str(resource["metadata"].get("labels", {}).get("tickercast-settings", "-")) if _is_ready(resource) else "-"
+
+
+def _is_ready(resource: Mapping[str, Any]) -> bool:
+    conditions = resource.get("status", {}).get("conditions", ())
+    return all(one["status"] == "True" for one in conditions if one["type"] == "Ready")
 
 
 def _grants(policy: Mapping[str, Any], resource: str) -> Iterator[str]:
@@ -229,7 +238,8 @@ def _function(functions: Any, triggers: Any) -> Iterator[str]:
 
 def _is_boosted(service: Mapping[str, Any]) -> bool:
     annotations = service["spec"]["template"]["metadata"].get("annotations", {})
-    return bool(annotations.get("run.googleapis.com/startup-cpu-boost", "").lower() == "true")
+    boosted = annotations.get("run.googleapis.com/startup-cpu-boost", "").lower() == "true"
+    return boosted and _is_ready(service)
 
 
 def _last(name: str) -> str:

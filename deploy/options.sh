@@ -158,6 +158,9 @@ wanted() {
 # The jobs that are wanted.
 jobs() { echo daily watch; if wanted hourly; then echo hourly; fi; }
 
+# A server that --without mlflow leaves as it is keeps the registry: another would begin with the shipped models.
+has_mlflow() { wanted mlflow || known "run tickercast-mlflow"; }
+
 has_alert_urls() { [ -n "$alert_urls" ] || known "secret tickercast-alert-urls"; }
 
 has_digest_urls() { [ -n "$digest_urls" ] || known "secret tickercast-digest-urls"; }

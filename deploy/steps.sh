@@ -51,7 +51,7 @@ make_steps() {
   if wanted hourly; then make_alert hour "tickercast: the hour has failed"; fi
   make_alert watch "tickercast: nothing arrived on a trading day"
   if wanted budget; then make_budget; fi
-  if [ "$mode" = plan ]; then name_others; fi
+  if [ "$mode" = plan ]; then name_others; name_former_registry; fi
 }
 
 enable_services() {
@@ -159,6 +159,14 @@ name_others() {
       show_commands bind remove "$other" "$role" "$on" "$condition" | sed 's/^/            /'
     done <"$state/facts"
   done 3< <(tail -n +2 deploy/permissions.tsv)
+}
+
+# The versions of one registry are unknown to another, whose numbers begin again.
+name_former_registry() {
+  local former
+  former=$(fact_value registry)
+  if [ -z "$former" ] || [ "$former" = "$(registry_url)" ]; then return; fi
+  echo "  note   the registry moves from $former to $(registry_url), which knows the shipped models alone. The champion serves on; a newly trained version is refused until its number has passed those that are published"
 }
 
 only() { [ "$1" = - ] || echo ", only $1"; }

@@ -406,6 +406,77 @@ def test_a_file_of_receivers_becomes_the_secret_unless_it_is_already(
     assert said in done.stdout
 
 
+def shown(folder: Path, facts: str, command: str, *words: str) -> str:
+    """What a plan says of a project with these facts."""
+    (folder / "facts").write_text(f"{facts}\n")
+    script = (
+        'fail() { echo "$*" >&2; exit 2; }; for part in options cloud function day steps drop; do '
+        f'source deploy/$part.sh; done; read_options "$@"; state={folder}; set_names; source_label=SOURCE; '
+        f"mode=plan verb=make there=0 missing=0 failed=0 dry_run=yes memory_mib=2048; number=12; {command}"
+    )
+    done = subprocess.run(["bash", "-euc", script, "bash", *WHERE, *words], cwd=PROJECT, capture_output=True, text=True)
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_a_server_that_is_left_out_keeps_the_registry_of_the_jobs(tmp_path: Path) -> None:
+    served = "https://tickercast-mlflow-12.europe-west3.run.app"
+    facts = f"run tickercast-mlflow\nregistry {served}"
+    settings = shown(tmp_path, facts, "job_settings daily", "--without", "mlflow")
+    assert settings == shown(tmp_path, facts, "job_settings daily", "--with-mlflow")
+    assert f"--set-env-vars=MLFLOW_TRACKING_URI={served}\n" in settings
+    assert shown(tmp_path, facts, "name_former_registry", "--without", "mlflow") == ""
+
+
+def test_a_registry_that_moves_is_named(tmp_path: Path) -> None:
+    facts = "registry bucket://registry/mlflow.db"
+    said = shown(tmp_path, facts, "name_former_registry", "--with-mlflow")
+    assert said.startswith(
+        "  note   the registry moves from bucket://registry/mlflow.db to https://tickercast-mlflow-12."
+    )
+    assert shown(tmp_path, facts, "name_former_registry") == shown(tmp_path, "", "name_former_registry") == ""
+
+
+def test_the_passwords_of_a_database_go_only_with_it(tmp_path: Path) -> None:
+    account = "serviceAccount:tickercast-mlflow@my-project.iam.gserviceaccount.com"
+    facts = (
+        "secret tickercast-alert-urls\nsecret tickercast-mlflow-database\nsecret tickercast-mlflow-password\n"
+        f"grant {account} roles/secretmanager.secretAccessor mlflow-database -"
+    )
+    kept, gone = shown(tmp_path, facts, "drop_steps"), shown(tmp_path, facts, "drop_steps", "--data")
+    deleted = r"secrets delete tickercast-([\w-]+)$"
+    assert re.findall(deleted, kept, re.MULTILINE) == ["alert-urls"]
+    assert re.findall(deleted, gone, re.MULTILINE) == ["alert-urls", "mlflow-database", "mlflow-password"]
+    assert f"secrets remove-iam-policy-binding tickercast-mlflow-database --member={account} " in kept
+
+
+def test_every_alert_policy_of_a_name_is_deleted(tmp_path: Path) -> None:
+    listed = [{"name": f"p/{number}", "displayName": "tickercast: the day has failed"} for number in (1, 2)]
+    said = shown(tmp_path, "\n".join(load("facts").facts({"alerts": listed}, {})), "drop_steps")
+    assert re.findall(r"policies delete (\S+)$", said, re.MULTILINE) == ["p/1", "p/2"]
+
+
+def test_a_day_that_prefect_starts_has_no_schedule(tmp_path: Path) -> None:
+    said = shown(
+        tmp_path, "schedule-job tickercast-daily", "make_schedules", "--prefect", "https://prefect.example/api"
+    )
+    assert "scheduler jobs delete tickercast-daily --location=europe-west3\n" in said
+    assert "jobs delete" not in shown(tmp_path, "schedule-job tickercast-daily", "make_schedules")
+
+
+@pytest.mark.parametrize(("ready", "label"), [("True", "abc"), ("False", "-"), ("Unknown", "-")])
+def test_what_was_deployed_and_is_not_ready_is_not_done(ready: str, label: str) -> None:
+    template = {"metadata": {"annotations": {"run.googleapis.com/startup-cpu-boost": "true"}}, "spec": {}}
+    one = {
+        "metadata": {"name": "tickercast-api", "labels": {"tickercast-settings": "abc"}},
+        "spec": {"template": template},
+        "status": {"conditions": [{"type": "Ready", "status": ready}]},
+    }
+    found = list(load("facts").facts({"runs": [one]}, {}))
+    assert f"server tickercast-api {label}" in found
+    assert ("cpu-boost tickercast-api" in found) == (ready == "True")
+
+
 def disabled(folder: Path, states: list[str], *words: str) -> list[str]:
     """What a plan disables of the alert receivers, whose secret has versions in these states, the oldest first."""
     (folder / "urls").write_text("json://example.org/alerts\n")
