@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from statistics import NormalDist
@@ -29,7 +30,7 @@ from tickercast.domain.freshness import GRACE
 from tickercast.domain.learning.features import HORIZON
 from tickercast.errors import AlertUnavailable, StoreUnavailable, UsageError
 from tickercast.jobs.operations import alerts as alert_jobs
-from tickercast.jobs.operations.alerts import SENT, SentAlerts, send_alerts
+from tickercast.jobs.operations.alerts import SENT, EndedRun, SentAlerts, send_alerts
 from tickercast.model_store import ModelStore
 from tickercast.ports import Notifier, Warehouse
 
@@ -215,16 +216,29 @@ def test_a_trading_day_on_which_nothing_arrived_is_a_failure_and_one_file_ends_i
 
 def test_a_failed_flow_stays_open_until_one_is_known_to_have_gone_well(place: Place, receiver: Receiver) -> None:
     assert "flow" not in check(place).checked, "no run has ended yet"
-    check(place, receiver, flow_failure="train: the disk is full")
+    failed = EndedRun(NEW_YORK_CLOSED.date(), "train: the disk is full")
+    check(place, receiver, ended=failed)
     by_hand = check(place, receiver, now=NEW_YORK_CLOSED + timedelta(days=1)).found[0]
     assert (by_hand.title, by_hand.text) == (
         "The daily flow failed",
         f"{NEW_YORK_CLOSED:%Y-%m-%d %H:%M} UTC: train: the disk is full",
     )
-    check(place, receiver, flow_failure="")
+    check(place, receiver, ended=replace(failed, failure=""))
     assert "The daily flow failed" not in titles(check(place, receiver))
     assert [message["title"] for message in receiver.messages] == ["tickercast: 2 new", "tickercast: 1 over"]
     assert receiver.messages[0]["type"] == "failure"
+
+
+@pytest.mark.parametrize("why", ["", "fetch: no network"])
+def test_a_run_of_an_earlier_day_leaves_the_failure_of_a_later_one(place: Place, receiver: Receiver, why: str) -> None:
+    after_midnight, day = NEW_YORK_CLOSED + timedelta(hours=4), NEW_YORK_CLOSED.date()
+    check(place, receiver, now=after_midnight, ended=EndedRun(day, "train: the disk is full"))
+    earlier = check(place, receiver, now=after_midnight, ended=EndedRun(day - timedelta(days=1), why))
+    assert earlier.news == []
+    assert earlier.found[0].text == "2023-07-22 02:00 UTC, for 2023-07-21: train: the disk is full"
+    assert check(place, receiver, now=after_midnight).found == earlier.found
+    again = check(place, receiver, now=after_midnight, ended=EndedRun(day, ""))
+    assert "The daily flow failed" not in titles(again)
 
 
 def test_another_champion_is_sent_with_the_reason(place: Place, receiver: Receiver) -> None:
@@ -391,7 +405,7 @@ def test_alerts_whose_record_cannot_be_read_or_written_are_sent_again(
 
     monkeypatch.setattr(place.store, "generation", down)
     with pytest.raises(StoreUnavailable):
-        check(place, receiver, flow_failure="The bucket is down.")
+        check(place, receiver, ended=EndedRun(AT.date(), "The bucket is down."))
     assert "The daily flow failed" in receiver.messages[1]["message"]
 
 

@@ -22,12 +22,14 @@ from tickercast.config import Settings
 from tickercast.domain.bars import Bars
 from tickercast.domain.files.price_files import to_csv
 from tickercast.errors import LeaseLost, StoreUnavailable
+from tickercast.jobs.champion.decisions import Decided
 from tickercast.jobs.daily import run_day as run_day_module
 from tickercast.jobs.daily.lease import TERM, Lease
 from tickercast.jobs.operations import digest as digests
 from tickercast.jobs.operations.digest import SENT, SentDigest
+from tickercast.jobs.operations.drift import DriftCheck
 from tickercast.ports import Letter, ObjectFinalized
-from tickercast.show.day import day_lines, sent_digest
+from tickercast.show.day import day_lines
 from tickercast.show.digest import letter
 
 pytest.importorskip("apprise")
@@ -140,7 +142,7 @@ def test_a_day_is_sent_once_and_the_next_day_says_only_what_is_new(
     assert len(receiver.messages) == 1
     again = desk.app.send_digest()
     assert again == SentDigest(FRIDAY)
-    assert sent_digest(again) == "of 2023-07-21 had been sent before"
+    assert str(again) == "of 2023-07-21 had been sent before"
     for bars in series.values():
         desk.arrive(bars, MONDAY)
     desk.app.send_digest()
@@ -376,8 +378,8 @@ def test_a_fault_of_ours_stops_no_day_where_it_is_said_and_leaves_its_traceback(
     assert list(day.undone) == ["events", "portfolio", "on paper"]
     assert f"digest      {day.digest}" in list(day_lines(day))
     told: list[str] = []
-    monkeypatch.setattr(run_day_module, "send_alerts", lambda **given: told.append(given["flow_failure"]))
-    monkeypatch.setattr(run_day_module, "seed", broken)
+    monkeypatch.setattr(run_day_module, "send_alerts", lambda **given: told.append(given["ended"].failure))
+    monkeypatch.setattr(run_day_module, "fetch", broken)
     with pytest.raises(KeyError):
         evening.run()
     said = [day.events, day.digest, *day.portfolios.values(), *day.traded.values(), *told]
@@ -444,6 +446,68 @@ def test_a_day_that_fails_says_everything_that_is_left_undone(tmp_path: Path, ca
     assert "decision: read_scores has no bucket. widths: refresh_widths has no bucket. on paper: 'bogus'" in found.text
     left = [line for line in caplog.messages if line.startswith(("decision: ", "widths: ", "on paper: "))]
     assert [line.partition(":")[0] for line in left] == ["widths", "on paper"]
+
+
+def test_a_registry_that_does_not_answer_leaves_the_training_undone_and_nothing_else(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evening = Evening(tmp_path)
+    evening.begin(1.0)
+    app = evening.app
+    app.__dict__["digest_receivers"] = engines.digest_receivers(Settings(digest_urls=receiver.apprise_url))
+
+    def away(*_: object, **__: object) -> None:
+        raise StoreUnavailable("No MLflow server can be reached.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(evening.registry, "aliased", away)
+        patched.setattr(evening.registry, "versions", away)
+        day = evening.run()
+    assert day.results.forecasts == len(evening.symbols)
+    assert isinstance(day.drift, DriftCheck)
+    assert isinstance(day.digest, SentDigest)
+    assert day.undone == {
+        "training": "nothing is trained or decided. No MLflow server can be reached. The forecasts are by "
+        f"tickercast-lstm 1, which {app.models.url} serves without the registry; the next run of the day does the rest."
+    }
+    assert [line for line in day_lines(day) if "since the registry is needed for it" in line] == [
+        "probation   none, since the registry is needed for it",
+        "decision    none, since the registry is needed for it",
+    ]
+    assert "The daily flow failed" in receiver.messages[0]["message"]
+    again = evening.run()
+    assert isinstance(again.decided, Decided)
+    assert again.decided.candidate_version == "2"
+    assert not [alert for alert in app.open_alerts() if alert.kind == "flow"]
+
+
+@pytest.mark.parametrize("step", ["fetch", "read_scores", "send_digest"])
+def test_a_day_that_fails_says_whether_its_digest_and_its_alerts_were_sent(
+    tmp_path: Path, receiver: Receiver, caplog: pytest.LogCaptureFixture, step: str
+) -> None:
+    evening = Evening(tmp_path, may_train=False)
+    evening.begin(1.0)
+    app = evening.app
+    app.__dict__["digest_receivers"] = engines.digest_receivers(Settings(digest_urls=receiver.apprise_url))
+
+    def wrap(job: Callable[..., Any]) -> Callable[..., Any]:
+        def failing(*_: object, **__: object) -> None:
+            raise StoreUnavailable(f"{job.__name__} has no bucket.")
+
+        return failing if job.__name__ in (step, "read_scores", "send_alerts") else job
+
+    with caplog.at_level("INFO"), pytest.raises(StoreUnavailable):
+        evening.run(wrap)
+    told = [line for line in caplog.messages if line.startswith(("alerts: ", "digest: "))]
+    assert told == [
+        "alerts: send_alerts has no bucket.",
+        {
+            "fetch": "digest: none is sent, since the day has ended before its forecasts.",
+            "read_scores": "digest: of 2024-06-10 sent to JSON",
+            "send_digest": "digest: send_digest has no bucket.",
+        }[step],
+    ]
+    assert len(receiver.messages) == (step == "read_scores")
 
 
 def test_a_run_whose_lease_is_lost_leaves_the_rest_to_the_other(tmp_path: Path) -> None:

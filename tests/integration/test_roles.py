@@ -193,7 +193,7 @@ def test_the_facts_behind_alerts_are_the_same(sites: tuple[Site, Site]) -> None:
             warehouse=site.app.tables,
             now=site.now + timedelta(days=2),
             watchlist=[*REAL, SIMULATED, "META"],
-            flow_failure="",
+            flow="",
         )
         for site in sites
     )

@@ -255,13 +255,12 @@ def _show_digest(service: "App", symbols: Sequence[str] | None, html: str, png: 
 
 
 def _send_digest(service: "App", symbols: Sequence[str] | None) -> None:
-    from tickercast.show.day import sent_digest
 
     with bar("sending"):
         sent = service.send_digest(symbols)
     if sent is None:
         raise UsageError(_NOTHING)
-    say(f"digest {sent_digest(sent)}")
+    say(f"digest {sent}")
     if sent.refusals:
         raise typer.Exit(SOME_FAILED)
 

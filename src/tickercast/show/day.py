@@ -15,7 +15,6 @@ from tickercast.jobs.daily.retrain import Contest, TrainingPlan
 from tickercast.jobs.daily.run_day import Day
 from tickercast.jobs.hourly.run_hour import Upkeep
 from tickercast.jobs.operations.alerts import SentAlerts
-from tickercast.jobs.operations.digest import SentDigest
 from tickercast.jobs.operations.drift import DriftCheck
 from tickercast.jobs.requests.fetch_events import FetchedEvents
 from tickercast.jobs.trading.trade import Traded
@@ -37,7 +36,7 @@ def day_lines(day: Day) -> Iterator[str]:
     yield f"scores      {_scores(day.scores)}"
     for name, kept in day.portfolios.items():
         yield f"portfolio   {f'{name}: ' if name else ''}{kept if isinstance(kept, str) else record_line(kept)}"
-    yield f"probation   {day.probation if isinstance(day.probation, str) else _decided(day.probation)}"
+    yield f"probation   {_decided(day.probation)}"
     yield f"drift       {_drift(day.drift)}"
     yield f"training    {_planned(day.planned)}"
     yield f"decision    {_decided(day.decided)}"
@@ -46,7 +45,7 @@ def day_lines(day: Day) -> Iterator[str]:
     yield from traded_lines(day.traded)
     yield f"alerts      {_alerts(day.alerts)}"
     if day.digest:
-        yield f"digest      {day.digest if isinstance(day.digest, str) else sent_digest(day.digest)}"
+        yield f"digest      {day.digest}"
 
 
 def _forecasts(day: Day) -> str:
@@ -64,7 +63,7 @@ def upkeep_lines(upkeep: Upkeep) -> Iterator[str]:
         "directions": upkeep.refit if isinstance(upkeep.refit, str) else upkeep.refit.reason,
         "drift": _drift(upkeep.drift),
         "training": upkeep.trained,
-        "decision": upkeep.decided if isinstance(upkeep.decided, str) else _decided(upkeep.decided),
+        "decision": _decided(upkeep.decided),
         "alerts": upkeep.alerts if isinstance(upkeep.alerts, str) else _alerts(upkeep.alerts),
     }
     return (f"{name:<12}{said}" for name, said in parts.items() if said)
@@ -122,8 +121,8 @@ def _collected(collected: Any) -> str:
     return f"{results.forecasts:,} forecasts, {len(results.failures)} failures, {len(lost)} lost"
 
 
-def _decided(decided: Decided) -> str:
-    return f"{decided.decision}: {decided.reason}"
+def _decided(decided: Decided | str) -> str:
+    return decided if isinstance(decided, str) else f"{decided.decision}: {decided.reason}"
 
 
 def _planned(planned: TrainingPlan) -> str:
@@ -155,12 +154,6 @@ def _alerts(alerts: SentAlerts | AlertUnavailable) -> str:
     return ("; ".join(alert.title for alert in found[:3]) + more) or "none"
 
 
-def sent_digest(sent: SentDigest) -> str:
-    """The receivers of a digest, and the reasons why others have not got it."""
-    given = f"of {sent.day} sent to {', '.join(sent.services)}" if sent.services else ""
-    return "; ".join(filter(None, [given, *sent.refusals])) or f"of {sent.day} had been sent before"
-
-
 def _widths(widths: Widths) -> str:
     if widths.through is None:
         return "nothing to learn widths from"
@@ -184,7 +177,6 @@ _SAID: Mapping[type, Callable[[Any], str]] = {
     Bundle: lambda made: f"{made.card.name} version {made.card.version} is registered",
     Contest: lambda contest: f"version {contest.challenger.card.version} is compared with the champion",
     SentAlerts: _alerts,
-    SentDigest: sent_digest,
     Widths: _widths,
     type(None): lambda _: "nothing to do",
     dict: lambda dropped: f"{sum(dropped.values()):,} rows dropped",

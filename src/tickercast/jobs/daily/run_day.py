@@ -8,7 +8,6 @@ the job.
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -28,7 +27,7 @@ from tickercast.errors import (
     FunctionUnavailable,
     LeaseLost,
     Permanent,
-    TickercastError,
+    StoreUnavailable,
     TooFewSessions,
     UsageError,
 )
@@ -49,8 +48,8 @@ from tickercast.jobs.daily.retrain import (
     plan_training,
     train_challenger,
 )
-from tickercast.jobs.daily.steps import held_beside, or_reason, reason, said, undone
-from tickercast.jobs.operations.alerts import SentAlerts, send_alerts
+from tickercast.jobs.daily.steps import Lasting, held_beside, or_reason, reason, said, undone
+from tickercast.jobs.operations.alerts import EndedRun, SentAlerts, send_alerts
 from tickercast.jobs.operations.digest import Digest, SentDigest, send_digest
 from tickercast.jobs.operations.drift import DriftCheck, check_drift
 from tickercast.jobs.operations.score_portfolio import score_portfolio
@@ -188,7 +187,7 @@ class Day:
         probation: the decision, or why there was none.
         drift: the drift check, or why there was none.
         planned: whether and how a challenger was trained.
-        decided: the decision on the champion.
+        decided: the decision on the champion, or why there was none.
         reforecast: symbols whose newest forecast was made again by another champion.
         traded: the orders on paper, or why there were none, by strategy and broker.
         beside: the symbols that are on no watchlist, and were fetched to be sold on paper.
@@ -206,7 +205,7 @@ class Day:
     probation: Decided | str
     drift: DriftCheck | str
     planned: TrainingPlan
-    decided: Decided
+    decided: Decided | str
     reforecast: int
     traded: Mapping[str, Traded | str] = field(default_factory=dict)
     beside: Sequence[str] = ()
@@ -228,6 +227,7 @@ class Day:
                 "events": self.events,
                 **_named_each("portfolio", self.portfolios),
                 "drift": self.drift,
+                "training": self.planned.why,
                 **_named_each("on paper", self.traded),
             }
         )
@@ -271,35 +271,32 @@ def run_day(
         raise UsageError(f"{as_of} is before {FIRST}, where bars begin to be read: a later date was needed. Name one.")
     with lease(services.store, LOCK, now=services.now, patience=patience) as hold:
         today = services.now().date()
-        current = symbols if as_of is None or as_of >= today else None  # a past date needs no current forecast
-        steps = _Steps(services, wrap, hold, today)
+        last = as_of or today
+        current = symbols if last >= today else None  # a past date needs no current forecast
+        steps = _Steps(services, wrap, hold, today, last)
         try:
-            seed(services.registry, services.models)
-            follow(services.registry, services.models)
             members, beside = symbols, list[str]()
             if universe:
-                chosen = steps(_named(universe, "choose_universe"), as_of or today)
+                chosen = steps(_named(universe, "choose_universe"), last)
                 symbols = [row.symbol for row in chosen.rows]
                 members = [row.symbol for row in chosen.rows if not row.is_held]  # what else is held is sold
                 current = None if current is None else symbols
             elif current is not None:
                 beside = held_beside(symbols, lambda: services.held_on_paper(DAILY))
-            forecasts = _forecasts(steps, [*symbols, *beside], as_of or today, source)
+            forecasts = _forecasts(steps, [*symbols, *beside], source)
         except Exception as error:  # any error means that the day failed
-            with suppress(TickercastError):  # the alerts may need what has failed
-                steps.alert(current, reason(error))
+            steps.fail(error, current)
             raise
         day = forecasts.market.day
         try:
-            done = _follow_up(steps, forecasts, members, as_of or today, on_progress)
+            done = _follow_up(steps, forecasts, members, on_progress)
         except Exception as error:  # the day failed, and its forecasts are there
-            failure = steps.failure(error)
-            with suppress(TickercastError):
-                steps.digest(day, steps.alert(current, failure), symbols, current)
+            steps.fail(error, current, lambda checked: steps.digest(day, checked, symbols, current))
             raise
         done.beside = beside
         done.alerts = steps.alert(current, " ".join(f"{name}: {why}" for name, why in done.undone.items()))
-        done.digest = steps.digest(day, done.alerts, symbols, current)
+        checked = done.alerts if isinstance(done.alerts, SentAlerts) else None
+        done.digest = steps.digest(day, checked, symbols, current)
     return done
 
 
@@ -309,6 +306,7 @@ class _Steps:
     wrap: Wrap
     hold: Hold
     today: date  # at the start: a run may end after midnight
+    last: date  # to forecast from
     failed: dict[str, Exception] = field(default_factory=dict)  # of parts that later ones can do without
     left: dict[str, str] = field(default_factory=dict)  # what stays undone beside them
 
@@ -327,7 +325,30 @@ class _Steps:
             self.failed[name] = error
             return None
 
-    def failure(self, error: Exception) -> str:
+    def fail(
+        self,
+        error: Exception,
+        watchlist: Sequence[str] | None,
+        digest: Callable[[SentAlerts | None], SentDigest | str | None] = lambda _: _NO_DIGEST,
+    ) -> None:
+        """Send the alerts and the digest of a day that an error ends; the log says what became of them.
+
+        Args:
+            error: the error.
+            watchlist: as in `alert`.
+            digest: sends the digest once alerts are checked, where the day has forecasts.
+        """
+        if isinstance(error, LeaseLost):
+            return  # the other run sends them
+        failure = self._failure(error)
+        checked = said(lambda: self.alert(watchlist, failure))  # it may need what has failed
+        if not isinstance(checked, SentAlerts):
+            log.error("alerts: %s", checked)
+        sent = digest(checked if isinstance(checked, SentAlerts) else None)
+        if sent and self.services.digest_receivers:
+            log.log(logging.INFO if isinstance(sent, SentDigest) else logging.ERROR, "digest: %s", sent)
+
+    def _failure(self, error: Exception) -> str:
         """The failure of a day in words; all but the error that ends it is written to the log, too."""
         said = {name: reason(each) for name, each in self.failed.items()} | self.left
         for name, why in said.items():
@@ -344,14 +365,14 @@ class _Steps:
         return self(
             _or_error(send_alerts, AlertUnavailable),
             notifiers=self.services.notifiers,
-            flow_failure=failure,
+            ended=EndedRun(self.last, failure),
             **self._looked_at(watchlist),
         )
 
     def digest(
         self,
         day: date,
-        checked: SentAlerts | AlertUnavailable,
+        checked: SentAlerts | None,
         symbols: Sequence[str],
         watchlist: Sequence[str] | None,
     ) -> SentDigest | str | None:
@@ -360,13 +381,11 @@ class _Steps:
         if not services.digest_receivers:
             return None
         try:
-            if not isinstance(checked, SentAlerts):
-                checked = send_alerts(notifiers=(), **self._looked_at(watchlist))
             return self(
                 send_digest,
                 day,
                 symbols,
-                checked,
+                checked or send_alerts(notifiers=(), **self._looked_at(watchlist)),
                 store=services.store,
                 warehouse=services.warehouse,
                 receivers=services.digest_receivers,
@@ -389,6 +408,9 @@ class _Steps:
             "grace": timedelta(0),
         }
 
+
+_LEFT = "none, since the registry is needed for it"
+_NO_DIGEST = "none is sent, since the day has ended before its forecasts."
 
 E = TypeVar("E", bound=Exception)
 
@@ -432,15 +454,15 @@ class _Judged:
     probation: Decided | str
     drift: DriftCheck | str
     planned: TrainingPlan
-    decided: Decided
+    decided: Decided | str
 
 
-def _forecasts(step: _Steps, symbols: Sequence[str], as_of: date, source: MarketData) -> _Forecasts:
+def _forecasts(step: _Steps, symbols: Sequence[str], source: MarketData) -> _Forecasts:
     """Fetch bars and results days, and have everything forecast."""
     services = step.services
     store, warehouse = services.store, services.warehouse
-    market = step(fetch, symbols, FIRST, as_of, source=source, warehouse=warehouse, now=services.now())
-    events = _events(step, market, as_of)
+    market = step(fetch, symbols, FIRST, step.last, source=source, warehouse=warehouse, now=services.now())
+    events = _events(step, market)
     caught_up = step(catch_up, market, store=store, warehouse=warehouse, now=services.now())
     results, lost = step(collect_results, caught_up, market, warehouse=warehouse, patience=services.patience())
     return _Forecasts(market, events, caught_up, results, lost)
@@ -450,7 +472,6 @@ def _follow_up(
     step: _Steps,
     forecasts: _Forecasts,
     members: Sequence[str],
-    as_of: date,
     on_progress: Callable[[int, int], None],
 ) -> Day:
     """Do what follows the forecasts. A part that fails leaves the others to do, and fails the day at the end."""
@@ -461,7 +482,7 @@ def _follow_up(
         "widths", lambda: step(refresh_widths, market, models=models, load=services.load_bundle, warehouse=warehouse)
     )
     renewed = step.part("forecasts by the new champion", lambda: _reforecast(step, market))
-    traded = _traded(step, members, as_of)
+    traded = _traded(step, members)
     if isinstance(losses, str) and losses not in traded.values():
         traded["results"] = losses
     if is_due(market.day):
@@ -485,14 +506,20 @@ def _judge(
     scores = step(read_scores, market, models=models, warehouse=warehouse)
     portfolios = _portfolios(step)
     step.left.update(undone(_named_each("portfolio", portfolios)))
-    probation = step(
-        review_probation, market, scores, models=models, registry=registry, warehouse=warehouse, now=services.now()
-    )
+    alone = _without_registry(services)
+    probation: Decided | str = _LEFT
+    if not alone:
+        probation = step(
+            review_probation, market, scores, models=models, registry=registry, warehouse=warehouse, now=services.now()
+        )
     drift = _drift(step, market)
     losses = _losses(services)
     condition = scores.condition(
         () if isinstance(drift, str) else tuple(drift.reasons), () if isinstance(losses, str) else losses
     )
+    if alone:
+        step.left.update(undone({"training": alone}))
+        return _Judged(scores, portfolios, probation, drift, TrainingPlan(False, alone), _LEFT), losses
     planned = step(plan_training, market, condition, models=models, warehouse=warehouse)
     contest = _contest(step, market, planned, on_progress) if planned.wanted else None
     decided = step(
@@ -508,18 +535,32 @@ def _judge(
     return _Judged(scores, portfolios, probation, drift, planned, decided), losses
 
 
-def _events(step: _Steps, market: Market, as_of: date) -> FetchedEvents | str:
+def _without_registry(services: Services) -> str:
+    """Bring the registry up to what is served; why nothing is trained where it does not answer, else empty."""
+    try:
+        seed(services.registry, services.models)
+        follow(services.registry, services.models)
+    except (StoreUnavailable, EngineUnusable, UsageError) as error:
+        served = services.models.pointer()
+        return Lasting(
+            f"nothing is trained or decided. {error} The forecasts are by {served.name} {served.serving}, which "
+            f"{services.models.url} serves without the registry; the next run of the day does the rest."
+        )
+    return ""
+
+
+def _events(step: _Steps, market: Market) -> FetchedEvents | str:
     """Keep the results days of the watchlist; whatever fails there is said, and never stops the day."""
     services = step.services
-    if as_of < step.today:
-        return f"none are fetched for {as_of}: a source tells what is known today, {step.today} in UTC"
+    if step.last < step.today:
+        return f"none are fetched for {step.last}: a source tells what is known today, {step.today} in UTC"
     symbols = [symbol for symbol in market.symbols if is_stock(symbol)]
     source = said(lambda: services.results_source(bars=market.source.name))
     if isinstance(source, str):
         return source
     if source is None or not symbols:
         return "none: no source of them is configured" if symbols else "none: no symbol is a company's"
-    since = as_of - _RECENT_RESULTS
+    since = step.last - _RECENT_RESULTS
     return step.or_reason(fetch_events)(symbols, source=source, store=services.store, now=services.now(), since=since)
 
 
@@ -541,14 +582,14 @@ def _losses(services: Services) -> Sequence[str] | str:
         return reason(error)
 
 
-def _traded(step: _Steps, symbols: Sequence[str], as_of: date) -> dict[str, Traded | str]:
+def _traded(step: _Steps, symbols: Sequence[str]) -> dict[str, Traded | str]:
     """Trade on paper what the settings name; whatever fails there is said, and never stops the day."""
     services = step.services
     wanted = said(lambda: services.trades(DAILY))
     if isinstance(wanted, str):
         return {"": wanted}
-    if wanted and as_of < step.today:
-        return {"": f"nothing is ordered for {as_of}: orders follow today's bars, and today is {step.today} in UTC"}
+    if wanted and step.last < step.today:
+        return {"": f"nothing is ordered for {step.last}: orders follow today's bars, and today is {step.today} in UTC"}
     trading, members = step.or_reason(services.trade), always(symbols)
     return {f"{made.name}@{broker}": trading(made, broker, frequency=DAILY, members=members) for made, broker in wanted}
 

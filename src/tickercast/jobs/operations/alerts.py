@@ -6,6 +6,7 @@ lost. A receiver that does not accept its message gets it at the next check; the
 """
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -71,15 +72,32 @@ CALENDAR_NOTICE = timedelta(days=45)
 """The notice of an exchange's last known holidays: a month before forecasts, two weeks ahead, reach beyond them."""
 
 FLOW = "alerts/flow.txt"
-"""The object that says when and why the last run of the daily flow failed; empty after one that went well."""
+"""The object that says when and why the daily flow failed; empty once a run of that day or a later one went well."""
 
 _LIMIT_SHOWN = timedelta(days=1)
 _HOURLY_SINCE, _FIRST = timedelta(days=45), date(2020, 1, 1)  # there were no forecasts before
 _RECENTLY, _LONG_AGO = timedelta(days=30), timedelta(days=800)
 _REQUESTS_AT_ONCE = 16
 
+_FAILED_ON = re.compile(
+    r"(?P<at>[\d-]{10}) [\d:]{5} UTC(, for (?P<day>[\d-]{10}))?: "
+)  # how the content of `FLOW` begins
+
 _Sent = dict[str, dict[str, Alert]]  # the open alerts by receiver and key
 _SENT = TypeAdapter(_Sent)
+
+
+@dataclass(frozen=True)
+class EndedRun:
+    """The end of a run of the daily flow.
+
+    Attributes:
+        day: the date of the run: the last one that it forecasts from.
+        failure: why it failed; empty if it succeeded.
+    """
+
+    day: date
+    failure: str
 
 
 @dataclass(frozen=True)
@@ -106,7 +124,7 @@ def send_alerts(
     now: datetime,
     watchlist: Sequence[str] | None = None,
     coins: Sequence[str] | None = None,
-    flow_failure: str | None = None,
+    ended: EndedRun | None = None,
     grace: timedelta = GRACE,
 ) -> SentAlerts:
     """Check, and send each receiver what is new to it, has changed or is over.
@@ -119,7 +137,7 @@ def send_alerts(
         now: the time.
         watchlist: the symbols that need a current forecast; None: not checked.
         coins: the symbols that need a current hourly forecast; None: those that were forecast hour by hour of late.
-        flow_failure: why the daily flow failed, empty if it succeeded; it is recorded. None: what was recorded last.
+        ended: the run of the daily flow that has just ended, which is recorded; see `FLOW`. None: none has.
         grace: how long a session's forecast may be under way after its close; 0 once a run has ended.
 
     Raises:
@@ -127,8 +145,6 @@ def send_alerts(
             check.
         StoreUnavailable: the sent alerts cannot be recorded; they are sent again at the next check.
     """
-    if flow_failure is not None:
-        _record_flow(store, flow_failure, now)
     facts = gather_facts(
         store=store,
         models=models,
@@ -136,7 +152,7 @@ def send_alerts(
         now=now,
         watchlist=watchlist,
         coins=coins,
-        flow_failure=flow_failure,
+        flow=_record_flow(store, ended, now) if ended else None,
         grace=grace,
     )
     found = alerts.open_alerts(facts)
@@ -166,17 +182,22 @@ def gather_facts(
     now: datetime,
     watchlist: Sequence[str] | None = None,
     coins: Sequence[str] | None = None,
-    flow_failure: str | None = None,
+    flow: str | None = None,
     grace: timedelta = GRACE,
     only_reads: bool = False,
 ) -> Facts:
     """Gather the facts that alerts follow from; see `send_alerts`.
 
     An engine that does not answer is a fact itself; the facts that only it knows are left out. With `only_reads` the
-    warehouse is taken as it is, where otherwise missing tables and views are created.
+    warehouse is taken as it is, where otherwise missing tables and views are created. `flow` is why the daily flow
+    failed, empty if it succeeded; None: as recorded.
     """
-    flow = _recorded_flow(store) if flow_failure is None else flow_failure
-    facts: dict[str, Any] = {"flow": flow, "engine": "", "bucket": "", "tables": ""}
+    facts: dict[str, Any] = {
+        "flow": _recorded_flow(store) if flow is None else flow,
+        "engine": "",
+        "bucket": "",
+        "tables": "",
+    }
     try:
         if not only_reads:
             complete(models=(), warehouse=warehouse)
@@ -205,17 +226,35 @@ def gather_facts(
     return Facts(**facts)
 
 
-def _record_flow(store: ObjectStore, failure: str, now: datetime) -> None:
-    """Keep the end of a run for whoever looks later; the receivers are told of it even where it cannot be kept."""
-    said = f"{now.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {failure}".encode() if failure else b""
+def _record_flow(store: ObjectStore, ended: EndedRun, now: datetime) -> str:
+    """Record the end of a run, and return what is known of the flow since: why it failed, empty if it succeeded.
+
+    The failure of a later day's run outlasts it. The receivers are told of the run even where it cannot be recorded.
+    """
+    at = now.astimezone(UTC)
+    of = f", for {ended.day}" * (ended.day != at.date())
+    known = said = f"{at:%Y-%m-%d %H:%M} UTC{of}: {ended.failure}" if ended.failure else ""
+
+    def recorded(before: bytes) -> bytes | None:
+        nonlocal known
+        known = before.decode() if _is_later(before.decode(), ended.day) else said
+        return None if known.encode() == before else known.encode()
+
     try:
-        rewrite(FLOW, store, lambda before: None if said == before else said)
+        rewrite(FLOW, store, recorded)
     except (StoreUnavailable, EngineUnusable, UsageError) as error:
         log.error("How the daily flow ended cannot be recorded: %s", error)
+    return known
+
+
+def _is_later(recorded: str, day: date) -> bool:
+    """Whether a failure was recorded by a run of a day after another."""
+    found = _FAILED_ON.match(recorded)
+    return found is not None and (found["day"] or found["at"]) > str(day)
 
 
 def _recorded_flow(store: ObjectStore) -> str | None:
-    """The failure of the last run, empty if it went well; None if no run has recorded it, or it cannot be read now."""
+    """The failure that is recorded, empty if none is; None if no run has recorded its end, or it cannot be read now."""
     try:
         generation = store.generation(FLOW)
         return store.read(FLOW, generation=generation).decode() if generation else None

@@ -73,6 +73,11 @@ class SentDigest:
     services: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        """Who has got it now, and why others have not."""
+        given = f"of {self.day} sent to {', '.join(self.services)}" if self.services else ""
+        return "; ".join(filter(None, [given, *self.refusals])) or f"of {self.day} had been sent before"
+
 
 class _Known(BaseModel):
     """The state of a digest's receivers: the alerts that were open, and the last session of each symbol."""
