@@ -255,7 +255,6 @@ def _show_digest(service: "App", symbols: Sequence[str] | None, html: str, png: 
 
 
 def _send_digest(service: "App", symbols: Sequence[str] | None) -> None:
-
     with bar("sending"):
         sent = service.send_digest(symbols)
     if sent is None:

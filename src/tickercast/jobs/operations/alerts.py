@@ -237,7 +237,8 @@ def _record_flow(store: ObjectStore, ended: EndedRun, now: datetime) -> str:
 
     def recorded(before: bytes) -> bytes | None:
         nonlocal known
-        known = before.decode() if _is_later(before.decode(), ended.day) else said
+        stored = before.decode(errors="replace")
+        known = stored if _is_later(stored, ended.day) else said
         return None if known.encode() == before else known.encode()
 
     try:
@@ -257,7 +258,7 @@ def _recorded_flow(store: ObjectStore) -> str | None:
     """The failure that is recorded, empty if none is; None if no run has recorded its end, or it cannot be read now."""
     try:
         generation = store.generation(FLOW)
-        return store.read(FLOW, generation=generation).decode() if generation else None
+        return store.read(FLOW, generation=generation).decode(errors="replace") if generation else None
     except (ObjectNotFound, StoreUnavailable, EngineUnusable, UsageError):  # the bucket has an alert of its own
         return None
 

@@ -74,7 +74,7 @@ class SentDigest:
     refusals: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Who has got it now, and why others have not."""
+        """The receivers that have got it now, and why others have not."""
         given = f"of {self.day} sent to {', '.join(self.services)}" if self.services else ""
         return "; ".join(filter(None, [given, *self.refusals])) or f"of {self.day} had been sent before"
 
