@@ -39,4 +39,6 @@ def test_the_real_client_validates_its_key_and_forecasts_small_and_large_frames(
     ):
         assert median == pytest.approx(made["last"][name], rel=1e-5)
         assert low < median < high
+    same = {10: "TimeGPT-lo-80", 50: "TimeGPT", 90: "TimeGPT-hi-80"}
+    assert made["quantiles"] == {f"TimeGPT-q-{percent}": rows[name] for percent, name in same.items()}
     assert made["large"] == [1500, True]

@@ -56,6 +56,21 @@ def test_a_forecast_has_medians_and_intervals_of_each_series(served: Client) -> 
         assert (np.array(made["intervals"][name]) < made["intervals"][other]).all()
 
 
+def test_quantiles_are_asked_for_as_levels_of_which_that_of_the_median_is_0(served: Client) -> None:
+    quantiles = [percent / 100 for percent in range(1, 100)]
+    levels = [abs(int(100 - 200 * each)) for each in quantiles]  # as the client makes them
+    made = served.post("/v2/forecast", content=orjson.dumps(asked(level=levels))).json()
+    assert set(made["intervals"]) == {f"{side}-{level}" for side in ("lo", "hi") for level in levels}
+    assert made["intervals"]["lo-0"] == made["intervals"]["hi-0"] == made["mean"]
+    rising = [made["intervals"][f"{'lo' if each < 0.5 else 'hi'}-{abs(int(100 - 200 * each))}"] for each in quantiles]
+    assert (np.diff(np.array(rising), axis=0) >= 0).all()
+
+
+def test_levels_are_named_in_full(served: Client) -> None:
+    made = served.post("/v2/forecast", content=orjson.dumps(asked(level=[80.0, 80, 99.5, 99.9999999]))).json()
+    assert list(made["intervals"]) == ["lo-80", "hi-80", "lo-99.5", "hi-99.5", "lo-99.9999999", "hi-99.9999999"]
+
+
 def test_a_body_in_zstd_has_the_same_answer(served: Client) -> None:
     body = orjson.dumps(asked())
     sink = pa.BufferOutputStream()
@@ -82,6 +97,8 @@ def test_the_client_is_told_how_far_the_model_reaches(served: Client) -> None:
         ({"series": {"y": ["x"], "sizes": [1]}}, "body.series.y.0 is 'x': a number was needed"),
         ({"finetune_steps": 5}, "body.finetune_steps is 5: at most 0 was needed"),
         ({"level": [100]}, "body.level.0 is 100: less than 100 was needed"),
+        ({"level": [-1]}, "body.level.0 is -1: at least 0 was needed"),
+        ({"level": [80] * 100}, "body.level has a length of 100: at most 99 was needed"),
         ({"series": {"y": [1.0] * 5, "sizes": [5]}}, "Series 1 has 5 closes, and ewma-t needs"),
         ({"series": {"y": [1e-300, 1e11] * 50, "sizes": [100]}}, "Send closes that lie nearer to each other."),
         ({"series": {"y": [1.0] * 5, "sizes": [4]}}, "sizes say 4 closes, and y holds 5"),

@@ -18,6 +18,7 @@ def main(url: str, token: str) -> None:
     few = pd.concat([series(name, days, random) for name in ("AAA", "BBB")])
     many = pd.concat([series(f"S{number}", days, random) for number in range(300)])
     made = client.forecast(few, h=10, freq="B", level=[80, 95], validate_api_key=True)
+    quantiles = client.forecast(few, h=10, freq="B", quantiles=[0.1, 0.5, 0.9])
     large = client.forecast(many, h=5, freq="B")  # above a MB, so in zstd
     sys.stdout.write(
         json.dumps(
@@ -25,6 +26,7 @@ def main(url: str, token: str) -> None:
                 "valid": client.validate_api_key(log=False),
                 "columns": list(made.columns),
                 "rows": made.assign(ds=made["ds"].dt.strftime("%Y-%m-%d")).to_dict("list"),
+                "quantiles": quantiles.filter(like="-q-").to_dict("list"),
                 "last": few.groupby("unique_id")["y"].last().to_dict(),
                 "large": [len(large), bool(large["TimeGPT"].gt(0).all())],
             }

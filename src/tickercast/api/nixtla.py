@@ -16,6 +16,7 @@ from tickercast.api.problems import Problem, of_validation, refuse_repeated
 from tickercast.api.service import Service, service_of
 from tickercast.domain.distribution import quantile
 from tickercast.domain.frequency import DAILY
+from tickercast.domain.text import rounded
 
 router = APIRouter(tags=["nixtla"])
 
@@ -23,6 +24,7 @@ INPUT_SIZE = 750
 """The closes of a series that the client sends: three years."""
 
 _MOST_SERIES = 500
+_MOST_LEVELS = 99  # the client sends one for each quantile: every percentile
 _LARGEST = 64_000_000  # bytes, unpacked
 
 
@@ -45,7 +47,7 @@ class NixtlaRequest(BaseModel):
     series: Series
     h: Annotated[int, Field(ge=1, le=DAILY.horizon, description="Steps: the model is measured for ten.")]
     freq: Annotated[str, Field(max_length=20)]
-    level: Annotated[list[Annotated[float, Field(gt=0, lt=100)]], Field(max_length=20)] | None = None
+    level: Annotated[list[Annotated[float, Field(ge=0, lt=100)]], Field(max_length=_MOST_LEVELS)] | None = None
     model: str = ""
     finetune_steps: Annotated[int, Field(ge=0, le=0, description="There is nothing to tune.")] = 0
 
@@ -117,7 +119,9 @@ def _forecast(service: Service, body: bytes, packed: bool) -> dict[str, Any]:
 
     sides = {"lo": -1, "hi": 1}
     intervals = {
-        f"{side}-{level:g}": at(0.5 + sign * level / 200) for level in asked.level or () for side, sign in sides.items()
+        f"{side}-{rounded(level, 15)}": at(0.5 + sign * level / 200)
+        for level in dict.fromkeys(asked.level or ())
+        for side, sign in sides.items()
     }
     return {"mean": at(0.5), "intervals": intervals or None, "weights_x": None}
 
