@@ -2,9 +2,12 @@
 
 import importlib.util
 import re
+import socket
 from pathlib import Path
 
+import httpx
 import pytest
+from tests.support.api_server import serving
 from typer.testing import CliRunner
 
 from tickercast.cli import app
@@ -52,3 +55,16 @@ def test_what_makes_no_sense_is_one_sentence(workspace: Path, words: list[str], 
 def test_without_tokens_no_other_address_is_served(workspace: Path) -> None:
     with pytest.raises(UsageError, match="anybody could call the API at 0"):
         CliRunner().invoke(app, ["serve", "--host", "0.0.0.0"], catch_exceptions=False)
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("uvicorn"), reason="the extra api is not installed")
+def test_what_the_server_warns_of_is_a_line_of_the_log(workspace: Path) -> None:
+    urls = {"bucket": f"file://{workspace}/bucket", "warehouse": f"duckdb://{workspace}/w.duckdb", "source": "sample"}
+    with serving(workspace, urls) as url:
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 30) as caller:
+            caller.sendall(b"hello\r\n\r\n")
+            assert caller.recv(100).startswith(b"HTTP/1.1 400")
+        httpx.get(f"{url}/v1/symbols")
+    said = (workspace / "log").read_text().splitlines()
+    [written] = [each for each in said if each and not each.startswith("API of ")]
+    assert re.fullmatch(r"[\d-]{10} [\d:,]{12} WARNING Invalid HTTP request received\.", written)

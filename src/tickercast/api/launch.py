@@ -1,6 +1,7 @@
 """The start of the API: on the loopback address, or with tokens anywhere."""
 
 import importlib.util
+import logging
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -57,11 +58,13 @@ def door(app: App, host: str) -> "Door":
 
 
 def serve(app: App, host: str, port: int) -> None:
-    """Serve the API until the process is stopped."""
+    """Serve the API until the process is stopped; what its server warns of goes into the log of this package."""
     import uvicorn
 
     from tickercast.api.connections import Connection, Watch, most_connections
 
+    for name in ("asyncio", "uvicorn"):
+        logging.getLogger(name).handlers = [*logging.getLogger("tickercast").handlers]
     uvicorn.run(
         door(app, host),
         host=host,
