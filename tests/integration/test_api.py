@@ -439,10 +439,21 @@ def test_hours_are_in_order_and_each_of_their_origins_can_be_named(workspace: Pa
             found.get(f"/v1/forecasts/BTCUSDT?frequency=1h&cutoff={end:%Y-%m-%dT%H:%M}").json()["cutoff_at"]
             for end in ends
         ]
+        absent = [
+            found.get(f"/v1/{path}").json()["detail"]
+            for path in ("forecasts/BTCUSDT", "forecasts/btcusdt?model=ewma-t", "skill/BTCUSDT", "odds/BTCUSDT?above=3")
+        ]
+        bars_of_days = found.get("/v1/indicators/BTCUSDT").json()["detail"]
     closed = [datetime.fromisoformat(row["closed_at"]).replace(tzinfo=None) for row in rows]
     assert closed == [bars.end - timedelta(hours=hours) for hours in range(29, -1, -1)]
     assert rows[0].keys() == description["components"]["schemas"]["Indicators"]["properties"].keys()
     assert [datetime.fromisoformat(moment).replace(tzinfo=None) for moment in made] == ends
+    none = "BTCUSDT has no forecast at frequency 1d: one was needed. Request it."
+    assert set(absent) == {f"{none} Its hourly forecasts are at /v1/forecasts/BTCUSDT?frequency=1h."}
+    assert bars_of_days == (
+        "BTCUSDT has no bars at frequency 1d: a symbol that /v1/symbols lists at that frequency was needed. Name one, "
+        "or the other frequency."
+    )
 
 
 def test_a_caller_is_not_told_where_the_server_keeps_its_things(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -554,6 +565,7 @@ def test_a_ticket_of_a_file_that_was_rejected_gives_the_reason(app: App, make_ba
         ("/v1/indicators/ZZZ", 404, "ZZZ has no bars"),
         ("/v1/odds/ZZZ?above=3", 404, "ZZZ"),
         ("/v1/skill/ZZZ", 404, "ZZZ has no forecast"),
+        ("/v1/skill/MSFT?frequency=1h", 404, "Request it. Its daily forecasts are at /v1/forecasts/MSFT?frequency=1d."),
         ("/v1/skill/AAPL", 404, "No forecast of AAPL at frequency 1d that counts has come true yet: one was needed."),
         ("/v1/indicators/MSFT?first=2012-08-16", 404, "MSFT has no bars in that range: it has them from "),
         ("/v1/indicators/MSFT?last=1912-08-16", 404, " to 2012-08-15. Name other dates."),

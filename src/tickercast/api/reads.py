@@ -15,7 +15,8 @@ from tickercast.api.schemas import FREQUENCIES, HIGHEST, LOWEST, Cutoff, Day, Sy
 from tickercast.api.service import Service, service_of
 from tickercast.api.wording import findings_for_callers, for_callers
 from tickercast.app import App
-from tickercast.domain.frequency import frequency_of
+from tickercast.app.access import StoredForecast
+from tickercast.domain.frequency import DAILY, HOURLY, frequency_of
 from tickercast.domain.text import rounded
 from tickercast.errors import ObjectNotFound, UsageError
 from tickercast.reading import views
@@ -33,7 +34,7 @@ Format = Annotated[
     Literal["json", "csv"] | None,
     Query(alias="format", description="`csv` for programs that send no header Accept."),
 ]
-Frequency = Annotated[FREQUENCIES, Query(description="How far the bars lie apart.")]
+Frequency = Annotated[FREQUENCIES, Query(description="How far the bars lie apart: `1d` days, `1h` hours.")]
 Level = Annotated[
     float | None, Query(ge=LOWEST, le=HIGHEST, allow_inf_nan=False, description="A price in the symbol's currency.")
 ]
@@ -62,7 +63,7 @@ async def forecast(
             422, f"cutoff={cutoff.isoformat()} is a moment: of daily bars a day was needed. Leave the time out."
         )
     service = service_of(request)
-    found = await service.work(service.app.stored_forecast, symbol, model=model, cutoff=cutoff, frequency=frequency)
+    found = await _stored(service, symbol, frequency, model=model, cutoff=cutoff)
     if wants_csv(request.headers.get("accept", ""), request.query_params):
         return answer(found.made.frame(), csv=True)
     return forecast_answer(found.made, found.as_of, service.addresses)
@@ -75,10 +76,10 @@ async def skill(request: Request, symbol: Symbol, frequency: Frequency = "1d", k
     wanted = {"symbol": symbol, "frequency": frequency}
     found = await service.work(service.app.tables.read, "forecast_skill", wanted)
     if found.empty:
-        await service.work(service.app.stored_forecast, symbol, frequency=frequency)  # says so if there is none
+        await _stored(service, symbol, frequency)  # says so if there is none
         raise ObjectNotFound(
             f"No forecast of {symbol} at frequency {frequency} that counts has come true yet: one was needed. Ask "
-            "again once bars of the days that follow have arrived."
+            "again once the bars that follow have arrived."
         )
     seen = await service.work(service.app.seen_in_training, [symbol], frequency, role=None)
     found = _with_seen(found, seen, ["role", "model_name"], service)
@@ -109,7 +110,10 @@ async def indicators(
     wanted: dict[str, Any] = {"symbol": symbol, "frequency": frequency}
     found = await service.work(service.app.tables.read, "indicators", wanted)
     if found.empty:
-        raise ObjectNotFound(f"{symbol} has no bars at frequency {frequency}: a symbol of /v1/symbols was needed.")
+        raise ObjectNotFound(
+            f"{symbol} has no bars at frequency {frequency}: a symbol that /v1/symbols lists at that frequency was "
+            "needed. Name one, or the other frequency."
+        )
     found = found.sort_values(["session_date", "closed_at"])
     days = found["session_date"]
     inside = found[(days >= pd.Timestamp(first or date.min)) & (days <= pd.Timestamp(last or date.max))]
@@ -125,7 +129,7 @@ async def indicators(
 async def odds(
     request: Request, symbol: Symbol, above: Level = None, below: Level = None, kind: Format = None
 ) -> Response:
-    """The chance of being above a price, below one, or, with both, between `above` and `below`, by step."""
+    """The chance of being above a price, below one, or, with both, between `above` and `below`, by daily step."""
     service = service_of(request)
     if above is None and below is None:
         raise Problem(422, "No price was named: above=PRICE or below=PRICE was needed, or both for a range. Name one.")
@@ -135,7 +139,7 @@ async def odds(
     try:
         found = await service.work(_chances, service.app, symbol, above, below)
     except UsageError:
-        await service.work(service.app.stored_forecast, symbol)  # says so if there is none
+        await _stored(service, symbol, DAILY.name)  # says so if there is none
         raise
     if wants_csv(request.headers.get("accept", ""), request.query_params):
         return answer(pd.DataFrame(found["chances"]), csv=True)
@@ -144,9 +148,9 @@ async def odds(
 
 @router.get("/v1/overview", response_model=list[schemas.Overview], responses=CSV)
 async def overview(request: Request, kind: Format = None) -> Response:
-    """One row a symbol: what its current forecast says, and how far that can be trusted.
+    """One row a symbol: what its current daily forecast says, and how far that can be trusted.
 
-    A symbol without a forecast of the 100 days up to the newest of all is left out; `/v1/symbols` has it.
+    A symbol without a daily forecast of the 100 days up to the newest of all is left out; `/v1/symbols` has it.
     """
     service = service_of(request)
     shown = await service.work(service.app.overview)
@@ -161,11 +165,27 @@ async def overview(request: Request, kind: Format = None) -> Response:
 
 @router.get("/v1/models", response_model=schemas.MODELS, responses=CSV)
 async def models(request: Request, frequency: Frequency = "1d", kind: Format = None) -> Response:
-    """Each version of a model in each role, the newest first."""
+    """Each version of a model in each role, the newest first; of hourly models with `frequency=1h`."""
     service = service_of(request)
     found = await service.work(views.models, service.app.tables, frequency)
     seen = await service.work(service.app.seen_in_training, None, frequency, role=None)
     return rows(request, _with_seen(found, seen, ["role", "model_name", "model_version"], service))
+
+
+async def _stored(service: Service, symbol: str, frequency: str, **which: Any) -> StoredForecast:
+    """A stored forecast; where there is none, the error names those at the other frequency."""
+    try:
+        return await service.work(service.app.stored_forecast, symbol, frequency=frequency, **which)
+    except ObjectNotFound as error:
+        other = HOURLY if frequency_of(frequency).is_daily else DAILY
+        wanted = {"symbol": symbol, "status": "forecast", "frequency": other.name}
+        held = await service.work(service.app.tables.read, "ingestions", wanted, ["symbol"])
+        if held.empty:
+            raise
+        kind = "daily" if other.is_daily else "hourly"
+        raise ObjectNotFound(
+            f"{error} Its {kind} forecasts are at /v1/forecasts/{symbol}?frequency={other}."
+        ) from error
 
 
 def _with_seen(found: pd.DataFrame, seen: Sequence[Seen], keys: Sequence[str], service: Service) -> pd.DataFrame:
