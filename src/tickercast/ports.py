@@ -122,8 +122,11 @@ class ObjectStore(Protocol):
             StoreUnavailable: try again.
         """
 
-    def names(self, prefix: str) -> list[str]:
-        """The names of the live objects that start with `prefix`, sorted."""
+    def names(self, prefix: str, *, limit: int | None = None) -> list[str]:
+        """The names of the live objects that start with `prefix`, sorted; at most the first `limit`, None for all."""
+
+    def generations(self, prefix: str) -> dict[str, str]:
+        """The live generations of the live objects whose names start with `prefix`, by name."""
 
     def times(self, prefix: str) -> dict[str, datetime]:
         """The write times of the live objects whose names start with `prefix`, by name."""

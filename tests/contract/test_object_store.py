@@ -278,6 +278,17 @@ def test_names_are_listed_by_prefix_and_sorted(store: ObjectStore) -> None:
         store.write(name, b"")
     assert store.names("b/") == sorted(store.times("b/")) == ["b/1.csv", "b/10.csv", "b/2.csv", "b/c/3.csv"]
     assert store.names("") == ["a/1.csv", "b/1.csv", "b/10.csv", "b/2.csv", "b/c/3.csv"]
+    assert store.names("b/", limit=2) == ["b/1.csv", "b/10.csv"]
+
+
+def test_live_generations_are_listed_by_prefix(store: ObjectStore) -> None:
+    names = ["b/1.csv", "b/2.csv", "b/gone.csv"]
+    for name in ("a/1.csv", *names, "b/2.csv"):
+        store.write(name, b"bars")
+    store.write("b/2.csv", b"other bars")
+    store.delete("b/gone.csv", generation=store.generation("b/gone.csv"))
+    assert store.generations("b/") == {name: store.generation(name) for name in names[:2]}
+    assert store.generations("c/") == {}
 
 
 def test_a_folder_of_objects_is_no_object(store: ObjectStore) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tickercast import engines, logs
-from tickercast.app import App
+from tickercast.app import App, operations
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
@@ -185,6 +185,14 @@ def test_a_damaged_warehouse_leaves_bucket_and_champion_well(workspace: Path) ->
     assert "is not a DuckDB file" in said["warehouse"].answer
     assert (said["object store"].answer, said["object store"].well) == ("0 objects", True)
     assert said["champion"].answer.startswith("none is published yet")
+
+
+def test_of_a_large_bucket_not_every_object_is_counted(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = App(Settings(source="sample"))
+    monkeypatch.setattr(operations, "_COUNTED", 2)
+    for number, said in enumerate(("0 objects", "1 objects", "2 objects", "more than 2 objects")):
+        assert next(iter(app.doctor())).answer == said
+        app.store.write(f"models/{number}", b"")
 
 
 def test_engines_elsewhere_are_not_asked_whether_they_can_be_written() -> None:

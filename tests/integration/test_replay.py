@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from tests.support.place import Champion, Place, RandomWalk
+from tests.support.storage_server import GET, StorageServer
 
+from tickercast.backends.object_store.gcs import GcsObjectStore
 from tickercast.domain import objects
 from tickercast.domain.bars import Bars
 from tickercast.domain.files.price_files import to_csv, to_parquet
@@ -17,6 +19,7 @@ from tickercast.jobs.requests.quarantine import drop, release
 from tickercast.jobs.requests.replay import Replayed, replay
 from tickercast.jobs.requests.results import Patience, read_results, wait_for_ledger
 from tickercast.jobs.requests.upload import Upload
+from tickercast.reading import ledger
 from tickercast.reading.ledger import UNACCOUNTED, Entry, entries, failed
 from tickercast.reading.quarantine import find, quarantined
 
@@ -254,6 +257,26 @@ def test_the_ledger_is_listed_with_the_newest_entries_first(place: Place, make_b
     assert (good.symbol, good.status, good.reason, str(good.cutoff)) == ("MSFT", "forecast", "", "2023-07-21")
     assert (bad.symbol, bad.status, bad.cutoff) == ("META", "rejected", None)
     assert bad.received_at is not None
+
+
+def test_a_store_is_not_asked_for_each_of_its_files_to_find_those_that_failed(
+    place: Place, make_bars: MakeBars, storage_server: StorageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage_server.make_bucket("bucket")
+    place.store = GcsObjectStore("bucket", emulator=storage_server.url)  # type: ignore[assignment]
+    for number in range(5):
+        place.handle(place.upload(f"ohlc/2023-07-22/batch-000{number}.csv", to_csv([make_bars()])))
+    place.handle(place.upload("ohlc/2023-07-22/AAPL.csv", b"no prices"))
+    place.upload("ohlc/2023-07-22/META.csv", b"lost")
+    storage_server.calls.clear()
+    found = failed(place.store, place.warehouse, [])
+    assert [(entry.object[-8:], entry.status) for entry in found] == [
+        ("AAPL.csv", "rejected"),
+        ("META.csv", UNACCOUNTED),
+    ]
+    assert storage_server.calls[GET] == 1, "of the one that was lost"
+    monkeypatch.setattr(ledger, "_NAMED", 3)
+    assert failed(place.store, place.warehouse, []) == found
 
 
 def test_only_files_of_prices_can_have_failed(place: Place) -> None:

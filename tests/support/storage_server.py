@@ -183,19 +183,20 @@ class StorageServer(StoreStandIn):
             if request.query.get("versions") == "True":
                 return as_json({"items": [stored.resource for stored in bucket.kept.values()]})
             names = sorted(name for name in bucket.live if name.startswith(prefix) and name > after)
-        page, more = names[: self.page], {}
-        if len(names) > self.page:
+        size = min(self.page, int(request.query.get("maxResults", self.page)))
+        page, more = names[:size], {}
+        if len(names) > size:
             more = {"nextPageToken": page[-1]}
         folders: list[str] = []
         if delimiter := request.query.get("delimiter"):
             below = {name: name.removeprefix(prefix).partition(delimiter) for name in page}
             folders = sorted({prefix + first + mark for first, mark, _ in below.values() if mark})
             page = [name for name in page if not below[name][1]]
-        items = [{"name": name, "size": str(self._size(bucket, name))} for name in page]
+        chosen = re.search(r"items\(([\w,]+)\)", request.query.get("fields", ""))
+        with self._lock:
+            found = [bucket.kept[name, bucket.live[name]].resource for name in page if name in bucket.live]
+        items = [{key: one[key] for key in chosen[1].split(",")} if chosen else one for one in found]
         return as_json({"kind": "storage#objects", "items": items, "prefixes": folders, **more})
-
-    def _size(self, bucket: Bucket, name: str) -> int:
-        return len(bucket.kept[name, bucket.live[name]].content)
 
     def _insert(self, request: Request) -> Answer:
         self._bucket(request.named["bucket"])

@@ -56,6 +56,8 @@ log = logging.getLogger(__name__)
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
 
+_COUNTED = 10_000  # objects: to list them takes a bucket of Google Cloud some seconds
+
 _WORK = (
     *("trade", "trade_hourly", "trade_limits", "universe", "portfolios", "retrain_on_losses", "retrain_below"),
     *("hourly_watchlist", "events_source"),
@@ -474,7 +476,7 @@ class Operations(Models, Events, Outlooks, Trading):
 
     def _store_says(self) -> str:
         engines.check_writable(self.settings.bucket)
-        dropped, objects = self.dropped(), self.store.names("")
+        dropped, objects = self.dropped(), self.store.names("", limit=_COUNTED + 1)
         if not objects and self._has_ledger():
             check_kept(self.store, self.tables, dropped)
         if dropped:
@@ -487,7 +489,7 @@ class Operations(Models, Events, Outlooks, Trading):
             raise UsageError(refusal)
         if self.polled:
             self.polled.check()
-        return f"{len(objects)} objects"
+        return f"more than {_COUNTED:,} objects" if len(objects) > _COUNTED else f"{len(objects):,} objects"
 
     def _has_ledger(self) -> bool:
         """Whether there is a ledger; a warehouse that does not answer says that itself."""

@@ -1,7 +1,6 @@
 """The ledger: the status of every file that was sent, one entry a symbol."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -24,7 +23,13 @@ UNACCOUNTED = "unaccounted"
 DROPPED = "dropped"
 """The status of a file that was copied into the folder of a local bucket: nothing has been told of it."""
 
-_REQUESTS_AT_ONCE = 16
+_NAMED = 5_000
+"""The most files that a read names, since requests to BigQuery are bounded; of more, the whole ledger is read."""
+
+_COLUMNS = [
+    *("object", "generation", "written_at", "symbol", "frequency", "status", "reason", "findings", "origin"),
+    *("simulated", "rows", "cutoff", "cutoff_at", "received_at"),
+]
 _PREFIXES = [each for prefix in (objects.PRICES, objects.EVENTS) for each in (prefix, prefix.upper())]
 
 
@@ -114,7 +119,7 @@ def check_kept(store: ObjectStore, warehouse: Warehouse, copied: Sequence[str]) 
         EngineUnusable: the bucket is empty, or its folder was copied without the generations.
         StoreUnavailable, WarehouseUnavailable: try again.
     """
-    if not store.names("") and (count := count_entries(warehouse)) and not store.names(""):
+    if not store.names("", limit=1) and (count := count_entries(warehouse)) and not store.names("", limit=1):
         if copied:
             raise EngineUnusable(
                 f"{store.url} holds {len(copied):,} files and no generation of any, and the ledger has entries about "
@@ -140,8 +145,7 @@ def lost(seen: str, count: int) -> str:
 def failed(store: ObjectStore, warehouse: Warehouse, copied: Sequence[str]) -> list[Entry]:
     """The live files that were not handled whole, rejected or not accounted for, but for symbols that newer ones cover.
 
-    A newer file covers a symbol that was forecast from it, or one of the same day, whatever became of it. Of an object
-    whose name is none that the store takes, the ledger's newest generation counts as the live one.
+    A newer file covers a symbol that was forecast from it, or one of the same day, whatever became of it.
 
     Args:
         store: the bucket.
@@ -152,37 +156,33 @@ def failed(store: ObjectStore, warehouse: Warehouse, copied: Sequence[str]) -> l
         EngineUnusable: the bucket is empty, and the ledger is not.
         StoreUnavailable, WarehouseUnavailable: try again.
     """
-    names = [name for prefix in _PREFIXES for name in store.names(prefix)]
-    names = [name for name in names if objects.is_upload(name)]
-    if not names:
+    listed = (found for prefix in _PREFIXES for found in store.generations(prefix).items())
+    live = pd.DataFrame([found for found in listed if objects.is_upload(found[0])], columns=["object", "generation"])
+    if live.empty:
         check_kept(store, warehouse, copied)
         return []
-    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-        asked = dict(zip(names, pool.map(lambda name: _live(name, store), names), strict=True))
-    ledger = warehouse.read("ingestions", {"object": names})
-    odd = {name: str(answer) for name, answer in asked.items() if isinstance(answer, InvalidName)}
-    newest = ledger.sort_values("written_at").groupby("object")["generation"].last()
-    generations = {name: newest.get(name, "") if name in odd else answer for name, answer in asked.items()}
-    there = [name for name in names if generations[name] or name in odd]  # others were deleted meanwhile
-    live = pd.DataFrame({"object": there, "generation": [generations[name] for name in there]}, dtype=str)
+    named = {"object": list(live["object"])} if len(live) <= _NAMED else None
+    ledger = warehouse.read("ingestions", named, _COLUMNS)
+    ledger = ledger[ledger["object"].isin(live["object"])]
     held = live.merge(ledger, on=["object", "generation"], how="left")
     lost, known = held[held["status"].isna()], held[held["status"].notna()]
     bad = known[~known["status"].isin(DONE) & ~_is_covered(known, ledger)]
     return [
         *(replace(entry, rejected_before=_is_repeated(entry, ledger)) for entry in entries(bad)),
         *(
-            Entry(name, generation, None, UNACCOUNTED, odd.get(name, ""))
+            Entry(name, generation, None, UNACCOUNTED, _oddity(name, store))
             for name, generation in zip(lost["object"], lost["generation"], strict=True)
         ),
     ]
 
 
-def _live(name: str, store: ObjectStore) -> str | InvalidName:
-    """The live generation of an object, or why the store cannot be asked for it."""
+def _oddity(name: str, store: ObjectStore) -> str:
+    """The reason why the store cannot be asked for an object, for its name; empty where it can."""
     try:
-        return store.generation(name)
+        store.generation(name)
     except InvalidName as error:
-        return error
+        return str(error)
+    return ""
 
 
 def _is_covered(known: pd.DataFrame, ledger: pd.DataFrame) -> "pd.Series[bool]":

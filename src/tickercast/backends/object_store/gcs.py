@@ -9,6 +9,7 @@ retried here. A replaced generation can be read as long as the bucket's versioni
 """
 
 import functools
+import itertools
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -97,18 +98,23 @@ class GcsObjectStore:
         blob = self._stat(name, generation)
         return object_names.first_written(blob.metadata or {}, blob.time_created)
 
-    def names(self, prefix: str) -> list[str]:
-        """The names of the live objects that start with `prefix`, sorted."""
-        return sorted(blob.name for blob in self._listed(prefix, "name"))
+    def names(self, prefix: str, *, limit: int | None = None) -> list[str]:
+        """The names of the live objects that start with `prefix`, sorted; at most the first `limit`."""
+        return sorted(blob.name for blob in self._listed(prefix, "name", limit))
+
+    def generations(self, prefix: str) -> dict[str, str]:
+        """The live generations of the live objects that start with `prefix`, by name."""
+        return {blob.name: _generation(blob) for blob in self._listed(prefix, "name,generation")}
 
     def times(self, prefix: str) -> dict[str, datetime]:
         """The write times of the live objects that start with `prefix`, by name."""
         return {blob.name: blob.time_created for blob in self._listed(prefix, "name,timeCreated")}
 
-    def _listed(self, prefix: str, fields: str) -> list[storage.Blob]:
+    def _listed(self, prefix: str, fields: str, limit: int | None = None) -> list[storage.Blob]:
+        wanted: dict[str, Any] = {"prefix": prefix, "fields": f"items({fields}),nextPageToken", "max_results": limit}
         with self._asking(f"{prefix}*"):
-            wanted = f"items({fields}),nextPageToken"
-            return list(self._client.list_blobs(self._name, prefix=prefix, fields=wanted, **self._patience))
+            listed = self._client.list_blobs(self._name, **wanted, **self._patience)
+            return list(itertools.islice(listed, limit))  # an emulator may give more
 
     def copy(self, name: str, to: str, *, generation: str) -> str:
         """Copy a generation of an object inside the bucket, without downloading it."""

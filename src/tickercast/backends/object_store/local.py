@@ -14,6 +14,7 @@ time of the live content, by which a file that somebody has copied over that is 
 import base64
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -174,15 +175,21 @@ class LocalObjectStore:
         described = self._described(name, generation)
         return object_names.first_written(described["metadata"], datetime.fromisoformat(described["timeCreated"]))
 
-    def names(self, prefix: str) -> list[str]:
-        """The names of the live objects that start with `prefix`, sorted."""
+    def names(self, prefix: str, *, limit: int | None = None) -> list[str]:
+        """The names of the live objects that start with `prefix`, sorted; at most the first `limit`."""
         kept = self._root / GENERATIONS
         with self._translated():
             if kept.exists():
                 next(kept.iterdir(), None)  # fails if unreadable, where rglob would skip it
             numbered = [path for path in kept.rglob("*") if path.name.isdigit() and _is_own_file(path)]
         written = {path.parent.relative_to(kept).as_posix() for path in numbered}
-        return sorted(name for name in written if name.startswith(prefix) and self._is_live(name))
+        found = (name for name in sorted(written) if name.startswith(prefix) and self._is_live(name))
+        return list(itertools.islice(found, limit))
+
+    def generations(self, prefix: str) -> dict[str, str]:
+        """The live generations of the live objects that start with `prefix`, by name."""
+        found = ((name, self.generation(name)) for name in self.names(prefix))
+        return {name: generation for name, generation in found if generation}  # others were deleted in between
 
     def times(self, prefix: str) -> dict[str, datetime]:
         """The write times of the live objects that start with `prefix`, by name."""

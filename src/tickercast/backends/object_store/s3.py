@@ -21,6 +21,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -47,6 +48,7 @@ _ATTEMPTS = 40
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 _LOCKED_FOR = timedelta(minutes=5)
+_REQUESTS_AT_ONCE = 16
 _PAGE = 100
 _MARKED = 10  # versions among which a writer looks for its own
 _REGION = "us-east-1"  # the region of a store that has none
@@ -164,9 +166,13 @@ class S3ObjectStore:
         head = self._ask("head_object", name, VersionId=generation)
         return object_names.first_written(head["Metadata"], found.modified + timedelta(microseconds=earlier))
 
-    def names(self, prefix: str) -> list[str]:
-        """The names of the live objects that start with `prefix`, sorted."""
-        return sorted(self.times(prefix))
+    def names(self, prefix: str, *, limit: int | None = None) -> list[str]:
+        """The names of the live objects that start with `prefix`, sorted; at most the first `limit`."""
+        return sorted(found["Key"] for found in itertools.islice(self._listed(prefix), limit))
+
+    def generations(self, prefix: str) -> dict[str, str]:
+        """The live generations of the live objects that start with `prefix`, by name."""
+        return {version.name: version.generation for version in self._all_live(prefix)}
 
     def times(self, prefix: str) -> dict[str, datetime]:
         """The write times of the live objects that start with `prefix`, by name."""
@@ -174,11 +180,7 @@ class S3ObjectStore:
 
     def arrivals(self, prefix: str) -> Iterator[ObjectFinalized]:
         """All versions below a prefix, of one name the newest first, or what is live where there are no versions."""
-        if self.keeps_generations:
-            found = self._versions(prefix, exactly=False)
-        else:
-            found = (live for each in self._listed(prefix) if (live := self._head(each["Key"])))
-        for version in found:
+        for version in self._versions(prefix, exactly=False) if self.keeps_generations else self._all_live(prefix):
             yield ObjectFinalized(self._name, version.name, version.generation, version.size, "", version.modified)
 
     def check(self) -> None:
@@ -353,6 +355,13 @@ class S3ObjectStore:
         except ObjectNotFound:
             return None
 
+    def _all_live(self, prefix: str) -> Iterator[_Version]:
+        if self.keeps_generations:
+            yield from self._versions(prefix, exactly=False, live=True)
+            return
+        with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:  # the metadata, which tell a generation, are in no listing
+            yield from filter(None, pool.map(self._head, [each["Key"] for each in self._listed(prefix)]))
+
     def _head(self, name: str) -> _Version | None:
         """The object of a store without versions, whatever others have named it."""
         try:
@@ -387,7 +396,7 @@ class S3ObjectStore:
             name: the object, or the prefix.
             exactly: whether only that object is wanted.
             page: the number of versions in one request.
-            live: whether only the live version is wanted.
+            live: whether only live versions are wanted.
         """
         if exactly:
             object_names.check_name(name)
@@ -405,7 +414,7 @@ class S3ObjectStore:
                         found["Size"],
                         found["LastModified"].astimezone(UTC),
                     )
-            if live or not listed.get("IsTruncated"):
+            if (live and exactly) or not listed.get("IsTruncated"):
                 return
             after = {"KeyMarker": listed["NextKeyMarker"], "VersionIdMarker": listed.get("NextVersionIdMarker", "")}
             if exactly and after["KeyMarker"] != name:
