@@ -5,7 +5,7 @@ from datetime import date
 from xml.etree import ElementTree
 
 import pytest
-from tests.support.told import RESULTS, told
+from tests.support.told import RESULTS, told, told_hours
 
 from tickercast.show import chart
 
@@ -52,3 +52,22 @@ def test_the_session_on_which_results_act_is_marked() -> None:
     drawn = [chart.forecast_svg(told(results=results), name="a", alt="x") for results in (None, RESULTS)]
     assert ["var(--results)" in each for each in drawn] == [False, True]
     assert chart.forecast_png([told(results=RESULTS)]) != chart.forecast_png([told()])
+
+
+def labels(drawn: str) -> dict[str, float]:
+    """The labels of a chart, and how far below its top each stands, in points."""
+    return {text: float(y) for y, text in re.findall(r'<text[^>]* y="([\d.]+)"[^>]*>([^<]+)<', drawn)}
+
+
+@pytest.mark.parametrize(
+    ("price", "some"),
+    [(65000.0, "66,000"), (1_000_000.0, "1,050,000"), (343.77, "350"), (0.001, "0.001050"), (2.0, "2.10")],
+)
+def test_prices_are_labelled_whole_and_with_thousands_apart(price: float, some: str) -> None:
+    assert some in labels(chart.forecast_svg(told_hours(price=price), name="a", alt="x"))
+
+
+@pytest.mark.parametrize("narrow", [True, False])
+def test_the_lowest_price_stands_apart_from_the_last_date(narrow: bool) -> None:
+    below = sorted(labels(chart.forecast_svg(told_hours(price=65000.0), name="a", alt="x", narrow=narrow)).values())
+    assert below[-1] - max(y for y in below if y < below[-1]) > 1.5 * 9, "more than one and a half lines of 9 points"

@@ -822,6 +822,7 @@ def test_what_is_read_beside_the_pointer_has_the_decimals_of_the_price() -> None
     ):
         drawn = figures.forecast_figure(bars(), fan, none, LIGHT, overlays=["SMA 20"], is_change=is_change)
         assert drawn.layout.yaxis.hoverformat == form
+        assert is_change or (drawn.layout.yaxis.exponentformat, drawn.layout.yaxis.separatethousands) == ("none", True)
         [overlay] = [trace for trace in drawn.data if trace.name == "SMA 20"]
         assert overlay.hovertemplate == "%{y}", "by the format of the axis"
     bins = pd.DataFrame({"close_from": [1.01], "close_to": [1.02], "sessions": [250]})

@@ -115,7 +115,8 @@ def forecast_figure(
     figure.update_xaxes(rangeslider_visible=False, showgrid=False)
     figure.update_yaxes(side="right", automargin=True)
     places = decimals(fan["last_close"].iloc[0])
-    read = {"tickformat": "+.0%", "hoverformat": "+.1%"} if is_change else {"hoverformat": f",.{places}f"}
+    whole = {"exponentformat": "none", "separatethousands": True}  # 65,000 rather than 65k
+    read = {"tickformat": "+.0%", "hoverformat": "+.1%"} if is_change else {"hoverformat": f",.{places}f", **whole}
     figure.update_yaxes(**read, row=1, col=1)
     _laid_out(figure, sum(heights) + _LEGEND)
     legend = {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "xanchor": "left", "x": 0}

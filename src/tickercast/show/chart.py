@@ -19,6 +19,7 @@ from tickercast.show.sentences import SIMULATED, evaluated, moment
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import ScalarFormatter
 
 COLOURS = {
     "paper": "#fdfdfc",
@@ -36,6 +37,8 @@ COLOURS = {
 _TALL, _WIDE, _NARROW = 4.4, 9.6, 4.2  # inches
 _NARROW_SESSIONS = 40
 _DPI = 150
+_PAD = 8  # points between the axis and its dates, so that the lowest price stands apart from the last one
+_WHOLE = re.compile(r"(?<![.\d])\d+")  # the digits before the point
 _DATES, _HOURS = ("%Y-%m-%d", "%m-%d"), ("%m-%d %H:%M", "%d %H:%M")  # formats of ticks
 
 
@@ -147,9 +150,22 @@ def _draw(axes: "Axes", each: ForecastDetails, sessions: int) -> None:
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(COLOURS["grid"])
     axes.tick_params(length=0)
+    axes.tick_params(axis="x", pad=_PAD)
     axes.yaxis.tick_right()
+    axes.yaxis.set_major_formatter(_prices())
     axes.margins(x=0.02)
     _label_dates(axes, positions, sessions)
+
+
+def _prices() -> "ScalarFormatter":
+    """The labels of prices: as many decimals as all of them need, and thousands apart as in every table."""
+    from matplotlib.ticker import ScalarFormatter
+
+    class Apart(ScalarFormatter):
+        def __call__(self, value: float, position: int | None = None) -> str:
+            return _WHOLE.sub(lambda digits: f"{int(digits[0]):,}", super().__call__(value, position))
+
+    return Apart()
 
 
 def _positions(bars: pd.DataFrame, each: ForecastDetails) -> _Positions:
