@@ -403,6 +403,48 @@ def test_a_table_of_hours_is_read(workspace: Path) -> None:
     np.testing.assert_array_equal(read["BTCUSDT"].ends, bars.ends)
 
 
+def assert_same_bars(found: Bars, wanted: Bars) -> None:
+    assert found.frequency == wanted.frequency
+    pd.testing.assert_frame_equal(found.frame, wanted.frame)
+
+
+@pytest.mark.parametrize("every", ["1d", "1h"])
+def test_the_frame_of_bars_is_read_as_the_bars_that_it_is_of(make_bars: MakeBars, tmp_path: Path, every: str) -> None:
+    bars, symbol = (make_bars(), "MSFT") if every == "1d" else (make_hours(hours=240), "BTCUSDT")
+    end = "session_date" if every == "1d" else "closed_at"
+    for frame in (bars.frame, bars.frame.set_index(end)):
+        assert_same_bars(tickercast.read_frame(frame, symbol=symbol, frequency=every)[symbol], bars)
+        frame.to_csv(tmp_path / f"{symbol}.csv", index=frame is not bars.frame)
+        frame.to_parquet(tmp_path / f"{symbol}.parquet")
+        for name in ("csv", "parquet"):
+            assert_same_bars(tickercast.read_csv(tmp_path / f"{symbol}.{name}", frequency=every)[symbol], bars)
+    assert_same_bars(Bars(symbol, bars.frame), bars)
+
+
+def test_the_ends_of_hours_need_no_dates_beside_them_and_are_none() -> None:
+    bars = make_hours(hours=240)
+    frame = bars.frame.drop(columns="session_date")
+    assert_same_bars(tickercast.read_frame(frame, symbol="BTCUSDT", frequency="1h")["BTCUSDT"], bars)
+    with pytest.raises(InvalidBars, match="no column Date"):
+        tickercast.read_frame(frame, symbol="BTC-USD")
+
+
+def test_prices_as_they_are_exported_are_read_as_bars(make_bars: MakeBars) -> None:
+    of_days, of_hours = make_bars(), make_hours(hours=240)
+    closed_at = of_days.frame["session_date"].dt.tz_localize("UTC") + pd.Timedelta(hours=20)
+    for bars, moments in ((of_days, closed_at), (of_hours, of_hours.frame["closed_at"])):
+        every = str(bars.frequency)
+        frame = bars.frame.assign(symbol=bars.symbol, frequency=every, closed_at=moments, simulated=False)
+        assert_same_bars(tickercast.read_frame(frame, frequency=every)[bars.symbol], bars)
+        assert_same_bars(Bars(bars.symbol, frame), bars)
+
+
+def test_hours_of_a_table_end_on_the_hour() -> None:
+    frame = make_hours(hours=30).frame
+    with pytest.raises(InvalidBars, match="closed_at of BTCUSDT"):
+        Bars("BTCUSDT", frame.assign(closed_at=frame["closed_at"] - pd.Timedelta(milliseconds=1)))
+
+
 # ---------------------------------------------------------------- models
 
 

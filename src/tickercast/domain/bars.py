@@ -88,6 +88,8 @@ class Bars:
     ) -> None:
         """Take columns, or a table that has them; whatever else the table has is left out.
 
+        A table with `closed_at` is of hours, unless its column `frequency` says otherwise, as that of `latest_prices`.
+
         Values are not checked here, where it would cost every event, but where somebody's own bars come in: see
         `bar_checks`. `tickercast.read_frame` reads and checks tables of any shape.
 
@@ -270,7 +272,8 @@ def _arrays(symbol: str, table: pd.DataFrame) -> dict[str, NDArray[Any]]:
     if missing := [name for name in BAR_COLUMNS if name not in table]:
         raise lacking(symbol, missing)
     made = {}
-    for name in BAR_COLUMNS:
+    is_hourly = "closed_at" in table and ("frequency" not in table or bool((table["frequency"] == str(HOURLY)).all()))
+    for name in (*BAR_COLUMNS, *(["closed_at"] if is_hourly else [])):
         try:
             made[name] = _array(name, table[name])
         except (TypeError, ValueError) as error:
@@ -281,6 +284,12 @@ def _arrays(symbol: str, table: pd.DataFrame) -> dict[str, NDArray[Any]]:
 def _array(name: str, values: "pd.Series[Any]") -> NDArray[Any]:
     if name == "session_date":
         return values.to_numpy().astype("datetime64[D]")
+    if name == "closed_at":
+        moments = pd.to_datetime(values, utc=True).dt.tz_localize(None).to_numpy()
+        hours = moments.astype("datetime64[h]")
+        if (hours != moments).any():
+            raise ValueError("an hour ends on the hour")
+        return hours
     return values.to_numpy(np.float64, na_value=np.nan)
 
 

@@ -24,7 +24,7 @@ from tickercast.domain.files.price_dates import (
 from tickercast.domain.files.price_limits import LARGEST, MOST_NAMES, check_dates, check_symbols, check_text
 from tickercast.domain.files.price_numbers import Beside, Numbers, have_suffixes, read_numbers
 from tickercast.domain.files.price_rows import SIMULATED, WHOLE, Ints, Rows, Window, read_rows
-from tickercast.domain.files.price_titles import PRICES, TITLES, Part, layout, title_key, volume_unit
+from tickercast.domain.files.price_titles import CLOSED_AT, PRICES, TITLES, Part, layout, title_key, volume_unit
 from tickercast.domain.findings import NOTHING_FOUND, Finding, Findings, reported, sentence
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.spelling import agree, in_yahoos_spelling, is_word, symbol_in
@@ -73,7 +73,7 @@ def read_frame(frame: pd.DataFrame, *, symbol: str = "", window: Window = WHOLE)
     """
     plain = frame.set_axis([str(at) for at in range(frame.shape[1])], axis="columns")
     table = pa.Table.from_pandas(plain, preserve_index=False)
-    return read_columns([(part, table) for part in layout(list(frame.columns))], Asked(symbol, window=window))
+    return read_columns([(part, table) for part in layout(list(frame.columns), symbol)], Asked(symbol, window=window))
 
 
 def read_columns(parts: Sequence[tuple[Part, pa.Table]], asked: Asked, *, may_have_commas: bool = True) -> Reading:
@@ -91,6 +91,7 @@ def read_columns(parts: Sequence[tuple[Part, pa.Table]], asked: Asked, *, may_ha
     if not len(table):
         raise refusals.NO_BAR()
     check_text(sum(map(_text_size, table.columns)))
+    table, titles = _dated(table, titles, asked.frequency)
     numbers, names = _symbols(table, asked, titles)
     read = [asked.symbols is None or name in asked.symbols for name in names]
     others = tuple(name for name, is_read in zip(names, read, strict=True) if not is_read)
@@ -316,10 +317,31 @@ def _simulated(table: pa.Table, titles: Mapping[str, str]) -> NDArray[np.bool_]:
 # Dates.
 
 
+def _dated(table: pa.Table, titles: dict[str, str], frequency: Frequency) -> tuple[pa.Table, dict[str, str]]:
+    """The table with its dates alone, or of hours with their ends in place of these, as far as it has them."""
+    if "closed_at" not in table.column_names:
+        return table, titles
+    if frequency.is_daily and title_key(titles["session_date"]) == CLOSED_AT:
+        raise refusals.MISSING_COLUMN(missing=TITLES["session_date"], seen=", ".join(titles.values()))
+    if not frequency.is_daily:
+        at = table.column_names.index("session_date")
+        table = table.set_column(at, "session_date", table["closed_at"])
+        titles = titles | {"session_date": titles["closed_at"]}
+    return table.drop_columns("closed_at"), titles
+
+
 def _moments(
     table: pa.Table, titles: dict[str, str], numbers: Ints, names: Sequence[str], frequency: Frequency
 ) -> NDArray[np.datetime64]:
-    """The moment of each row: of days the date and time at the exchange, of hours the moment in UTC."""
+    """The moment of each row: of days the date and time at the exchange, of hours the opening in UTC."""
+    if not frequency.is_daily and title_key(titles["session_date"]) == CLOSED_AT:
+        return _written_moments(table, titles, numbers, names, frequency) - np.timedelta64(1, "h")
+    return _written_moments(table, titles, numbers, names, frequency)
+
+
+def _written_moments(
+    table: pa.Table, titles: dict[str, str], numbers: Ints, names: Sequence[str], frequency: Frequency
+) -> NDArray[np.datetime64]:
     column, kind = table["session_date"], table["session_date"].type
     moments: NDArray[np.datetime64]
     if "time" not in table.column_names:

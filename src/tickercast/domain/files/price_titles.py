@@ -60,6 +60,9 @@ WEAKER = {
 }
 """Titles that count where none of the others is there; the first of them that is there."""
 
+CLOSED_AT = "closedat"
+"""The title of the ends of hours, as this project's tables have them beside the UTC days on which they open."""
+
 _COLUMNS = {title: column for column, titles in ALIASES.items() for title in titles.split()}
 _WEAK = {title: (column, rank) for column, titles in WEAKER.items() for rank, title in enumerate(titles.split(), 1)}
 _FIELDS = {
@@ -127,7 +130,8 @@ class Part:
 
     Attributes:
         symbol: the symbol that the titles name; None if they name none.
-        columns: the position of each column, by its name; `time` is a time of day beside the dates.
+        columns: the position of each column, by its name; `time` is a time of day beside the dates, and `closed_at`
+            the end of an hour.
         titles: the file's own title of each column.
         unread: the title of a volume whose unit is not known to be shares, where there is no other; empty if there is
             none.
@@ -367,6 +371,9 @@ def _columns(titles: Sequence[object], plain: Sequence[object] = ()) -> dict[str
         found.setdefault("session_date", 0)
     if times and found.get("session_date") != times[0]:
         found["time"] = times[0]
+    ends = [at for at, title in enumerate(titles) if title_key(title) == CLOSED_AT]
+    if ends and title_key(titles[found.setdefault("session_date", ends[0])]) in ("sessiondate", CLOSED_AT):
+        found["closed_at"] = ends[0]
     return found
 
 
@@ -421,7 +428,7 @@ def _by_ticker(titles: Sequence[object], pairs: Sequence[tuple[str, str] | None]
     full = [bool(pair and pair[0] and pair[1]) for pair in pairs]
     halves = [pair[0] or pair[1] if pair else title for title, pair in zip(titles, pairs, strict=True)]
     own = _columns(["-" if is_full else half for half, is_full in zip(halves, full, strict=True)])
-    shared = {name: at for name, at in own.items() if name in ("session_date", "time")}
+    shared = {name: at for name, at in own.items() if name in ("session_date", "time", "closed_at")}
     fields = list(_fields(pairs))
     found: dict[str, dict[str, int]] = {}
     for at, (field, ticker) in fields:
