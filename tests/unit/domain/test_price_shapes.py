@@ -449,6 +449,61 @@ def test_a_volume_of_shares_beside_one_of_money_is_read_without_a_word() -> None
 
 
 @pytest.mark.parametrize(
+    ("symbol", "titles"),
+    [
+        *(("MSFT", title) for title in ("Volume MSFT", "Volume (MSFT)", "volume_msft", "MSFT Volume", "MSFT.Volume")),
+        *((symbol, f"Volume {symbol}") for symbol in ("BRK-B", "VOD.L", "600519.SS", "^GSPC", "1INCH-USD")),
+        ("BRK-B", "Volume BRK.B"),
+        ("MSFT", "Volume MSFT,Volume USD"),
+        ("SAND-USD", "VOLUME SAND,VOLUME USDT"),
+        ("ETHBTC", "Volume ETH,Volume BTC"),
+        ("BTCUSDT", "base_volume,quote_volume"),
+    ],
+)
+def test_a_volume_beside_its_symbol_is_one_of_units(symbol: str, titles: str) -> None:
+    for order in (1, -1):
+        head, cells = ",".join(titles.split(",")[::order]), ",".join(["4.5", "49.5"][: titles.count(",") + 1][::order])
+        reading = read_prices(f"{TITLED.replace('Volume', head)}2023-07-21,9,12,8,11,{cells}\n".encode(), symbol=symbol)
+        assert (reading[symbol].columns["volume"].tolist(), reading.findings) == ([4.5], {})
+
+
+def test_the_volume_of_a_share_class_is_none_in_billions() -> None:
+    text = "Date,Symbol,Open,High,Low,Close,Volume BRK-B\n2023-07-21,BRK-B,9,12,8,11,4.5\n"
+    assert read_prices(text.encode())["BRK-B"].columns["volume"].tolist() == [4.5]
+
+
+@pytest.mark.parametrize(
+    "title", ["Volume USD MSFT", "Quote Volume", "quote_asset_volume", "Dollar Volume", "Turnover"]
+)
+def test_a_volume_of_money_alone_is_said(title: str) -> None:
+    reading = read_prices((TITLED.replace("Volume", title) + BAR).encode(), symbol="MSFT")
+    assert np.isnan(reading["MSFT"].columns["volume"]).all()
+    assert f"the column {title} was left out" in str(reading.findings["MSFT"][0])
+
+
+@pytest.mark.parametrize(
+    ("ticker", "titles", "volume", "unread"),
+    [
+        ("MSFT", "Volume", 4.5, ""),
+        ("MSFT", "Volume USD MSFT", np.nan, "Volume USD of MSFT"),
+        ("MSFT", "Volume_USD_MSFT", np.nan, "Volume_USD of MSFT"),
+        ("MSFT", "Volume USD", np.nan, "Volume USD of MSFT"),
+        ("MSFT", "Turnover MSFT", np.nan, "Turnover of MSFT"),
+        ("MSFT", "Volume MSFT,Volume USD MSFT", 4.5, ""),
+        ("BTC-USD", "Volume BTC,Volume USD", 4.5, ""),
+        ("BTC-USD", "Volume BTC BTC-USD,Volume USD BTC-USD", 4.5, ""),
+    ],
+)
+def test_beside_prices_with_a_ticker_no_volume_is_left_out_without_a_word(
+    ticker: str, titles: str, volume: float, unread: str
+) -> None:
+    head = ",".join(["Date", *(f"{field} {ticker}" for field in FIELDS[:4]), titles])
+    reading = read_prices(f"{head}\n2023-07-21,9,12,8,11,4.5{',49.5' * titles.count(',')}\n".encode())
+    np.testing.assert_equal(reading[ticker].columns["volume"].tolist(), [volume])
+    assert [unread in str(each) for each in reading.findings.get(ticker, [])] == [True] * bool(unread)
+
+
+@pytest.mark.parametrize(
     ("price", "volume", "read"),
     [
         ("345,67\N{NO-BREAK SPACE}€", "20", (345.67, 20)),

@@ -67,20 +67,20 @@ def read_csv(data: bytes, asked: Asked) -> Reading:
     """
     check_rows(_line_count(data), len(PRICES), asked.largest)
     if data.rstrip(b"\0")[-1:] not in (b"\r", b"\n"):
-        _check_end(decoded(data))
+        _check_end(decoded(data), asked.symbol)
     reading = _faultless(data, asked)
     if reading is not None:
         return reading
     pa.system_memory_pool().release_unused()  # the memory that the first attempt has left
     text = decoded(data)
-    header = read_header(head(text))
+    header = read_header(head(text), asked.symbol)
     table = _body(text, header, asked.largest)
     pa.system_memory_pool().release_unused()
     may_have_commas = header.separator != "," or text.find(b'"', header.start) >= 0
     return read_columns([(part, table) for part in header.parts], asked, may_have_commas=may_have_commas)
 
 
-def _check_end(text: bytes) -> None:
+def _check_end(text: bytes, symbol: str | None) -> None:
     """Refuse a text without a line end whose last cell may be cut off.
 
     That is a number, date or time shorter than all others of its symbol, or the beginning of a symbol without a bar of
@@ -89,7 +89,7 @@ def _check_end(text: bytes) -> None:
     Raises:
         InvalidBars: the number may be cut off, or the text has no header of prices.
     """
-    header = read_header(head(text))
+    header = read_header(head(text), symbol)
     *lines, end = text[max(header.start, len(text) - _TAIL) :].decode(errors="replace").splitlines() or [""]
     last = end.split(header.separator)
     at = len(last) - 1
@@ -98,7 +98,7 @@ def _check_end(text: bytes) -> None:
     )
     if part is None or '"' in end:
         return
-    symbol, cell = part.columns.get("symbol", 0), last[at].strip()
+    name, cell = part.columns.get("symbol", 0), last[at].strip()
     rows = [row for row in (line.split(header.separator) for line in lines) if len(row) == len(last)]
     if column == "symbol":
         day = part.columns["session_date"]
@@ -108,7 +108,7 @@ def _check_end(text: bytes) -> None:
         if whole and cell not in seen:
             raise refusals.CUT_OFF_SYMBOL(row=shown(end, 60), cell=shown(cell, 40), whole=shown(whole, 40))
     elif column in ("session_date", "time") or re.fullmatch(_NUMBER, cell):
-        of_symbol = [row for row in rows if "symbol" not in part.columns or row[symbol] == last[symbol]]
+        of_symbol = [row for row in rows if "symbol" not in part.columns or row[name] == last[name]]
         lengths = [len(row[at].strip()) for row in of_symbol if row[at].strip()]
         if len(lengths) >= _ENOUGH and len(cell) < min(lengths):
             raise refusals.CUT_OFF(row=shown(end, 60), cell=cell)
@@ -146,8 +146,8 @@ def _symbol(header: Header, part: Part, lines: Iterable[str]) -> str | None:
     return next((symbol for row in rows if len(row) > at and (symbol := row[at].strip())), None)
 
 
-def read_header(text: str) -> Header:
-    """Find the header, the separator and the columns.
+def read_header(text: str, symbol: str | None = None) -> Header:
+    """Find the header, the separator and the columns, in a file whose name may say its symbol.
 
     Raises:
         InvalidBars: a column is missing, or there are two for one.
@@ -167,7 +167,7 @@ def read_header(text: str) -> Header:
     count, at, rank = max(candidates, key=lambda found: (found[0] if found[0] > 1 else 0, *found[1:]))
     at, separator = -at, _SEPARATORS[-rank]
     if count > 1:
-        return _titled(lines, at, separator)
+        return _titled(lines, at, separator, symbol)
     separator = max(_SEPARATORS, key=lambda mark: len(_cells(lines[0], mark)))
     cells = _cells(lines[0], separator)
     _check_width([cells])
@@ -204,7 +204,7 @@ def _faultless(data: bytes, asked: Asked) -> Reading | None:
     if table is None:
         return None
     try:
-        [part] = layout(table.column_names)
+        [part] = layout(table.column_names, asked.symbol)
         reading = read_columns([(part, table)], asked)
     except BeyondLimits:
         raise
@@ -237,7 +237,7 @@ def _plain_table(data: bytes, largest: int) -> pa.Table | None:
 # Any other file is read as text.
 
 
-def _titled(lines: Sequence[str], at: int, separator: str) -> Header:
+def _titled(lines: Sequence[str], at: int, separator: str, symbol: str | None) -> Header:
     """The header in a line, of which the one above and the two below may be part."""
     for first in (at, at - 1):
         rows = [_cells(line, separator) for line in lines[max(first, 0) : first + 3]]
@@ -245,9 +245,9 @@ def _titled(lines: Sequence[str], at: int, separator: str) -> Header:
         stack = stacked(rows) if first >= 0 else None
         if stack:
             titles, count = stack
-            return Header(separator, layout(titles), len(titles), _size(lines[: first + count]))
+            return Header(separator, layout(titles, symbol), len(titles), _size(lines[: first + count]))
     own = _cells(lines[at], separator)
-    return Header(separator, layout(own), len(own), _size(lines[: at + 1]))
+    return Header(separator, layout(own, symbol), len(own), _size(lines[: at + 1]))
 
 
 def _size(lines: Sequence[str]) -> int:

@@ -30,7 +30,7 @@ def read_parquet(data: bytes, asked: Asked) -> Reading:
     """
     try:
         titles = _titles(data, asked.largest)
-        parts = layout(titles)
+        parts = layout(titles, asked.symbol)
         used = sorted({at for part in parts for at in part.columns.values()})
         times = {titles[part.columns["time"]] for part in parts if "time" in part.columns}
         table = _table(data, [titles[at] for at in used], times)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tickercast.domain.files import refusals
-from tickercast.domain.spelling import COINS, CURRENCIES, STABLE
+from tickercast.domain.spelling import COINS, CURRENCIES, STABLE, in_yahoos_spelling
 from tickercast.domain.text import shown
 
 PRICES = ("open", "high", "low", "close")
@@ -55,7 +55,7 @@ WEAKER = {
     "session_date": "datetime timestamp opentime openedat gmttime localtime tradingday day time unix unixtimestamp "
     "epoch index indexlevel0 unnamed:0",
     "close": "last lastprice latest price",
-    "volume": "vol volumeof",
+    "volume": "vol volumeof basevolume baseassetvolume",
     "symbol": "code name",
 }
 """Titles that count where none of the others is there; the first of them that is there."""
@@ -111,6 +111,11 @@ _OF_SHARES = frozenset(
 _NO_VOLUME = frozenset(re.findall(r"\S+", "% avg average change chg delta ma ema sma pct rank ratio weighted"))
 _NO_COINS = frozenset(re.findall(r"\S+", "LOT LOTS HAND HANDS VALUE MONEY CASH RS TURN AMT AMOUNT"))
 _VOLUME = re.compile(r"vol(?:ume)?\.?[ _,/]*(?:[(\[]([^()\[\]]*)[)\]]|(?<=[ _,/])([^()\[\]]*))", re.IGNORECASE)
+_OF_MONEY = frozenset({"quotevolume", "quoteassetvolume", "dollarvolume", "turnover"})
+_MARKED = re.compile(r"\^[A-Z0-9]+|(\^?[A-Z0-9]+)[.=-][A-Z0-9.=-]*[A-Z][A-Z0-9]*")
+_OF_SYMBOL = re.compile(
+    r"vol(?:ume)?(?:[ _.]+|(?=[(\[]))[(\[]?([\w^=./-]+)[)\]]?|([\w^=./-]+?)[ _.]+vol(?:ume)?\.?", re.IGNORECASE
+)
 _UNIT = re.compile(r"\d+(?:[.,']\d{3})*|[^\W\d_]+\d*|[$€£¥₹₩₽%]")
 _POWER = re.compile(r"10*|0+")
 _COIN = re.compile(r"[A-Z][A-Z0-9]{1,4}")
@@ -165,10 +170,12 @@ def title_key(title: object) -> str:
 def volume_unit(title: str) -> float | None:
     """The number of shares that one in a column of volumes stands for; None if its title says that it is not shares.
 
-    >>> [volume_unit(title) for title in ("Volume (M)", "Vol. in thousands", "Volume BTC", "Volume (zł)")]
+    >>> [volume_unit(title) for title in ("Volume (M)", "Vol. in thousands", "Volume BRK-B", "Volume (zł)")]
     [1000000.0, 1000.0, 1.0, None]
     """
     unit = _unit(title) or title.strip().removesuffix(")").partition("(")[2]
+    if (marked := _MARKED.fullmatch(unit)) and marked[1] not in _CODES | _NO_COINS:
+        return 1.0  # a symbol such as VOD.L
     coins = "" if title.isupper() else unit
     times = 1.0
     for word in _UNIT.findall(unit):
@@ -183,11 +190,14 @@ def volume_unit(title: str) -> float | None:
 def is_unread_volume(title: object) -> bool:
     """Whether a column may be a volume in a unit that is not known.
 
-    >>> is_unread_volume("Volume (PLN)"), is_unread_volume("Volume"), is_unread_volume("Volume change")
-    (True, False, False)
+    >>> [is_unread_volume(title) for title in ("Volume (PLN)", "Quote Volume", "Volume", "Volume change")]
+    [True, True, False, False]
     """
     text = str(title)[:_LONGEST].strip()
-    is_volume = bool(_unit(text)) or _COLUMNS.get(_squeezed(text.lower().partition("(")[0])) == "volume"
+    key = _squeezed(text.lower().partition("(")[0])
+    if key in _OF_MONEY:
+        return True
+    is_volume = bool(_unit(text)) or _COLUMNS.get(key) == "volume"
     return is_volume and volume_unit(text) is None and _NO_VOLUME.isdisjoint(_UNIT.findall(text.lower()))
 
 
@@ -230,11 +240,12 @@ def known(titles: Sequence[object]) -> int:
     return max(len(found - {""}), len(of_tickers))
 
 
-def layout(titles: Sequence[object]) -> list[Part]:
+def layout(titles: Sequence[object], symbol: str | None = None) -> list[Part]:
     """Find the columns by their titles.
 
     Args:
         titles: one a column; a title may be a pair of a field and a ticker, or a text that spells one.
+        symbol: the symbol that the file's name says, if any: a volume beside it is the file's.
 
     Returns:
         One part, or one for each ticker in the titles.
@@ -253,13 +264,46 @@ def layout(titles: Sequence[object]) -> list[Part]:
     columns = _columns(titles)
     if tickers and not set(PRICES) & set(columns):
         if not _are_no_tickers(tickers) or ("volume" not in columns and _are_prefixes(titles, named)):
-            return _by_ticker(titles, named)
+            return _by_ticker(titles, _with_volumes(titles, named, tickers))
         columns = _columns(titles, [_beside(*pair) for pair in zip(titles, named, strict=True)])
     _check_missing(columns, titles)
+    own = [at for at, title in enumerate(titles) if symbol and _is_volume_of(title, symbol)]
+    if own and ("volume" not in columns or title_key(titles[columns["volume"]]) == "volumeof"):
+        columns["volume"] = own[0]
     beside = {title for title, pair in zip(titles, named, strict=True) if pair and pair[0] == "volume"}
     unread = next((shown(title, 40).strip() for title in titles if is_unread_volume(title) or title in beside), "")
     own = {name: shown(titles[at], 40).strip() for name, at in columns.items()}
     return [Part(None, columns, own, "" if "volume" in columns else unread)]
+
+
+def _is_volume_of(title: object, symbol: str) -> bool:
+    """Whether a title has the word volume and the symbol, or the coin that is first in the symbol's pair.
+
+    >>> [_is_volume_of(title, "ETHBTC") for title in ("ethbtc_volume", "Volume ETH", "Volume BTC", "Volume")]
+    [True, True, False, False]
+    """
+    found = _OF_SYMBOL.fullmatch(str(title)[:_LONGEST].strip())
+    word = (found[1] or found[2]).upper() if found else ""
+    if not word or word.lower() in MULTIPLES:
+        return False
+    rest = symbol.removeprefix(word).removeprefix("-") if symbol.startswith(word) else ""
+    return in_yahoos_spelling(word) == symbol or rest in _CODES | COINS
+
+
+def _with_volumes(
+    titles: Sequence[object], named: Sequence[tuple[str, str] | None], tickers: Collection[str]
+) -> list[tuple[str, str] | None]:
+    """The fields and tickers in titles, and those of further volumes: `Volume USD MSFT`, or of one ticker `Volume`."""
+    alone = next(iter(tickers)) if len(tickers) == 1 else ""
+    pairs = []
+    for title, pair in zip(titles, named, strict=True):
+        text = str(title)[:_LONGEST].strip()
+        split = (text.rpartition(mark) for mark in " _.")
+        field, ticker = next(((head, tail) for head, _, tail in split if tail in tickers), (text, alone))
+        is_volume = column_of(field) == "volume" or is_unread_volume(field)
+        is_further = is_volume and ticker and (pair is None or pair[1] not in tickers)
+        pairs.append((field, ticker) if is_further else pair)
+    return pairs
 
 
 def stacked(rows: Sequence[Sequence[str]]) -> tuple[list[object], int] | None:
