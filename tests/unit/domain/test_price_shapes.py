@@ -348,6 +348,59 @@ def test_prices_of_three_decimals_are_read_where_no_point_can_separate_thousands
     assert read_prices(text.encode(), symbol="JPY=X").bars["JPY=X"].columns["open"].tolist() == [139.123]
 
 
+def in_points(value: float) -> str:
+    return f"{value:,.0f}".replace(",", ".")
+
+
+SMALL = history(1).assign(Volume=(history(1)["Volume"] // 20).where(lambda volume: volume % 7 > 0, 950))
+
+
+@pytest.mark.parametrize("mark", [",", ";"])
+@pytest.mark.parametrize("dates", ["ISO", "European"])
+@pytest.mark.parametrize("bars", [history(1), history(1, level=3000.0), SMALL], ids=["large", "dear", "small"])
+@pytest.mark.parametrize("price", [str, lambda value: f"{value:.4f}", NUMBERS["comma"]], ids=["two", "four", "comma"])
+def test_volumes_may_have_thousands_points_beside_prices_of_any_kind(
+    mark: str, dates: str, bars: pd.DataFrame, price: Callable[[float], str]
+) -> None:
+    cells = bars.map(lambda value: price(value)).assign(Volume=bars["Volume"].map(in_points))
+    cells.index = pd.Index([DATES[dates](day) for day in bars.index], name="Date")
+    assert_same(read_prices(cells.to_csv(sep=mark, quoting=1).encode(), symbol="MSFT"), bars)
+    if price is not NUMBERS["comma"]:
+        assert_same(read_prices(cells.to_csv(sep=mark).encode(), symbol="MSFT"), bars)
+
+
+@pytest.mark.parametrize("symbol", ["MSFT", "BTC-USD"])
+def test_three_decimals_of_volumes_are_none_of_shares_and_some_of_coins(symbol: str) -> None:
+    days = np.arange(DAYS[-1] - 60, DAYS[-1] + 1) if symbol == "BTC-USD" else DAYS
+    bars = history(2, days).assign(Volume=lambda rows: rows["Volume"] // 20)
+    cells = bars.assign(Volume=bars["Volume"].map(in_points))
+    volume = bars["Volume"] / (1 if symbol == "MSFT" else 1000)
+    for mark in ",;":
+        assert_same(read_prices(cells.to_csv(sep=mark).encode(), symbol=symbol), bars.assign(Volume=volume), symbol)
+    in_thousands = cells.rename(columns={"Volume": "Volume (M)"}).to_csv().encode()
+    assert_same(read_prices(in_thousands, symbol=symbol), bars.assign(Volume=bars["Volume"] * 1000), symbol)
+
+
+def test_commas_in_volumes_of_shares_are_of_thousands() -> None:
+    bars = SMALL.assign(Volume=SMALL["Volume"] // 10)
+    text = bars.assign(Volume=bars["Volume"].map("{:,}".format)).to_csv(quoting=1)
+    assert_same(read_prices(text.encode(), symbol="MSFT"), bars)
+
+
+def test_few_volumes_that_happen_to_have_three_decimals_keep_them() -> None:
+    assert only(TITLED + BAR.replace("4.5", "278.125"))["volume"] == 278.125
+    fractions = history(1).assign(Volume=np.arange(len(DAYS)) / 8)
+    assert_same(read_prices(csv(fractions), symbol="MSFT"), fractions)
+
+
+def test_prices_of_three_decimals_beside_volumes_with_thousands_points_are_refused() -> None:
+    row = "349.150;350.300;339.830;343.770;69.368.900"
+    assert "decimal point or a thousands point" in reason(f"{TITLED.replace(',', ';')}2023-07-21;{row}\n".encode())
+    assert only(f"{TITLED.replace(',', ';')}21.07.2023;{row}\n")["close"] == 343_770
+    found = only(f"{TITLED.replace(',', ';').rstrip()};Change\n2023-07-21;{row};-0,53\n")
+    assert found["close"] == 343_770
+
+
 def test_swiss_thousands_that_are_no_32nds_are_read() -> None:
     text = b"Date,Open,High,Low,Close\n2023-07-21,11'140,11'345,11'020,11'080\n"
     assert read_prices(text, symbol="^SSMI").bars["^SSMI"].columns["open"].tolist() == [11140]

@@ -105,7 +105,7 @@ def read_columns(parts: Sequence[tuple[Part, pa.Table]], asked: Asked, *, may_ha
         kept, numbers = np.unique(numbers[wanted], return_inverse=True)
         names = [names[number] for number in kept]
     check_symbols(len(names))
-    beside = Beside(_further(parts), may_have_commas=may_have_commas)
+    beside = Beside(_further(parts), may_have_commas=may_have_commas, symbols=names)
     rows = _rows(table, titles, numbers, names, asked.frequency, beside)
     reading = read_rows(rows, asked.window)
     findings = _with_reported(reading, _reported(table, numbers, names))
@@ -402,6 +402,7 @@ def _numbers(table: pa.Table, titles: dict[str, str], frequency: Frequency, besi
     """The columns of numbers; hours are not adjusted."""
     found: dict[str, Numbers] = {}
     texts: dict[str, pa.ChunkedArray] = {}
+    unit = volume_unit(titles.get("volume", "")) or 1.0
     for name in _NUMBERS:
         if name not in table.column_names or (name == "adj_close" and not frequency.is_daily):
             continue
@@ -414,8 +415,9 @@ def _numbers(table: pa.Table, titles: dict[str, str], frequency: Frequency, besi
     if texts:
         dates = table["session_date"]
         written = _terms(dates)[1] if _is_text(dates.type) else []
-        found |= read_numbers(texts, titles, replace(beside, dates=written))
-    unit = volume_unit(titles.get("volume", "")) or 1.0
+        found |= read_numbers(
+            texts, titles, replace(beside, dates=written, symbols=beside.symbols if unit == 1 else ())
+        )
     if unit != 1 and "volume" in found and not ("volume" in texts and have_suffixes(texts["volume"])):
         found["volume"] = replace(found["volume"], values=found["volume"].values * unit)
     return found

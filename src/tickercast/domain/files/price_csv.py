@@ -17,6 +17,7 @@ from tickercast.domain.files import refusals
 from tickercast.domain.files.price_arrow import TERMS, Asked, as_table, read_columns
 from tickercast.domain.files.price_containers import decoded
 from tickercast.domain.files.price_limits import MOST_COLUMNS, MOST_UNEVEN, check_rows
+from tickercast.domain.files.price_numbers import may_be_in_one_group
 from tickercast.domain.files.price_titles import PRICES, TITLES, Part, column_of, known, layout, stacked
 from tickercast.domain.findings import NOTHING_FOUND, Findings
 from tickercast.domain.text import one_line, shown
@@ -205,6 +206,9 @@ def _faultless(data: bytes, asked: Asked) -> Reading | None:
         return None
     try:
         [part] = layout(table.column_names, asked.symbol)
+        volumes = table.column(part.columns["volume"]) if "volume" in part.columns else None
+        if volumes is not None and volumes.type == pa.float64() and may_be_in_one_group(volumes.to_numpy()):
+            return None
         reading = read_columns([(part, table)], asked)
     except BeyondLimits:
         raise

@@ -1,7 +1,7 @@
 """Numbers as people and vendors write them: `$1,234.50`, `1.234,50`, `4.95M`, and nothing as `-`, `N/A` or `null`.
 
 Which of comma and point separates thousands is decided by all numbers of a file together; where these leave it open, by
-its other columns.
+its other columns. Volumes that show it themselves may be written in another way than prices.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,11 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tickercast.domain.asset_classes import CRYPTO, FX, asset_class
 from tickercast.domain.files import refusals
 from tickercast.domain.files.price_dates import is_day_first
 from tickercast.domain.files.price_titles import BLANKS, MULTIPLES, TITLES
 from tickercast.domain.spelling import CURRENCIES, STABLE
 from tickercast.domain.text import shown
+from tickercast.errors import InvalidBars
 
 _BLANK = r"[\s\x{a0}\x{2007}\x{2009}\x{202f}]"
 _SIGNS = "|".join(
@@ -32,6 +34,8 @@ _SWISS, _NO_32NDS = r"\d['’]\d", r"['’]\d\d[49]|['’](?:3[2-9]|[4-9]\d)\d|[
 _TIMES = MULTIPLES | {"t": 1e12}
 _SUFFIX = rf"(?i)^(.*\d[.,]?){_BLANK}*({'|'.join(sorted(_TIMES, key=len, reverse=True))})\.?{_BLANK}*$"
 _A_LOOK = 50  # cells
+_FEW = 20  # cells
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -55,11 +59,18 @@ class Beside:
         columns: the texts of its further columns.
         dates: the texts of its dates.
         may_have_commas: whether a cell may hold a comma.
+        symbols: the symbols whose volumes are counted in ones, as far as their titles say.
     """
 
     columns: Sequence[pa.ChunkedArray] = ()
     dates: Sequence[str] = ()
     may_have_commas: bool = True
+    symbols: Sequence[str] = ()
+
+    @property
+    def are_whole(self) -> bool:
+        """Whether volumes are whole numbers, as of shares: those of coins are not."""
+        return bool(self.symbols) and not {asset_class(symbol) for symbol in self.symbols} & {CRYPTO, FX}
 
 
 NOTHING_BESIDE = Beside()
@@ -86,14 +97,15 @@ def read_numbers(
         InvalidBars: a comma, a point or an apostrophe may separate thousands as well as something else.
     """
     found: dict[str, Numbers] = {}
-    grouped = beside.may_have_commas
+    grouped, in_groups = beside.may_have_commas, False
     try:  # one by one: the texts of a column are let go before those of the next are made
         for name, text in _each(columns):
             found[name] = _numbers(text.cast(pa.float64()), text)
             grouped = grouped and _may_be_grouped(text)
+            in_groups = in_groups or (name == "volume" and _in_one_group(text) is not None and beside.are_whole)
     except pa.ArrowInvalid:
         grouped = True
-    if not grouped:
+    if not grouped and not in_groups:
         return found
     texts = dict(_each(columns))
     if "volume" in texts and (pc.mean(pc.match_substring_regex(texts["volume"], _MONEY)).as_py() or 0) > 0.5:
@@ -103,8 +115,8 @@ def read_numbers(
     times = {"volume": _multiples(plain["volume"])} if "volume" in plain else {}
     plain |= {name: pc.replace_substring_regex(plain[name], _SUFFIX, r"\1") for name in times}
     suffixed = [name for name in times if times[name] is not None]
-    comma = _has_decimal_comma(plain, titles, beside, suffixed)
-    return {name: _numbers(_cast(text, comma, times.get(name)), texts[name]) for name, text in plain.items()}
+    comma = _decimal_commas(plain, titles, beside, suffixed)
+    return {name: _numbers(_cast(text, comma[name], times.get(name)), texts[name]) for name, text in plain.items()}
 
 
 def have_suffixes(volumes: pa.ChunkedArray) -> bool:
@@ -166,6 +178,63 @@ def _check_32nds(columns: Mapping[str, pa.ChunkedArray], titles: Mapping[str, st
         raise refusals.IN_32NDS(column=titles.get(seen[0], seen[0]), seen=shown(seen[1], 40))
 
 
+def _decimal_commas(
+    columns: Mapping[str, pa.ChunkedArray], titles: Mapping[str, str], beside: Beside, suffixed: Sequence[str]
+) -> dict[str, bool]:
+    """Whether a comma separates decimals, in each column: in all alike, but for volumes that show their thousands."""
+    prices = {name: text for name, text in columns.items() if name != "volume"}
+    volumes = columns.get("volume", pa.chunked_array([], pa.string()))
+    several, one = _in_groups(volumes), None if suffixed else _in_one_group(volumes)
+    mark = several or (one if one and beside.are_whole else None)
+    if mark is None:
+        return dict.fromkeys(columns, _has_decimal_comma(columns, titles, beside, suffixed))
+    sure = {name: _sure(text) for name, text in prices.items()}
+    either = _either(sure)
+    if several is None or not either or any(_votes(sure, either[0], suffixed)):
+        comma = _has_decimal_comma(prices, titles, beside, suffixed)
+    else:
+        comma = _has_decimal_comma(columns, titles, beside, suffixed)
+        if comma and either[0] == "." and not (is_day_first(beside.dates) or _fractions(beside.columns)[1]):
+            raise _two_readings(either, titles)
+    return dict.fromkeys(prices, comma) | {"volume": mark == "."}
+
+
+def _in_groups(volumes: pa.ChunkedArray) -> str | None:
+    """The mark between the thousands of volumes such as 1.234.567, if no cell has it otherwise; else None."""
+    sure = _sure(volumes)
+    for mark, others in ((".", sure.points), (",", sure.commas)):
+        shape = rf"^[1-9]\d{{0,2}}(?:[{mark}]\d{{3}}){{2,}}$"
+        if not others and pc.any(pc.match_substring_regex(volumes, shape)).as_py():
+            return mark
+    return None
+
+
+def _in_one_group(volumes: pa.ChunkedArray) -> str | None:
+    """The mark in volumes of shares below a million, such as 950 and 1.234, which have no decimals; else None.
+
+    A few may have three decimals by chance, as after a split of 1:8.
+    """
+    volumes = volumes.drop_null()
+    for mark in (".", ","):
+        marked = pc.sum(pc.match_substring(volumes, mark)).as_py() or 0
+        shape = rf"^(?:0|[1-9]\d{{0,2}}(?:[{mark}]\d{{3}})?)$"
+        if 2 * marked > len(volumes) >= _FEW and pc.all(pc.match_substring_regex(volumes, shape)).as_py():
+            return mark
+    return None
+
+
+def may_be_in_one_group(volumes: NDArray[np.float64]) -> bool:
+    """Whether volumes that were read as numbers may have been written as `_in_one_group` tells by their texts.
+
+    >>> may_be_in_one_group(np.array([278.998] * 20)), may_be_in_one_group(np.array([278.998, 27.5] * 10 + [0.0001]))
+    (True, False)
+    """
+    known = volumes[~np.isnan(volumes)]
+    if len(known) < _FEW or not known.max() < 1000 or (known == np.floor(known)).all():
+        return False
+    return bool((np.abs(known * 1000 - np.round(known * 1000)) < _ROUNDING).all())
+
+
 def _has_decimal_comma(
     columns: Mapping[str, pa.ChunkedArray], titles: Mapping[str, str], beside: Beside, suffixed: Sequence[str]
 ) -> bool:
@@ -175,20 +244,17 @@ def _has_decimal_comma(
     written the rest in another way, such as volumes as 69368900.0 beside the prices of a sheet.
     """
     sure = {name: _sure(text) for name, text in columns.items()}
-    unsure = {mark: (name, each.either[mark]) for name, each in reversed(sure.items()) for mark in each.either}
-    if not unsure:
+    either = _either(sure)
+    if not either:
         return sum(each.commas for each in sure.values()) > sum(each.points for each in sure.values())
-    mark = "," if "," in unsure else "."
-    points = sum(each.points for each in sure.values() if mark == "." or each.has_commas)
-    commas = sum(each.commas for name, each in sure.items() if mark == "," or each.has_points or name in suffixed)
+    mark = either[0]
+    points, commas = _votes(sure, mark, suffixed)
     if points == commas == 0:
         points, commas = _fractions(beside.columns, with_points_alone=mark == ".")
     if points == commas == 0:
         others = any(each.commas for each in sure.values())
         if mark == "," or others or (beside.may_have_commas and is_day_first(beside.dates)):
-            name, seen = unsure[mark]
-            refusal = refusals.TWO_COMMAS if mark == "," else refusals.TWO_POINTS
-            raise refusal(column=titles.get(name, name), seen=shown(seen, 40))
+            raise _two_readings(either, titles)
     return commas > points
 
 
@@ -211,6 +277,25 @@ class _Sure:
     either: Mapping[str, str]
 
 
+def _either(sure: Mapping[str, _Sure]) -> tuple[str, str, str] | None:
+    """A mark that may separate thousands as well as decimals, a comma before a point, its column, and the cell."""
+    seen = {mark: (mark, name, cell) for name, each in [*sure.items()][::-1] for mark, cell in each.either.items()}
+    return seen.get(",") or seen.get(".")
+
+
+def _votes(sure: Mapping[str, _Sure], mark: str, suffixed: Sequence[str]) -> tuple[int, int]:
+    """The cells that say that a point, and those that a comma separates decimals where the mark may be either."""
+    points = sum(each.points for each in sure.values() if mark == "." or each.has_commas)
+    commas = sum(each.commas for name, each in sure.items() if mark == "," or each.has_points or name in suffixed)
+    return points, commas
+
+
+def _two_readings(either: tuple[str, str, str], titles: Mapping[str, str]) -> InvalidBars:
+    mark, name, seen = either
+    refusal = refusals.TWO_COMMAS if mark == "," else refusals.TWO_POINTS
+    return refusal(column=titles.get(name, name), seen=shown(seen, 40))
+
+
 def _sure(text: pa.ChunkedArray) -> _Sure:
     marked = text.filter(pc.match_substring_regex(text, r"[.,]"))
     point, comma = pc.match_substring_regex(marked, _WITH_POINT), pc.match_substring_regex(marked, _WITH_COMMA)
@@ -226,7 +311,7 @@ def _sure(text: pa.ChunkedArray) -> _Sure:
     )
 
 
-def _fractions(columns: Sequence[pa.ChunkedArray], *, with_points_alone: bool) -> tuple[int, int]:
+def _fractions(columns: Sequence[pa.ChunkedArray], *, with_points_alone: bool = False) -> tuple[int, int]:
     """The cells, such as -0.53% and -0,53%, whose decimal mark is a point, and those whose is a comma.
 
     Args:

@@ -267,9 +267,9 @@ def layout(titles: Sequence[object], symbol: str | None = None) -> list[Part]:
             return _by_ticker(titles, _with_volumes(titles, named, tickers))
         columns = _columns(titles, [_beside(*pair) for pair in zip(titles, named, strict=True)])
     _check_missing(columns, titles)
-    own = [at for at, title in enumerate(titles) if symbol and _is_volume_of(title, symbol)]
-    if own and ("volume" not in columns or title_key(titles[columns["volume"]]) == "volumeof"):
-        columns["volume"] = own[0]
+    of_symbol = [at for at, title in enumerate(titles) if symbol and _is_volume_of(title, symbol)]
+    if of_symbol and ("volume" not in columns or title_key(titles[columns["volume"]]) == "volumeof"):
+        columns["volume"] = of_symbol[0]
     beside = {title for title, pair in zip(titles, named, strict=True) if pair and pair[0] == "volume"}
     unread = next((shown(title, 40).strip() for title in titles if is_unread_volume(title) or title in beside), "")
     own = {name: shown(titles[at], 40).strip() for name, at in columns.items()}
