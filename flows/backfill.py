@@ -41,7 +41,7 @@ def backfill(parts: Sequence[cli.Part], source: str, wait: float) -> tuple[list[
     except KeyboardInterrupt:
         cli.end(parts)
         raise
-    return results, failures
+    return engines.flow_outcome((results, failures), cli.undone(results, failures))
 
 
 def main(
@@ -66,7 +66,8 @@ def main(
         runner = engines.flow_runner(workers, dask=dask)
         data = source or (app.settings.source if frequency.is_daily else engines.hourly_source(app.settings))
         with engines.flow_server(), tags(*run_tags(frequency, data, app.settings.warehouse)):
-            done = backfill.with_options(task_runner=runner, flow_run_name=named)(plan.parts, source, wait)
+            made = backfill.with_options(task_runner=runner, flow_run_name=named)
+            done = engines.flow_result(made, plan.parts, source, wait)
     cli.print_backfill(plan, *done)
 
 

@@ -45,7 +45,8 @@ def daily(symbols: Sequence[str] | None = None, as_of: date | None = None, sourc
     cli.print_tasks(on_terminal=True)
     engines.show_in_flow("tickercast.day")
     with engines.flow_interruptible():
-        return (app := App()).run_day(symbols or (), as_of, source=source, wrap=functools.partial(as_task, app=app))
+        day = (app := App()).run_day(symbols or (), as_of, source=source, wrap=functools.partial(as_task, app=app))
+        return engines.flow_outcome(day, day.failures | day.undone)
 
 
 def schedule(symbols: Sequence[str], cron: str) -> Schedule:
@@ -66,14 +67,13 @@ def main(
     watched = app.watchlist(given, source)
     named = watched if given or not app.settings.universe else []  # a universe is chosen in each run
     tagged = run_tags(DAILY, source or app.settings.source, app.settings.warehouse)
-    if serve:
-        parameters = {"symbols": named, "source": source}
-        with engines.flow_server():
+    with engines.flow_server(), tags(*tagged):
+        if serve:
+            parameters = {"symbols": named, "source": source}
             daily.serve("evening", schedule=schedule(watched, cron), parameters=parameters, limit=1, tags=tagged)
-    else:
-        with engines.flow_server(), tags(*tagged):
-            done: Any = daily(named, cli.day_of(as_of) if as_of else None, source)
-        cli.print_day(done)
+            return
+        day = engines.flow_result(daily, named, cli.day_of(as_of) if as_of else None, source)
+    cli.print_day(day)
 
 
 if __name__ == "__main__":

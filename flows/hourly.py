@@ -39,7 +39,8 @@ def _name() -> str:
 def hourly(symbols: Sequence[str] | None = None, source: str = "") -> Any:
     """Do an hour's work for some coins; see `jobs.hourly.run_hour`."""
     with engines.flow_interruptible():
-        return App().run_hour(symbols or (), source=source, wrap=as_task)
+        hour = App().run_hour(symbols or (), source=source, wrap=as_task)
+        return engines.flow_outcome(hour, hour.failures | hour.undone)
 
 
 def main(
@@ -58,7 +59,7 @@ def main(
             hourly.serve("hour", schedule=Cron(EVERY_HOUR), parameters=given, limit=1, tags=tagged)
     else:
         with engines.flow_server(), tags(*tagged):
-            done: Any = hourly(words, source)
+            done = engines.flow_result(hourly, words, source)
         cli.print_hour(done)
 
 

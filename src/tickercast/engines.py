@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import SecretStr
@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from tickercast.jobs.training.train_direction import Boost
     from tickercast.jobs.training.train_hourly import HourlyModels
     from tickercast.jobs.training.tune import Prepare
+
+R = TypeVar("R")
 
 _TRAINING = ("tensorflow", "mlflow", "tf2onnx", "optuna")
 _SQLITE = "sqlite:///"
@@ -722,6 +724,20 @@ def flow_interruptible() -> AbstractContextManager[None]:
     from tickercast.backends import flow_prefect
 
     return flow_prefect.interruptible()
+
+
+def flow_outcome(result: R, undone: Mapping[str, str]) -> R:
+    """The result of a Prefect flow; the run fails with what could not be done, see `flow_prefect.outcome`."""
+    from tickercast.backends import flow_prefect
+
+    return flow_prefect.outcome(result, undone)
+
+
+def flow_result(flow: Callable[..., Any], *words: Any) -> Any:
+    """Run a Prefect flow, and return its result, also where something could not be done."""
+    from tickercast.backends import flow_prefect
+
+    return flow_prefect.result_of(flow, *words)
 
 
 def flow_task(

@@ -5,10 +5,10 @@ import logging
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from tickercast import logs
 from tickercast.errors import FlowUnavailable, UsageError, retry_if_transient
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from prefect import Task
     from prefect.task_runners import TaskRunner
 
+R = TypeVar("R")
+
 _PATIENCE_S = 10.0
+_TOLD_BY = ("prefect.flow_runs", "prefect.engine")  # the loggers of a flow that fails
+_LONGEST = 500  # characters of what Prefect's pages say of a run
 _RUNS = ("prefect.flow_runs", "prefect.task_runs")  # the loggers of what flows and tasks raise
 _OF_THE_SERVER = re.compile(r"reach API|API server|ephemeral")
 
@@ -57,6 +61,54 @@ def server() -> Iterator[None]:
         if not _OF_THE_SERVER.search(str(error)):
             raise
         raise _unavailable(url, error) from error
+
+
+class Undone(Exception):
+    """Ends a run as failed on Prefect's pages, though it has a result: something in it could not be done.
+
+    Attributes:
+        result: the result of the flow.
+    """
+
+    def __init__(self, said: str, result: Any = None) -> None:
+        super().__init__(said)
+        self.result = result
+
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        """Leave the result out of the file in which Prefect keeps what a run has raised."""
+        return type(self), (str(self),)
+
+
+def outcome(result: R, undone: Mapping[str, str]) -> R:
+    """The result of a flow.
+
+    Args:
+        result: the result.
+        undone: what could not be done, each with the reason.
+
+    Raises:
+        Undone: something could not be done; `result_of` gives the result all the same.
+    """
+    if undone:
+        for name in _TOLD_BY:
+            logging.getLogger(name).addFilter(_without_traceback)
+        raise Undone(shortened(" ".join(f"{name}: {why}" for name, why in undone.items()), _LONGEST), result)
+    return result
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Show the sentence alone of a run that failed with `Undone`: no code is at fault."""
+    if record.exc_info and isinstance(record.exc_info[1], Undone):
+        record.exc_info = None
+    return True
+
+
+def result_of(flow: Callable[..., Any], *words: Any) -> Any:
+    """Run a flow, and return its result, also where something could not be done."""
+    try:
+        return flow(*words)
+    except Undone as error:
+        return error.result
 
 
 class Artifact(Protocol):

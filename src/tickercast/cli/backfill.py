@@ -42,6 +42,7 @@ __all__ = [
     "send",
     "step_of",
     "symbols_of",
+    "undone",
 ]
 
 First = Annotated[datetime, typer.Option("--from", metavar="DATE", formats=["%Y-%m-%d"], help="The first date.")]
@@ -87,6 +88,16 @@ def end(parts: Sequence[Part]) -> None:
     )
 
 
+def undone(results: Sequence[Backfilled], failures: Sequence[Exception]) -> dict[str, str]:
+    """The sessions and parts that were not forecast, each with the reason."""
+    others = {f"{each.symbol} {stamp(each.as_of)} {each.status}": each.reason for each in _not_forecast(results)}
+    return others | {f"part {number}": str(error) for number, error in enumerate(failures, start=1)}
+
+
+def _not_forecast(results: Sequence[Backfilled]) -> list[Backfilled]:
+    return [each for each in results if each.status != "forecast"]
+
+
 def print_backfill(plan: BackfillPlan, results: Sequence[Backfilled], failures: Sequence[Exception]) -> None:
     """Print the results, and exit with a code that says whether all succeeded.
 
@@ -110,7 +121,7 @@ def print_backfill(plan: BackfillPlan, results: Sequence[Backfilled], failures: 
             "Forecasts of dates that the model was trained on show nothing of its skill. Publish a version that was "
             "trained before them."
         )
-    others = [each for each in results if each.status != "forecast"]
+    others = _not_forecast(results)
     for each in others[:_LISTED]:
         complain(f"{each.symbol} {stamp(each.as_of)} {each.status}: {each.reason}")
     if len(others) > _LISTED:

@@ -71,11 +71,9 @@ def print_hour(hour: "Hour") -> None:
         say(f"{forecast.symbol} is forecast from {forecast.end:%Y-%m-%d %H:%M} UTC by {forecast.model_name}")
         if forecast.findings:
             complain(f"{forecast.symbol}: {forecast.findings}")
-    for name, reason in made.failures.items():
-        complain(about(name, str(reason)))
-    for gone in made.lost:
-        complain(str(gone))
+    for name, reason in hour.failures.items():
+        complain(about(name, reason))
     if hour.undone:
         complain(undone_line(hour.undone))
-    if made.failures or made.lost or hour.undone:
+    if hour.failures or hour.undone:
         raise typer.Exit(SOME_FAILED if made else NOTHING_WORKED)

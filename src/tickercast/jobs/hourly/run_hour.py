@@ -159,6 +159,12 @@ class Hour:
     traded: Mapping[str, Traded | str] = field(default_factory=dict)
 
     @property
+    def failures(self) -> dict[str, str]:
+        """Everything that could not be forecast, by symbol or upload."""
+        failures = {symbol: str(why) for symbol, why in self.made.failures.items()}
+        return failures | {f"upload {number}": str(why) for number, why in enumerate(self.made.lost, start=1)}
+
+    @property
     def undone(self) -> dict[str, str]:
         """The steps that stay undone until somebody acts, each with the reason; see `steps.undone`.
 
