@@ -232,6 +232,14 @@ def test_while_a_baseline_is_served_the_performance_is_the_baselines(place: tupl
     assert set(unmeasured.loc[unmeasured["kind"] == "performance", "name"]) == {COVERAGE}
 
 
+def test_the_served_baseline_is_named_where_its_performance_cannot_be_measured(place: tuple[Any, Any]) -> None:
+    models_of(place[0]).point(Pointer(name="tickercast-lstm", version="1").demoted("ewma-t", 0.8))
+    for new in (True, False):
+        found = run(place)
+        assert (found.new, found.model_name, found.served) == (new, "tickercast-lstm", "ewma-t")
+        assert found.unmeasured.startswith("Performance was not measured: 20 forecast origins")
+
+
 def test_the_inputs_are_those_of_the_last_ten_sessions(place: tuple[Any, Any]) -> None:
     caught: list[pd.DataFrame] = []
 

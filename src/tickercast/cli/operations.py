@@ -104,7 +104,8 @@ def drift(
         say(reason)
     simulated = ", on simulated bars" if found.simulated else ""
     verdict = f"{len(found.reasons)} of {len(found.rows)} measures have drifted" if found.drifted else "no drift"
-    served = "" if found.served == found.model_name else f"; performance is that of {found.served}, which is served"
+    stands_in = f"{found.served} is served in its place" if found.served != found.model_name else ""
+    served = f"; {stands_in}{'' if found.unmeasured else ', and the performance is its own'}" if stands_in else ""
     say(f"{found.day}: {verdict} from {found.model_name} version {found.model_version}{simulated}{served}")
     earlier = "" if found.new else ", from an earlier run, of the symbols that it was asked for"
     if found.unmeasured:

@@ -62,7 +62,8 @@ class DriftCheck:
         day: the newest session that was checked, or the UTC day of hours.
         model_name: the registered name of the champion.
         model_version: the version whose training was the reference.
-        served: the model whose performance was measured: the champion, or the baseline in its place.
+        served: the served model, whose performance was measured if it could be: the champion, or the baseline in its
+            place.
         unmeasured: why performance was not measured; empty if it was.
         drifted: whether any measure is beyond its threshold.
         reasons: a sentence with numbers for each such measure, the furthest first.
@@ -183,7 +184,7 @@ def check_drift(
         rows = _rows(findings, served, watch, report, now)
         new = warehouse.append("drift", rows, key=_key(card, watch))
         stored = _stored(warehouse, card, watch)
-    return _result(stored, watch, card, new)
+    return _result(stored, watch, card, pointer.baseline or card.name, new)
 
 
 # ---------------------------------------------------------------- gather
@@ -419,7 +420,7 @@ BASELINE_VERSION = "1"
 """The version of whatever learns from each series alone."""
 
 
-def _result(rows: pd.DataFrame, watch: _Watch, card: ModelCard, new: bool) -> DriftCheck:
+def _result(rows: pd.DataFrame, watch: _Watch, card: ModelCard, served: str, new: bool) -> DriftCheck:
     names = [field.name for field in fields(DriftFinding)]
     findings = [DriftFinding(**dict(zip(names, row, strict=True))) for row in rows[names].itertuples(index=False)]
     performed = rows.loc[rows["kind"] == "performance", "model_name"]
@@ -427,7 +428,7 @@ def _result(rows: pd.DataFrame, watch: _Watch, card: ModelCard, new: bool) -> Dr
         day=watch.day,
         model_name=card.name,
         model_version=card.version,
-        served=performed.iloc[0] if len(performed) else card.name,
+        served=performed.iloc[0] if len(performed) else served,
         unmeasured="" if len(performed) else _unmeasured(watch),
         drifted=any(finding.drifted for finding in findings),
         reasons=reasons(findings),
