@@ -12,6 +12,7 @@ import itertools
 import re
 import socket
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -458,6 +459,23 @@ def test_a_delete_that_is_killed_leaves_the_whole_object_or_none_of_it_and_the_n
         assert store.write(NAME, b"again", if_generation="") > generation
     assert gone == sorted(gone)
     assert {*gone} == {False, True}
+
+
+def test_of_deleted_generations_the_highest_number_is_kept_and_no_number_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalObjectStore(tmp_path)
+    monkeypatch.setattr(time, "time_ns", lambda: 10**18)  # a clock that stands still, and so is put back
+    given = []
+    for _ in range(3):
+        given += [store.write(NAME, b"bars"), store.write(NAME, b"newer bars")]
+        for generation in given[-2:]:
+            store.delete(NAME, generation=generation)
+            with pytest.raises(ObjectNotFound):
+                store.read(NAME, generation=generation)
+        kept = [path.name for path in (tmp_path / ".generations" / NAME).iterdir()]
+        assert (kept, store.generation(NAME)) == ([f"{given[-1]}.deleted"], "")
+    assert given == sorted({*given})
 
 
 def test_a_write_that_is_killed_leaves_the_old_object_or_the_new_and_the_next_finishes_it(

@@ -206,6 +206,32 @@ def test_a_lease_holds_for_a_term_of_the_clock_of_the_store(
         assert not holds
 
 
+def test_however_often_a_run_is_refused_one_file_is_left(store: Store, clock: Clock, tmp_path: Path) -> None:
+    taken_over(store, clock)
+    for _ in range(3):
+        with pytest.raises(LeaseHeld, match="holds the lock on another"), lease(store, "daily", now=clock):
+            pass
+    kept = tmp_path / "bucket" / ".generations" / "locks"
+    assert [path.suffix for path in kept.glob("daily.json.*/*")] == [".deleted"]
+
+
+def test_two_runs_that_ask_at_the_same_moment_are_both_refused(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken_over(store, clock)
+    written_at = store.written_at
+
+    def replaced(name: str, *, generation: str) -> datetime:
+        """As by a store that keeps no generations, once another run has asked."""
+        if name != NAME:
+            store.delete(name, generation=generation)
+        return written_at(name, generation=generation)
+
+    monkeypatch.setattr(store, "written_at", replaced)
+    with pytest.raises(LeaseHeld, match="began at the same moment"), lease(store, "daily", now=clock):
+        pass
+
+
 def test_leases_of_two_stores_are_two(store: Store, clock: Clock, tmp_path: Path) -> None:
     other = LocalObjectStore(tmp_path / "other")
     left_over = Lease(machine=leases._machine(), process=leases.os.getpid(), until=clock() + TERM)
@@ -230,7 +256,7 @@ def test_a_lease_that_is_not_given_back_says_so(
 
 def test_a_day_that_lost_its_lease_takes_no_further_step(store: Store, clock: Clock, held: Hold) -> None:
     done: list[str] = []
-    steps = _Steps(App(), lambda job: job, held, clock.time.date())
+    steps = _Steps(App(), lambda job: job, held, clock.time.date(), clock.time.date())
     steps(done.append, "fetch")
     clock.time += TERM
     taken_over(store, clock)

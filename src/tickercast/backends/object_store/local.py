@@ -7,8 +7,9 @@
 
 A generation exists once its whole content has been renamed into place, and is gone once its `.deleted` is there: a
 process that is killed meanwhile leaves files that count no more, which a repeated delete removes. Its text is the
-number of microseconds since 1970, as Cloud Storage's is, and numbers never repeat or decrease. It has the modification
-time of the live content, by which a file that somebody has copied over that is known.
+number of microseconds since 1970, as Cloud Storage's is, and numbers never repeat or decrease: the highest is kept,
+also of a deleted generation. It has the modification time of the live content, by which a file that somebody has copied
+over that is known.
 """
 
 import base64
@@ -221,6 +222,14 @@ class LocalObjectStore:
                 self._live(name).unlink(missing_ok=True)
             self._numbered(name, generation, ".json").unlink(missing_ok=True)
             content.unlink()  # last: by it the live copy is known
+            self._forget_deleted(name)
+
+    def _forget_deleted(self, name: str) -> None:
+        """Remove the marks of deleted generations of which nothing is left, but for that of the highest number."""
+        listed = self._listed(name)
+        newest = str(_highest(listed))
+        for number in {each.removesuffix(_DELETED) for each in listed if each.endswith(_DELETED)} - listed - {newest}:
+            self._numbered(name, number, _DELETED).unlink(missing_ok=True)
 
     def _is_live(self, name: str) -> bool:
         """Whether a name is a live object's; a link in its place, which `Drops.links` names, is none."""

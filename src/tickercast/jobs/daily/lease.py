@@ -128,19 +128,29 @@ class Hold:
         try:
             return self._write(live)
         except PreconditionFailed as error:
-            raise LeaseHeld(f"Another run of {self._work} began at the same moment. Wait for it.") from error
+            raise self._met() from error
 
     def _left(self, generation: str) -> timedelta:
         """The time for which another run's lease still holds; the store's clock may have been put back meanwhile."""
-        asked = f"{self._name}.{uuid.uuid4().hex}"  # a write of our own tells the store's time
-        own = self._store.write(asked, b"", if_generation="")
+        now = self._store_time()
         try:
-            now = self._store.written_at(asked, generation=own)
             return TERM - abs(now - self._store.written_at(self._name, generation=generation))
         except ObjectNotFound:  # it was given back, or renewed in a store that keeps no generations
             return timedelta(0)
+
+    def _store_time(self) -> datetime:
+        """The store's time, which a write of our own tells; all who ask write the same object."""
+        asked = f"{self._name}.asked"
+        own = self._store.write(asked, uuid.uuid4().bytes)
+        try:
+            return self._store.written_at(asked, generation=own)
+        except ObjectNotFound as error:  # another one asked meanwhile, in a store that keeps no generations
+            raise self._met() from error
         finally:
             self._store.delete(asked, generation=own)
+
+    def _met(self) -> LeaseHeld:
+        return LeaseHeld(f"Another run of {self._work} began at the same moment. Wait for it.")
 
     def _renew(self) -> None:
         """Renew it once; where that fails, it is tried again later, unless another run has taken it."""
