@@ -337,6 +337,9 @@ class DropFolder(Protocol):
             UsageError, EngineUnusable: it cannot be read.
         """
 
+    def state(self, name: str) -> tuple[int, ...]:
+        """The marks by which a change of a dropped file's content or rights shows; empty where it is gone."""
+
     def adopt(self, name: str, to: str, *, if_generation: str | None = None) -> str:
         """Make a dropped file the newest generation of an object, so that an event follows; only once.
 

@@ -1,6 +1,7 @@
 """Files of one's own: sent with `upload`, or copied into the folder of the local bucket and found there."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -262,11 +263,15 @@ class Looks:
     def __init__(self, *dropped: list[str]) -> None:
         self.dropped, self.now, self.lost = dropped, 0.0, list[Entry]()
         self.tries: list[tuple[float, str]] = []
+        self.changed = math.inf
 
     def wait(self) -> Iterator[list[str]]:
         for names in self.dropped:
             yield names
             self.now += 5
+
+    def state(self, name: str) -> tuple[int, ...]:
+        return (int(self.now >= self.changed),)
 
     def announce(self, name: str, *, generation: str) -> None:
         self.tries.append((self.now, name))
@@ -303,6 +308,32 @@ def test_a_file_that_cannot_be_sent_waits_for_its_turn_while_others_arrive() -> 
     looks = Closed(*[[NAME]] * 30)
     looks.watch()
     assert [at for at, _ in looks.tries] == [0, 20, 60, 140]
+    looks = Closed(*[[NAME]] * 30)
+    looks.changed = 95
+    looks.watch()
+    assert [at for at, _ in looks.tries] == [0, 20, 60, 95, 140], "a file that was mended is sent at once"
+
+
+def test_a_dropped_file_has_another_state_once_its_content_its_rights_or_its_time_have_changed(tmp_path: Path) -> None:
+    drops, file = Drops(LocalObjectStore(tmp_path)), tmp_path / "MSFT.csv"
+    states = [drops.state(file.name)]
+
+    def seen() -> tuple[int, ...]:
+        states.append(drops.state(file.name))
+        return states[-1]
+
+    assert states == [()]
+    file.write_bytes(b"no prices")
+    assert seen() == drops.state(file.name)
+    first = file.stat()
+    file.write_bytes(b"prices")
+    seen()
+    os.utime(file, ns=(first.st_atime_ns, first.st_mtime_ns))
+    seen()
+    file.write_bytes(b"price 2")
+    os.utime(file, ns=(first.st_atime_ns, first.st_mtime_ns))
+    seen()
+    assert len({*states}) == len(states)
 
 
 @pytest.mark.parametrize("ending", [SIGINT, SIGTERM])

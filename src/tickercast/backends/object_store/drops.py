@@ -69,6 +69,14 @@ class Drops:
         except OSError as error:
             raise disk.fault(str(file), error, UsageError) from error
 
+    def state(self, name: str) -> tuple[int, ...]:
+        """The size of a dropped file and the times of its last changes, in nanoseconds; empty where it is gone."""
+        try:
+            found = (self._root / name).stat()
+        except OSError:
+            return ()
+        return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
     def adopt(self, name: str, to: str, *, if_generation: str | None = None) -> str:
         """Make a dropped file the newest generation of an object; see `LocalObjectStore.adopt`."""
         return self._store.adopt(name, to, if_generation=if_generation)

@@ -22,7 +22,8 @@ def watch_folder(
     """Send each dropped file once, however many watch the folder.
 
     A file whose watcher was killed, or whose event failed, is in the bucket, and the ledger does not hold it: it is
-    announced again at the start, and with growing pauses after a failure. The ledger accepts a write once.
+    announced again at the start, and with growing pauses after a failure; one that has changed meanwhile is sent at
+    once. The ledger accepts a write once.
 
     Args:
         drops: the folder.
@@ -37,7 +38,7 @@ def watch_folder(
         StoreUnavailable: the folder cannot be read.
     """
     pause, due = _FIRST_PAUSE_S, clock()
-    late: dict[str, None] = {}
+    late: dict[str, tuple[int, ...]] = {}  # what could not be sent, as it was then
     for names in drops.wait():
         failed, is_due = False, due <= clock()
         if is_due:
@@ -45,14 +46,16 @@ def watch_folder(
                 failed = failed or isinstance(found, TickercastError)
                 yield found
             names, late = list(dict.fromkeys([*names, *late])), {}
-        names = [name for name in names if name not in late]  # they wait until they are due
+        states = {name: drops.state(name) for name in names}
+        names = [name for name in names if late.get(name) != states[name]]  # the others wait until they are due
         for name in sorted(names, key=lambda name: not objects.is_upload(name)):  # the others may be moved beside them
             try:
                 sent = send(name)
             except TickercastError as error:
-                late[name] = None
+                late[name] = states[name]
                 yield error
             else:
+                late.pop(name, None)
                 if sent:
                     yield sent
         failed = failed or bool(late)
