@@ -234,7 +234,7 @@ class Panel:
                 found[:, column] = np.where(is_current, newest, found[:, column])
         return found
 
-    @property
+    @cached_property
     def rests(self) -> Bools:
         """`(T, n)`, whether the exchange had no session at a moment, and none since the symbol's newest bar."""
         found: Bools = self._decided != np.arange(len(self))[:, None]

@@ -210,19 +210,25 @@ class _Account:
         for decided, orders in waiting:
             due = there & (panel.opens_at[row] >= panel.moments[decided] - LATE)
             amount = np.where(due, orders, 0.0)
-            cut = np.abs(amount) > most
-            self.capped += int((cut & (most > 0)).sum())
-            self.unfilled += int((cut & (most == 0)).sum())
-            amount = np.clip(amount, -most, most)
-            most = most - np.abs(amount)
+            size = np.abs(amount)
+            cut = size > most
+            if cut.any():
+                self.capped += int(np.count_nonzero(cut & (most > 0)))
+                self.unfilled += int(np.count_nonzero(cut & (most == 0)))
+                size = np.minimum(size, most)
+                amount = np.copysign(size, amount)
+            most = most - size
             paid = amount * prices * (1 + np.sign(amount) * costs.slippage_bps / 1e4)
             value = float(np.abs(paid).sum())
             self.cash -= float(paid.sum()) + costs.fees_bps / 1e4 * value
             self.shares = self.shares + amount
-            self.filled += int((amount != 0).sum())
+            self.filled += int(np.count_nonzero(size))
             traded += value
-            if panel.ends[row] - panel.ends[decided] <= np.timedelta64(EXPIRES_AFTER) and (orders[~due] != 0).any():
-                left.append((decided, np.where(due, 0.0, orders)))
+            if panel.ends[row] - panel.ends[decided] > np.timedelta64(EXPIRES_AFTER):
+                continue
+            unmet = np.where(due, 0.0, orders)
+            if unmet.any():
+                left.append((decided, unmet))
         return traded, left
 
     def settle(self, gone: Bools, marks: Floats, costs: Costs) -> None:
