@@ -126,7 +126,7 @@ def test_a_run_with_something_undone_is_failed_on_the_page_and_printed_whole(wor
     assert done.stdout.splitlines() == [
         f"daily is {failed} events: ' is neither sec nor yahoo",
         "the lines of the day",
-        "2012-08-15 is done.",
+        "2012-08-15 is done in part.",
         "exit code 1",
         "runs 2",
         "daily is Completed as None",

@@ -952,7 +952,7 @@ def test_a_wrong_setting_never_stops_the_day_and_fails_it_at_its_end(
         assert f"Undone until somebody acts, as the lines above say: {step}." in capsys.readouterr().err
     evening.app.settings = changed(usual, whole)
     print_day(evening.run())
-    assert "is done" in capsys.readouterr().out
+    assert " is done: no forecast was left to make." in capsys.readouterr().out
 
 
 def test_a_fall_on_paper_has_the_next_challenger_tuned() -> None:

@@ -142,6 +142,7 @@ def print_day(day: "Day") -> None:
         complain(f"{name}: {reason}")
     if day.undone:
         complain(undone_line(day.undone))
-    say(f"{day.market.day} is done{': no forecast was left to make' if day.idle else ''}.")
-    if day.failures or day.undone:
+    in_part = " in part" if day.failures or day.undone else ""
+    say(f"{day.market.day} is done{in_part}{': no forecast was left to make' if day.idle else ''}.")
+    if in_part:
         raise typer.Exit(SOME_FAILED)
