@@ -23,10 +23,11 @@ PROJECT = Path(__file__).parents[1]
 DOCS = PROJECT / "docs"
 _CONFIGURATION = """# Settings
 
-Every setting is read from the environment, once. A URL chooses the engine, nothing else does; any other URL is refused
-with a sentence. An unknown variable that begins with `TICKERCAST_` is refused with the one that was probably meant.
-Google Cloud is reached with the credentials of `gcloud auth application-default login`, or with those of the service
-account that the function runs as. This page is generated from `src/tickercast/config.py` by `make docs`.
+Every setting is read once, from the environment or from a file in `/run/secrets` named after it in lower case; the
+environment comes first. A URL chooses the engine, nothing else does; any other URL is refused with a sentence. An
+unknown variable that begins with `TICKERCAST_` is refused with the one that was probably meant. Google Cloud is
+reached with the credentials of `gcloud auth application-default login`, or with those of the service account that the
+function runs as. This page is generated from `src/tickercast/config.py` by `make docs`.
 
 """
 
@@ -65,7 +66,7 @@ def configuration() -> str:
 def default(field: FieldInfo) -> str:
     """The default of a setting, as its page shows it."""
     made = field.default_factory
-    shown = made.format("$TICKERCAST_HOME") if isinstance(made, InHome) else field.default
+    shown = made.format("$TICKERCAST_HOME") if isinstance(made, InHome) else str(field.default)
     return f"`{shown}`" if shown else ""
 
 

@@ -120,8 +120,9 @@ class Settings(BaseSettings):
         trade: strategies that the daily flow trades on paper, as `STRATEGY@BROKER`, with spaces between, such as
             `volatility-target@paper://`; empty: none.
         trade_hourly: strategies that the hourly flow trades on paper, in the same form, such as `direction@paper://`.
-        trade_limits: the limits of a strategy on paper: `stop=0.2,position=1,turnover=2,orders=100`, any of them.
-            `stop` is the loss at which it is closed and halted; position and turnover of 24 hours are shares of equity.
+        trade_limits: the limits of a strategy on paper, any of `stop=0.2,position=1,turnover=2,orders=100`, whose
+            values hold for what is not named. `stop` is the loss at which it is closed and halted; position and
+            turnover of 24 hours are shares of equity.
         retrain_on_losses: `SHARE/LAST`, such as 0.4/20: tune the champion anew at the next training when a smaller
             share of the last results of a strategy that is traded on paper were gains. Empty: never.
         function_url: where a local bucket delivers its events; empty means in this process.

@@ -1,7 +1,8 @@
 """Plans of orders, limits, and the simulated exchange, all by value."""
 
 import math
-from dataclasses import replace
+import re
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tickercast.config import Settings
 from tickercast.domain.trading.limits import (
     Action,
     Cause,
@@ -179,6 +181,12 @@ def test_limits_of_a_day_cut_entries_and_never_the_size_of_exits() -> None:
 def test_a_wrong_limit_is_refused_with_a_sentence(text: str) -> None:
     with pytest.raises(UsageError, match="TICKERCAST_TRADE_LIMITS names"):
         parse_limits(text)
+
+
+def test_the_setting_names_the_limits_that_hold_where_none_is_named() -> None:
+    [named] = re.findall(r"trade_limits: .*?`(.*?)`", Settings.__doc__ or "")
+    assert (parse_limits(named), parse_limits("")) == (Limits(), Limits())
+    assert {part.partition("=")[0] for part in named.split(",")} == {each.name for each in fields(Limits)}
 
 
 # ---------------------------------------------------------------- the simulated exchange
