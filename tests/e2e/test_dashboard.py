@@ -320,7 +320,7 @@ def test_the_overview_holds_the_numbers_of_the_views_and_opens_a_symbol(
     assert csv["symbol"].tolist() == sorted([*demo.SYMBOLS, demo.SIMULATED])
     check(csv, warehouse)
     assert set(csv["state"]) == {"expired"}
-    assert page.get_by_text("0 of 5 forecasts current: 5 expired").is_visible()
+    assert page.get_by_text("0 of 5 forecasts fresh: 5 expired").is_visible()
     page.get_by_label("Find").fill("goo")
     page.keyboard.press("Enter")
     page.get_by_text("1 of 5 symbols.").wait_for()

@@ -87,7 +87,7 @@ def test_the_first_check_sends_and_the_second_is_quiet(place: Place, receiver: R
     assert titles(first)[:3] == [
         "Nothing arrived on a trading day",
         f"ohlc/2023-07-21/MSFT.csv#{place.store.generation('ohlc/2023-07-21/MSFT.csv')} was rejected",
-        "MSFT has no current forecast",
+        "MSFT has no fresh forecast",
     ]
     second = check(place, receiver, watchlist=["MSFT"])
     assert (second.found, second.news) == (first.found, [])
@@ -188,11 +188,11 @@ def test_a_symbol_is_stale_once_a_run_had_time_to_forecast_the_session(place: Pl
     for moment in (monday - timedelta(minutes=1), monday, monday + GRACE - timedelta(minutes=1)):
         assert titles(check(place, now=moment, watchlist=["MSFT"])) == ["tickercast-lstm 1 is served"]
     missing = check(place, now=monday + GRACE, watchlist=["MSFT", "ETH-USD"])
-    assert titles(missing)[1:3] == ["MSFT has no current forecast", "ETH-USD has no current forecast"]
+    assert titles(missing)[1:3] == ["MSFT has no fresh forecast", "ETH-USD has no fresh forecast"]
     after_a_run = check(place, now=monday, watchlist=["MSFT", "ETH-USD"], grace=timedelta(0))
     assert titles(after_a_run) == titles(missing)
     later = check(place, now=monday + timedelta(days=7), watchlist=["MSFT"]).found[1]
-    assert (later.severity, later.title) == ("failure", "MSFT has had no forecast for a week")
+    assert (later.severity, later.title) == ("failure", "MSFT has had no forecast for 5 or more sessions")
 
 
 def test_a_trading_day_on_which_nothing_arrived_is_a_failure_and_one_file_ends_it(place: Place, make_bars: Any) -> None:
@@ -211,7 +211,7 @@ def test_a_trading_day_on_which_nothing_arrived_is_a_failure_and_one_file_ends_i
     assert with_a_coin.text.endswith("from its newest session: 2023-07-24 for 1 of them, 2023-07-25 for 2 of them.")
     place.now = monday
     place.handle(place.upload("ohlc/2023-07-24/MSFT.csv", to_csv([make_bars("MSFT", last=monday.date())])))
-    assert titles(check(place, now=late, watchlist=watched))[0] == "AAPL has no current forecast"
+    assert titles(check(place, now=late, watchlist=watched))[0] == "AAPL has no fresh forecast"
 
 
 def test_a_failed_flow_stays_open_until_one_is_known_to_have_gone_well(place: Place, receiver: Receiver) -> None:
@@ -441,7 +441,7 @@ def test_the_command_lists_and_sends(workspace: Path, receiver: Receiver, monkey
     assert listed.exit_code == 1
     assert CliRunner().invoke(app, ["alerts", "--watchlist", "watchlist.txt", "--failures-only"]).exit_code == 1
     assert CliRunner().invoke(app, ["alerts", "--failures-only"]).exit_code == 0
-    assert "MSFT has no current forecast" in listed.output
+    assert "MSFT has no fresh forecast" in listed.output
     refused = CliRunner().invoke(app, ["alerts", "--send"])
     assert "TICKERCAST_ALERT_URLS is empty" in str(refused.exception)
     monkeypatch.setenv("TICKERCAST_ALERT_URLS", receiver.apprise_url)
@@ -471,14 +471,14 @@ def test_a_coin_that_is_forecast_no_more_has_an_alert_until_it_is_again_or_is_ta
     given["now"] = AT + timedelta(days=40)
     opened = open_alerts(alert_jobs.gather_facts(**given))
     assert [alert.title for alert in opened if alert.kind == "hours"] == [
-        "BTCUSDT has had no hourly forecast for a day"
+        "BTCUSDT has had no hourly forecast for a day or more"
     ]
     given["now"] = AT + timedelta(days=400)
     assert alert_jobs.gather_facts(**given).hours == [], "given up, as nobody names it"
     named = open_alerts(alert_jobs.gather_facts(**given, coins=["ETHUSDT", "SOLUSDT"]))
     assert [alert.title for alert in named if alert.kind == "hours"] == [
-        "ETHUSDT has had no hourly forecast for a day",
-        "SOLUSDT has no current hourly forecast",
+        "ETHUSDT has had no hourly forecast for a day or more",
+        "SOLUSDT has no fresh hourly forecast",
     ]
     assert alert_jobs.gather_facts(**given, coins=[]).hours == [], "all were taken out"
 
@@ -491,7 +491,7 @@ def test_the_coins_that_need_a_forecast_are_those_of_the_hourly_watchlist(worksp
     coins = workspace / "coins.txt"
     coins.write_text("BTCUSDT\n")
     assert titles() == []
-    assert titles(hourly_watchlist=str(coins)) == ["BTCUSDT has no current hourly forecast"]
+    assert titles(hourly_watchlist=str(coins)) == ["BTCUSDT has no fresh hourly forecast"]
     coins.write_text("# none by now\n")
     assert titles(hourly_watchlist=str(coins)) == []
 

@@ -140,7 +140,7 @@ def test_coming_results_and_odd_bars_are_said_beside_every_answer(workspace: Pat
 def test_an_answer_of_now_says_how_old_its_forecast_is(forecast: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_clock(monkeypatch, datetime(2010, 7, 3, 12, tzinfo=UTC))
     (forecast / "holdings.csv").write_text(HOLDINGS)
-    stale = "2 sessions are over since 2010-06-30: this forecast is stale."
+    stale = "2 sessions have closed since 2010-06-30: this forecast is stale."
     for command, said in {
         ("odds", "MSFT", "30"): stale,
         ("paths", "AAPL", "MSFT"): f"AAPL, MSFT: {stale}",

@@ -74,7 +74,10 @@ def test_what_followed_several_symbols_is_a_sentence_each(command: Command) -> N
 
 
 def test_an_expired_forecast_says_so_unless_what_followed_is_shown(command: Command) -> None:
-    assert "sessions are over: this forecast has expired." in command("forecast", "MSFT", "2012-08-15").stdout
+    assert (
+        "sessions have closed since 2012-08-15: this forecast has expired."
+        in command("forecast", "MSFT", "2012-08-15").stdout
+    )
     assert "has expired" not in command("forecast", "MSFT", "2012-08-15", "--actual").stdout
 
 

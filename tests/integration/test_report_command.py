@@ -41,13 +41,13 @@ def test_stored_forecasts_make_a_report_with_the_risk_of_holdings(made: Path) ->
     one = (made / "one.html").read_text()
     assert "MSFT from 2012-08-15" in one
     assert "Overview" not in one
-    assert "sessions are over: this forecast has expired." in one
+    assert "sessions have closed since 2012-08-15: this forecast has expired." in one
 
 
 def test_the_risk_of_holdings_says_that_their_forecasts_have_expired(made: Path) -> None:
     (made / "holdings.csv").write_text("symbol,shares\nAAPL,10\nMSFT,-5\n")
     printed = run("portfolio", "holdings.csv").splitlines()
-    [said] = [line for line in printed if "sessions are over: this forecast has expired." in line]
+    [said] = [line for line in printed if "sessions have closed since 2012-08-15: this forecast has expired." in line]
     assert said.startswith("AAPL, MSFT: ")
     run("report", "MSFT", "--holdings", "holdings.csv", "--out", "r.html")
     page = (made / "r.html").read_text()

@@ -43,7 +43,7 @@ def test_the_page_shows_verdicts_accounts_and_when_what_was_wanted(stored: App, 
     assert {"### Equity", "### Drawdown", "### Positions", "### What they wanted to hold after 2012-08-01"} <= {
         each.value for each in shown.markdown
     }
-    assert "0 of 2 forecasts current: 2 expired" in told
+    assert "0 of 2 forecasts fresh: 2 expired" in told
     assert any("From the bars up to 2012-08-01, in shares of equity." in each.value for each in shown.caption)
     assert any("survivors only" in each.value for each in shown.caption)
     assert any("Not investment advice" in each.value for each in shown.caption)
@@ -61,7 +61,7 @@ def test_what_is_wanted_now_is_the_answer_of_the_command(
     assert not shown.exception
     told = [each.value for each in shown.markdown]
     assert "### What they want to hold now" in told
-    assert any("0 of 2 forecasts current: 1 stale, 1 expired" in each for each in told)
+    assert any("0 of 2 forecasts fresh: 1 stale, 1 expired" in each for each in told)
     done = CliRunner().invoke(app, ["strategy", "signals", "volatility-target", "--as-of", "2012-08-16", "--json"])
     answer = json.loads(done.stdout)
     assert any(f"From the bars up to {answer['cutoff']}," in each.value for each in shown.caption)

@@ -121,7 +121,7 @@ def overview_row(symbol: str, **changed: Any) -> Row:
         **{"lo_80": -0.05, "hi_80": 0.05, "width_rank": 0.82, "widths": (0.08, 0.09, 0.1), "chance_higher": 0.54},
         **{"coverage_80": 0.69, "n": 1200, "verdict": "no edge", "findings": "", "doubtful": False},
         **{"simulated": False, "model_name": "lstm", "model_version": "3", "age_days": 1},
-        **{"state": "fresh", "missed": 0, "freshness": "No session is over since 2023-07-21."},
+        **{"state": "fresh", "missed": 0, "freshness": "No session has closed since 2023-07-21."},
     }
     return Row(**values | changed)
 

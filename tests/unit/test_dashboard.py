@@ -899,10 +899,10 @@ def test_the_portfolio_page_tells_the_age_of_the_forecasts_that_it_values(
 
     both, one = said("MSFT", "IBM"), said("MSFT")
     assert "USD on 2012-08-15" in both
-    assert "0 of 2 forecasts current: 2 stale" in both
+    assert "0 of 2 forecasts fresh: 2 stale" in both
     assert "This is the newest cutoff that all share. Newer ones are stored for MSFT." in both
     assert "USD on 2012-08-17" in one
-    assert "The forecast is current" in one
+    assert "The forecast is fresh" in one
     assert "Newer ones" not in one
 
 

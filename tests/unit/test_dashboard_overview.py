@@ -81,7 +81,7 @@ def test_symbols_that_are_left_out_are_named_as_the_badge_counts_them(
     page = opened()
     assert "2 of 2 symbols." in said(page)
     assert "1 symbol without a forecast of the 100 days up to the newest is left out: GOOG." in said(page)
-    assert "2 of 3 forecasts current: 1 expired" in said(page)
+    assert "2 of 3 forecasts fresh: 1 expired" in said(page)
 
 
 def test_filters_are_in_the_address_and_say_what_is_left(opened: Open) -> None:
@@ -99,18 +99,18 @@ def test_filters_are_in_the_address_and_say_what_is_left(opened: Open) -> None:
 def test_a_weekend_makes_no_forecast_old(opened: Open) -> None:
     page = opened()
     assert set(page.dataframe[0].value["state"]) == {"fresh"}
-    assert "2 of 2 forecasts current" in said(page)
+    assert "2 of 2 forecasts fresh" in said(page)
     assert not opened(look="on").dataframe, "nothing needs a look"
 
 
 @pytest.mark.parametrize("name", ["Overview", "Forecast", "Portfolio", "Track record", "Operations"])
 def test_an_expired_forecast_is_said_on_every_page(opened: Open, name: str) -> None:
-    assert "0 of 2 forecasts current: 2 expired" in said(opened(LATER, page=name))
+    assert "0 of 2 forecasts fresh: 2 expired" in said(opened(LATER, page=name))
 
 
 def test_the_page_of_a_symbol_says_how_current_its_forecast_is(opened: Open) -> None:
-    assert "13 sessions are over: this forecast has expired" in said(opened(LATER, symbol="MSFT"))
-    assert "No session is over since 2023-07-21" in said(opened(symbol="MSFT"))
+    assert "13 sessions have closed since 2023-07-21: this forecast has expired" in said(opened(LATER, symbol="MSFT"))
+    assert "No session has closed since 2023-07-21" in said(opened(symbol="MSFT"))
 
 
 def test_intervals_that_have_not_held_are_flagged(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,7 @@ def row(symbol: str) -> Row:
         age_days=3,
         state="stale",
         missed=1,
-        freshness="1 session is over since 2023-07-21: this forecast is stale.",
+        freshness="1 session has closed since 2023-07-21: this forecast is stale.",
     )
 
 
@@ -92,7 +92,7 @@ TABLES: dict[str, Callable[[], RenderableType]] = {
     "overview": lambda: overview_table([row("ETH-USD"), row("MSFT")]),
     "ledger": lambda: tables.entries_table([entry()]),
     "doctor": lambda: tables.checks_table([Check("warehouse", "duckdb:///a/b/c.duckdb", "3 ingestions", well=True)]),
-    "alerts": lambda: tables.alerts_table([Alert("stale:MSFT", "warning", "MSFT has no current forecast", "A text.")]),
+    "alerts": lambda: tables.alerts_table([Alert("stale:MSFT", "warning", "MSFT has no fresh forecast", "A text.")]),
     "query": lambda: tables.rows_table(pd.DataFrame({f"a_long_name_{n}": [1234567.25] for n in range(6)})),
 }
 
@@ -124,7 +124,7 @@ def test_the_overview_keeps_symbol_close_and_state_on_the_narrowest() -> None:
     phone = "\n".join(printed(TABLES["overview"](), 40))
     assert "30,123.45" in phone
     assert "stale" in phone
-    assert "1 session is over" in " ".join(phone.split())
+    assert "1 session has closed" in " ".join(phone.split())
 
 
 def test_the_overview_says_whose_intervals_have_not_held() -> None:

@@ -261,9 +261,9 @@ class Overview(BaseModel):
     model_version: str
     age_days: int = Field(description="Days since the cutoff.")
     state: Literal["fresh", "due", "stale", "expired", "unknown"] = Field(
-        description="Whether the forecast is current, by its exchange's calendar."
+        description="Whether the forecast is fresh, by its exchange's calendar."
     )
-    missed: int = Field(description="Sessions that are over since the cutoff.")
+    missed: int = Field(description="Sessions that have closed since the cutoff.")
     freshness: str = Field(description="The state in a sentence.")
 
 

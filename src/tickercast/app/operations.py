@@ -257,7 +257,7 @@ class Operations(Models, Events, Outlooks, Trading):
         """The open alerts, the most urgent first.
 
         Args:
-            watchlist: the symbols that need a current forecast; those of `TICKERCAST_WATCHLIST` by default, and none
+            watchlist: the symbols that need a fresh forecast; those of `TICKERCAST_WATCHLIST` by default, and none
                 where it is empty.
             only_reads: take the warehouse as it is, where otherwise missing tables and views are created.
         """

@@ -1,4 +1,4 @@
-"""The banner of every page: the open alerts, and how many forecasts are current."""
+"""The banner of every page: the open alerts, and how many forecasts are fresh."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ def show() -> None:
 
 
 def currency(states: Sequence[str]) -> None:
-    """Say how many forecasts are current, by their states of `domain.freshness`, in the colour of the oldest."""
+    """Say how many forecasts are fresh, by their states of `domain.freshness`, in the colour of the oldest."""
     if states:
         oldest = next(each for each in ("expired", "stale", "unknown", "due", "fresh") if each in states)
         badge(sentences.currency(states), oldest)

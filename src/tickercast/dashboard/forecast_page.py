@@ -241,7 +241,7 @@ def _headline(shown: _Shown) -> st.delta_generator.DeltaGenerator:
 
 
 def _flags(shown: _Shown) -> None:
-    """Say how current the forecast is, or that there is a newer one; flag intervals that have not held."""
+    """Say how fresh the forecast is, or that there is a newer one; flag intervals that have not held."""
     frequency = shown.frequency
     with state.section():
         if current := state.current(shown.symbol, frequency.name):

@@ -11,7 +11,7 @@ from tickercast.show import sentences
 
 _LISTED = 20
 _DAYS = 90
-_MISSED = "Sessions or hours that are over since the newest forecast was made"
+_MISSED = "Sessions that have closed, or hours that have ended, since the newest forecast was made"
 
 
 def show() -> None:

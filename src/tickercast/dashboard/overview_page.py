@@ -1,4 +1,4 @@
-"""The overview: one row a symbol, with what its forecast says, how far that can be trusted, and how current it is."""
+"""The overview: one row a symbol, with what its forecast says, how far that can be trusted, and how fresh it is."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -35,8 +35,8 @@ _HELP = {
     "closes": "How many closes have come true",
     "verdict": "Against the random walk",
     "findings": "What is odd about the bars",
-    "missed": "Sessions that are over since the forecast was made",
-    "state": "Fresh: nothing is over since; due: a new one is under way; stale: one is missing; expired: all is over",
+    "missed": "Sessions that have closed since the forecast was made",
+    "state": "Fresh: the newest possible; due: a new one is under way; stale: one is missing; expired: all is over",
 }
 
 
@@ -102,7 +102,7 @@ def _filtered(rows: Sequence[Row], flagged: Collection[str]) -> list[Row]:
         )
         needs = st.toggle(
             _NEEDS,
-            help="What is not current, or has odd bars, intervals that do not hold, or a record that is worse",
+            help="A stale or expired forecast, odd bars, intervals that do not hold, or a record that is worse",
             **address.bound_switch("look", usual=False),
         )
     return [

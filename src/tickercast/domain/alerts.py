@@ -6,7 +6,7 @@ it is over; figures that change from day to day stand in its text, which is not 
 >>> stale = Stale("MSFT", date(2023, 7, 21), date(2023, 7, 20), missed=1)
 >>> (alert,) = open_alerts(Facts(stale=[stale]))
 >>> alert.key, alert.severity, alert.title
-('stale:MSFT', 'warning', 'MSFT has no current forecast')
+('stale:MSFT', 'warning', 'MSFT has no fresh forecast')
 >>> changes([alert], {}, {"stale"}).new == (alert,)
 True
 >>> changes([alert], {alert.key: alert}, {"stale"}).is_quiet
@@ -283,7 +283,7 @@ class Facts:
         coverage: the coverage of the champion; `()` if nothing has been resolved.
         calibration: the calibration of each symbol's intervals.
         anomaly: the closes of the last session that the forecasts did not expect.
-        stale: symbols on the watchlist without a current forecast.
+        stale: symbols on the watchlist without a fresh forecast.
         hours: the coins that need a forecast each hour.
         silent: the trading day on which nothing arrived, if the newest is one.
         champion: the served model, or why there is none; `()` if none has been published yet.
@@ -525,7 +525,7 @@ def is_unusual(found: Anomaly) -> bool:
 def _of_anomaly(found: Anomaly) -> Alert:
     beside = "" if found.market_sigmas is None else f", {found.own_sigmas:+.1f} of them without the market's"
     text = (
-        f"{found.close / found.last_close - 1:+.1%} to {price(found.close, found.last_close)}; the day before, "
+        f"{found.close / found.last_close - 1:+.1%} to {price(found.close, found.last_close)}; the session before, "
         f"{price(found.low, found.last_close)} to {price(found.high, found.last_close)} was expected. "
         f"{found.sigmas:+.1f} standard deviations{beside}. Look for news, a split or a wrong bar."
     )
@@ -552,8 +552,8 @@ def _of_hours(coin: MissedHours) -> Alert:
         f"{last} Look at tickercast ingestions --failed, then run tickercast hourly {coin.symbol}; or leave it out of "
         "the file that TICKERCAST_HOURLY_WATCHLIST names."
     )
-    title = f"{coin.symbol} has {'had no hourly forecast for a day' if is_long else 'no current hourly forecast'}"
-    return Alert(f"hours:{coin.symbol}", "failure" if is_long else "warning", title, text)
+    missing = "had no hourly forecast for a day or more" if is_long else "no fresh hourly forecast"
+    return Alert(f"hours:{coin.symbol}", "failure" if is_long else "warning", f"{coin.symbol} has {missing}", text)
 
 
 _A_DAY = 24  # hours
@@ -561,10 +561,11 @@ _A_DAY = 24  # hours
 
 def _of_stale(symbol: Stale) -> Alert:
     is_long = symbol.missed >= LONG_STALE
+    missing = f"had no forecast for {LONG_STALE} or more sessions" if is_long else "no fresh forecast"
     last = f"its newest forecast is from {symbol.cutoff}" if symbol.cutoff else "it has never been forecast"
     return Alert(
         f"stale:{symbol.symbol}",
         "failure" if is_long else "warning",
-        f"{symbol.symbol} has {'had no forecast for a week' if is_long else 'no current forecast'}",
+        f"{symbol.symbol} has {missing}",
         f"Its newest session was {symbol.newest}, and {last}.",
     )

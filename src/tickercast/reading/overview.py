@@ -58,7 +58,7 @@ class Row:
         model_version: the version of the champion.
         age_days: days from the cutoff to the day of asking.
         state: `fresh`, `due`, `stale` or `expired`; see `domain.freshness`.
-        missed: the sessions that are over since the cutoff.
+        missed: the sessions that have closed since the cutoff.
         freshness: the state in a sentence.
     """
 

@@ -154,7 +154,7 @@ def _title(found: SymbolOdds, asked: Question) -> Text:
 
 
 def ages_of(found: Outlook, now: datetime) -> list[Text]:
-    """Remarks on the forecasts that are no longer current."""
+    """Remarks on the forecasts that are no longer fresh."""
     ages = {made.symbol: freshness_of(made, now) for made in found.forecasts}
     old = {age: [name for name, other in ages.items() if other == age] for age in ages.values() if age.state != "fresh"}
     whose = "{0}" if len(ages) == 1 else "{1}: {0}"

@@ -37,8 +37,8 @@ class Beside:
         calibration: the calibration of a symbol's intervals.
         seen: the records that rest on dates that the champion was trained on.
         portfolio: the gains and losses of holdings.
-        ages: remarks on the forecasts of the portfolio that are no longer current.
-        freshness: the reason why the forecast of a symbol is not current, of those that are not.
+        ages: remarks on the forecasts of the portfolio that are no longer fresh.
+        freshness: the reason why the forecast of a symbol is not fresh, where it is not.
     """
 
     overview: Sequence[Row] = ()

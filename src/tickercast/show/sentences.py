@@ -294,24 +294,28 @@ def _had_seen(found: Sequence[Seen]) -> str:
 
 
 def currency(states: Sequence[str]) -> str:
-    """A sentence on the number of current forecasts, and on the others.
+    """A sentence on the number of forecasts that are fresh, and on the others.
 
     >>> currency(["fresh", "due", "expired", "stale"]), currency(["fresh"])
-    ('2 of 4 forecasts current: 1 stale, 1 expired', 'The forecast is current')
+    ('1 of 4 forecasts fresh: 1 due, 1 stale, 1 expired', 'The forecast is fresh')
 
     Args:
         states: the states from `domain.freshness`.
     """
-    current = sum(each in ("fresh", "due") for each in states)
-    others = {name: list(states).count(name) for name in ("stale", "expired", "unknown")}
-    listed = ", ".join(f"{count:,} {name}" for name, count in others.items() if count)
     if len(states) == 1:
-        return (
-            "The forecast has expired"
-            if states[0] == "expired"
-            else f"The forecast is {'current' if current else states[0]}"
-        )
-    return f"{current:,} of {len(states):,} forecasts current{': ' * bool(listed)}{listed}"
+        return _ALONE[states[0]]
+    others = {name: list(states).count(name) for name in ("due", "stale", "expired", "unknown")}
+    listed = ", ".join(f"{count:,} {name}" for name, count in others.items() if count)
+    return f"{list(states).count('fresh'):,} of {len(states):,} forecasts fresh{': ' * bool(listed)}{listed}"
+
+
+_ALONE = {
+    "fresh": "The forecast is fresh",
+    "due": "A new forecast is due",
+    "stale": "The forecast is stale",
+    "expired": "The forecast has expired",
+    "unknown": "Whether the forecast is fresh is not known",
+}
 
 
 def symbols(count: int) -> str:

@@ -178,12 +178,12 @@ def test_what_was_not_checked_is_neither_open_nor_over() -> None:
 
 
 def test_a_message_is_as_urgent_as_its_worst_alert_and_says_what_is_over() -> None:
-    over = Alert("stale:AAPL", "failure", "AAPL has no current forecast", "")
+    over = Alert("stale:AAPL", "failure", "AAPL has no fresh forecast", "")
     news = changes(open_alerts(replace(EVERYTHING, flow="")), {over.key: over}, {"stale"})
     made = message(news)
     assert made.severity == "failure"
     assert made.title == "tickercast: 8 new, 1 over"
-    assert made.text.splitlines()[-1] == "over: AAPL has no current forecast."
+    assert made.text.splitlines()[-1] == "over: AAPL has no fresh forecast."
     assert message(changes([], {over.key: over}, {"stale"})).severity == "success"
 
 
@@ -198,8 +198,8 @@ def test_a_message_stays_short_however_much_is_wrong() -> None:
     ("missed", "severity", "title"),
     [
         (2, None, ""),
-        (3, "warning", "BTCUSDT has no current hourly forecast"),
-        (24, "failure", "BTCUSDT has had no hourly forecast for a day"),
+        (3, "warning", "BTCUSDT has no fresh hourly forecast"),
+        (24, "failure", "BTCUSDT has had no hourly forecast for a day or more"),
     ],
 )
 def test_a_coin_is_stale_from_three_hours_on_and_a_failure_from_a_day(
@@ -212,11 +212,11 @@ def test_a_coin_is_stale_from_three_hours_on_and_a_failure_from_a_day(
 
 def test_a_coin_that_was_never_forecast_is_a_warning() -> None:
     [alert] = open_alerts(Facts(hours=[MissedHours("BTCUSDT", None, 0)]))
-    assert (alert.severity, alert.title) == ("warning", "BTCUSDT has no current hourly forecast")
+    assert (alert.severity, alert.title) == ("warning", "BTCUSDT has no fresh hourly forecast")
     assert alert.text.startswith("It has never been forecast by the hour. ")
 
 
 def test_a_high_price_is_written_out() -> None:
     made = Anomaly("BRK-A", DAY, 600_000.0, 612_345.6, 590_000.0, 610_000.0, 3.9, 0.2)
     [alert] = open_alerts(Facts(anomaly=[made]))
-    assert "+2.1% to 612,345.60; the day before, 590,000.00 to 610,000.00 was expected." in alert.text
+    assert "+2.1% to 612,345.60; the session before, 590,000.00 to 610,000.00 was expected." in alert.text

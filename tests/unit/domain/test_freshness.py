@@ -55,7 +55,7 @@ def test_nothing_is_under_way_once_a_run_has_ended() -> None:
 
 def test_a_shorter_forecast_expires_earlier() -> None:
     assert freshness("MSFT", FRIDAY, at("2023-07-28 21:00"), sessions=5).sentence == (
-        "5 sessions are over: this forecast has expired."
+        "5 sessions have closed since 2023-07-21: this forecast has expired."
     )
 
 
@@ -69,7 +69,7 @@ def test_hours_are_stale_from_the_hour_at_which_an_alert_opens() -> None:
     ended = at("2023-07-22 14:00")
     assert hourly_freshness(ended, ended + timedelta(hours=STALE_HOURS, seconds=-1)).state == "due"
     found = hourly_freshness(ended, ended + timedelta(hours=STALE_HOURS))
-    assert found.sentence == "3 hours are over since 2023-07-22 14:00 UTC: this forecast is stale."
+    assert found.sentence == "3 hours have ended since 2023-07-22 14:00 UTC: this forecast is stale."
     assert hourly_freshness(ended, ended + timedelta(days=2)).sentence == (
-        "48 hours are over: this forecast has expired."
+        "48 hours have ended since 2023-07-22 14:00 UTC: this forecast has expired."
     )

@@ -135,8 +135,8 @@ def send_alerts(
         warehouse: where the facts are; if it does not answer, that is an alert too.
         notifiers: the receivers.
         now: the time.
-        watchlist: the symbols that need a current forecast; None: not checked.
-        coins: the symbols that need a current hourly forecast; None: those that were forecast hour by hour of late.
+        watchlist: the symbols that need a fresh forecast; None: not checked.
+        coins: the symbols that need a fresh hourly forecast; None: those that were forecast hour by hour of late.
         ended: the run of the daily flow that has just ended, which is recorded; see `FLOW`. None: none has.
         grace: how long a session's forecast may be under way after its close; 0 once a run has ended.
 
@@ -361,7 +361,7 @@ def _stale(watchlist: Sequence[str], current: pd.DataFrame, now: datetime, grace
         try:
             newest = newest_closed(symbol, now)
         except CalendarError as error:
-            log.warning("Whether %s has a current forecast is not known: %s", symbol, error)
+            log.warning("Whether %s has a fresh forecast is not known: %s", symbol, error)
             continue
         age = freshness(symbol, cutoff, now, grace=grace) if cutoff else None
         if newest and (age is None or age.is_missing):
