@@ -66,7 +66,7 @@ def test_a_terminal_gets_the_fan_and_colours_and_a_pipe_neither(workspace: Path,
     assert COLOUR.search(shown)
     piped = run(*DOOR, *SAMPLE, "--actual").stdout
     assert not set("▒░◆\x1b") & set(piped)
-    assert "track record  too early: no forecast of MSFT by tickercast-lstm has come true yet" in piped
+    assert "track record  too early: no close after a forecast of MSFT by tickercast-lstm is stored yet" in piped
 
 
 def test_no_color_is_respected(workspace: Path) -> None:

@@ -149,7 +149,9 @@ def test_answers_fit_their_own_description(served: Client, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/skill/MSFT", "/v1/overview", "/v1/models"])
 def test_a_record_of_dates_of_training_says_so(served: Client, path: str) -> None:
-    said = "Version 1 has forecast MSFT from 2012-08-14 on. The model was trained on dates up to 2018-12-31: "
+    said = (
+        "tickercast-lstm version 1 has forecasts of MSFT since 2012-08-14, but was trained on dates up to 2018-12-31: "
+    )
     found = [row["seen_in_training"] for row in served.get(path).json() if row.get("symbol") != "AAPL"]
     assert any(each.startswith(said) for each in found)
     assert all(each.startswith(said) or not each for each in found)

@@ -114,17 +114,17 @@ def test_a_record_of_dates_of_training_says_so_wherever_it_is_shown(
     app.forecast(["MSFT", "IBM"], "2012-08-15")
     [seen] = app.seen_in_training()
     assert (seen.symbol, seen.model_version, seen.first_cutoff) == ("MSFT", "1", date(2008, 6, 2))
-    end = f"on. The model was trained on dates up to {seen.through}: "
-    said = f"Version 1 has forecast MSFT from 2008-06-02 {end}"
+    end = f"but was trained on dates up to {seen.through}: "
+    said = f"tickercast-lstm version 1 has forecasts of MSFT since 2008-06-02, {end}"
     for words in ("overview", "overview --json", "overview --csv", "forecast MSFT 2012-08-01 --source sample"):
         assert said in said_by(*words.split()), words
-    assert "Version 1" not in said_by("overview", "IBM")
-    counted = f"Version 1 has forecast MSFT from 2012-08-01 {end}"
+    assert "but was trained" not in said_by("overview", "IBM")
+    counted = f"tickercast-lstm version 1 has forecasts of MSFT since 2012-08-01, {end}"
     for words in ("calibration", "calibration --json"):
         assert counted in said_by(*words.split()), words
     app.models.store.write("models/tickercast-lstm/1/model.json", b"{")
     assert sentences.had_seen(app.seen_in_training("MSFT"))[0].startswith(
-        "The last training date of version 1 is not known: "
+        "The last training date of tickercast-lstm version 1 is not known: "
     )
 
 

@@ -463,7 +463,7 @@ def test_no_tick_is_finer_than_the_bars_where_there_are_one_or_two() -> None:
 def test_every_verdict_is_a_sentence_with_its_numbers(verdict: str, said: str) -> None:
     row = skill(verdict=verdict)
     assert said in sentences.verdict(row)
-    assert "1,234 forecast closes have come true, in 12 blocks of 28 days" in sentences.verdict(row)
+    assert "So far 1,234 closes have come true, in 12 blocks of 28 days" in sentences.verdict(row)
     assert "covered 79.0% of them" in sentences.verdict(row)
     assert sentences.headline(skill(verdict="no edge")) == "No edge over the random walk"
 
@@ -618,11 +618,11 @@ def test_forecasts_that_nothing_has_followed_yet_are_too_early_for_a_record(
     made = Place(tmp_path)
     made.handle(made.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()])))
     monkeypatch.setenv("TICKERCAST_WAREHOUSE", made.warehouse.url)
-    assert "No forecast by a champion has come true yet" in opened("Track record").info[0].value
+    assert "No close after a champion's forecast is stored yet" in opened("Track record").info[0].value
     shown = opened()
     assert not shown.exception
     assert shown.selectbox[0].options == ["MSFT"]
-    assert any("come true yet" in said.value for said in shown.markdown)
+    assert any("is stored yet" in said.value for said in shown.markdown)
 
 
 def test_closes_that_came_true_and_do_not_count_are_counted_and_explained(

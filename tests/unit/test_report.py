@@ -195,7 +195,10 @@ def test_a_forecast_with_few_bars_or_none_before_it_is_reported_all_the_same(ses
 
 def test_each_verdict_is_a_sentence() -> None:
     made = told().made
-    assert sentences.record_sentence(made, TrackRecord()) == "too early: no forecast of MSFT by lstm has come true yet"
+    assert (
+        sentences.record_sentence(made, TrackRecord())
+        == "too early: no close after a forecast of MSFT by lstm is stored yet"
+    )
     doubtful = sentences.record_sentence(made, TrackRecord(uncounted={"doubtful": 10}))
     assert doubtful == "none: 10 closes have come true; they do not count, since the bars were doubtful"
     one = sentences.record_sentence(made, TrackRecord(n=1, blocks=1, n_backfilled=1, pinball_ratio=0.9))
@@ -248,10 +251,10 @@ def test_a_symbol_says_why_its_interval_is_so_wide_and_how_earlier_ones_have_hel
 
 def test_a_record_says_that_its_model_was_trained_on_the_dates_of_some_forecasts() -> None:
     seen = Seen("MSFT", "champion", "lstm", "1", date(2018, 12, 31), date(2012, 8, 15))
-    said = "Version 1 has forecast MSFT from 2012-08-15 on. The model was trained on dates up to 2018-12-31: "
+    said = "lstm version 1 has forecasts of MSFT since 2012-08-15, but was trained on dates up to 2018-12-31: "
     assert said in Page(report.page([told()], "file://bucket", report.Beside(seen=[seen]))).text
     other = Page(report.page([told()], "file://bucket", report.Beside(seen=[replace(seen, symbol="IBM")]))).text
-    assert "Version 1 has forecast" not in other
+    assert "but was trained" not in other
 
 
 def test_a_portfolio_stands_before_its_symbols_with_the_risk_of_each_session_and_holding() -> None:

@@ -480,7 +480,7 @@ def _record(shown: _Shown) -> None:
         if rows.empty:
             followed = shown.vintages[(shown.vintages["inside"] != "") & (shown.vintages["model_name"] == model)]
             said = sentences.uncounted(uncounted(followed))
-            st.markdown(f"{said or 'No forecast of this symbol has come true yet'}.")
+            st.markdown(f"{said or 'No close after a forecast of this symbol by this model is stored yet'}.")
         for row in rows.to_dict("records"):
             st.markdown(f"**{sentences.headline(row)}.** {sentences.verdict(row)}")
             if note := sentences.after_the_fact(row):

@@ -67,7 +67,7 @@ def _nothing(frequency: Frequency) -> str:
     if said := sentences.uncounted(state.uncounted(frequency.name)):
         return f"The champion has no record: {said}"
     return (
-        "No forecast by a champion has come true yet. Send bars of the days that followed: "
+        "No close after a champion's forecast is stored yet. Send bars of the days that followed: "
         "python src/main.py TICKER DATE, with a later date"
     )
 

@@ -16,7 +16,8 @@ from tickercast.domain.text import price
 from tickercast.plain import first_of
 from tickercast.reading.track_record import BLOCKS, TOO_EARLY, Seen, TrackRecord
 
-SEEN = "The model was trained on dates up to {}: its forecasts of those dates show how it works, not how good it is."
+_TRAINED = "trained on dates up to {}: its forecasts of those dates show how it works, not how good it is."
+SEEN = f"The model was {_TRAINED}"
 
 SIMULATED = "SIMULATED: these bars are generated, not traded, and so is every forecast made from them."
 
@@ -183,7 +184,7 @@ def record_sentence(made: Forecast, record: TrackRecord) -> str:
     if not record.n and record.uncounted:
         return f"none: {uncounted(record.uncounted)}"
     if not record.n:
-        return f"too early: no forecast of {made.symbol} by {made.model_name} has come true yet"
+        return f"too early: no close after a forecast of {made.symbol} by {made.model_name} is stored yet"
     known = f"; {record.n_backfilled:,} forecast after the fact" if record.n_backfilled else ""
     closes = f"{record.n:,} close{'s' * (record.n != 1)}"
     if record.verdict == TOO_EARLY:
@@ -230,7 +231,7 @@ def verdict(row: Mapping[str, Any]) -> str:
     """
     n, blocks = row["n"], row["blocks"]
     came = "close has" if n == 1 else "closes have"
-    scored = f"{n:,} forecast {came} come true, in {blocks} block{'s' * (blocks != 1)} of 28 days"
+    scored = f"So far {n:,} {came} come true, in {blocks} block{'s' * (blocks != 1)} of 28 days"
     covered = f"The 80% intervals covered {row['coverage_80']:.1%} of them, the 95% intervals {row['coverage_95']:.1%}."
     if row["verdict"] == TOO_EARLY:
         return f"{scored}; {BLOCKS} blocks are needed. {covered}"
@@ -267,8 +268,8 @@ def had_seen(found: Sequence[Seen]) -> list[str]:
     """A warning of each version that was trained on dates whose forecasts count in a record.
 
     >>> day, lstm = date(2018, 12, 31), ("champion", "tickercast-lstm", "1")
-    >>> had_seen([Seen("MSFT", *lstm, day, date(2012, 8, 15)), Seen("AAPL", *lstm, day, date(2012, 8, 14))])[0][:59]
-    'Version 1 has forecast AAPL, MSFT from 2012-08-14 on. The m'
+    >>> had_seen([Seen("MSFT", *lstm, day, date(2012, 8, 15)), Seen("AAPL", *lstm, day, date(2012, 8, 14))])[0][:70]
+    'tickercast-lstm version 1 has forecasts of AAPL, MSFT since 2012-08-14'
     """
     versions = sorted({(each.model_version, each.model_name) for each in found})
     return [_had_seen([each for each in found if (each.model_version, each.model_name) == one]) for one in versions]
@@ -285,12 +286,12 @@ def had_seen_of(found: Sequence[Seen], **of: str) -> str:
 
 
 def _had_seen(found: Sequence[Seen]) -> str:
-    version, through, fault = found[0].model_version, found[0].through, found[0].fault
+    model, through, fault = f"{found[0].model_name} version {found[0].model_version}", found[0].through, found[0].fault
     if through is None:
-        return f"The last training date of version {version} is not known: {fault}"
+        return f"The last training date of {model} is not known: {fault}"
     symbols = first_of(sorted({each.symbol for each in found}), 3)
     first = min(each.first_cutoff for each in found)
-    return f"Version {version} has forecast {symbols} from {first} on. {SEEN.format(through)}"
+    return f"{model} has forecasts of {symbols} since {first}, but was {_TRAINED.format(through)}"
 
 
 def currency(states: Sequence[str]) -> str:
