@@ -7,6 +7,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console, RenderableType
 from tests.support.told import RESULTS, told_hours
@@ -163,6 +164,23 @@ def test_a_list_of_models_says_where_the_registry_and_the_pointer_disagree(
 ) -> None:
     text = shown(tables.models_table(versions, Pointer(name="tickercast-lstm", version=served), [], "1"))
     assert " ".join(text.split()).endswith(said)
+    assert ("loss / ewma-t" in text) == bool(versions), "no table of nothing"
+
+
+@pytest.mark.parametrize(
+    ("drifted", "said"),
+    [
+        (0, "10 of 41 measures: those nearest to their thresholds"),
+        (2, "10 of 41 measures: those that have drifted, then those nearest to their thresholds"),
+        (12, "12 of 41 measures: those that have drifted"),
+    ],
+)
+def test_a_list_of_drift_says_of_how_many_measures_it_shows_which(drifted: int, said: str) -> None:
+    scores = [2.0 + number if number < drifted else 0.9 - number / 100 for number in range(41)]
+    rows = pd.DataFrame({"kind": "input", "name": [f"m{number}" for number in range(41)], "score": scores})
+    rows = rows.assign(threshold=1.0, drifted=rows["score"] > 1, method="a distance")
+    assert shown(tables.drift_table(rows)).splitlines()[-1].strip() == said
+    assert "measures" not in shown(tables.drift_table(rows.head(10)))
 
 
 @pytest.mark.parametrize(

@@ -437,7 +437,12 @@ def models(every: Every = "1d") -> None:
 
     service = open_app()
     if frequency_of(every).is_daily:
-        found = service.registered_models(on_failure=lambda version, reason: complain(str(reason)))
+        unreadable: dict[str, Exception] = {}
+        found = service.registered_models(on_failure=unreadable.__setitem__)
+        for reason in unreadable.values():
+            complain(str(reason))
+        if not found[0] and not unreadable:
+            say("No version is registered yet: the first training creates the registry.")
         print_table(models_table(*found, service.models.shipped_pointer.version))
     else:
         print_table(hourly_models_table(*service.hourly_versions()))

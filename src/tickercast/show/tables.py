@@ -236,11 +236,15 @@ def drift_table(rows: pd.DataFrame) -> RenderableType:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("method", overflow="fold")
     beyond = (rows["score"] / rows["threshold"] - 1).abs() * np.where(rows["drifted"], 1, -1)
-    order = beyond.sort_values(ascending=False).index[: max(_DRIFT_SHOWN, int(rows["drifted"].sum()))]
+    drifted = int(rows["drifted"].sum())
+    order = beyond.sort_values(ascending=False).index[: max(_DRIFT_SHOWN, drifted)]
     for row in rows.loc[order].to_dict("records"):
         name = Text(str(row["name"]), style="red" if row["drifted"] else "")
         table.add_row(row["kind"], name, f"{row['score']:.3f}", f"{row['threshold']:.3f}", row["method"])
-    return table
+    if len(order) == len(rows):
+        return table
+    which = ["those that have drifted"] * bool(drifted) + ["those nearest to their thresholds"] * (drifted < len(order))
+    return Group(table, Text(f"{len(order)} of {len(rows)} measures: {', then '.join(which)}", style="dim"))
 
 
 def rows_table(rows: pd.DataFrame) -> RenderableType:
@@ -345,7 +349,7 @@ _NAMED = 20
 def models_table(
     versions: Sequence[RegisteredVersion], pointer: Pointer, published: Sequence[str], shipped: str
 ) -> RenderableType:
-    """The registered versions, newest first, with their aliases and whether they are published or served.
+    """The registered versions, newest first, with aliases and what is published or served; where none is, no table.
 
     Args:
         versions: those that the registry holds.
@@ -355,24 +359,25 @@ def models_table(
     """
     served, stands_served = pointer.version, "demoted" if pointer.baseline else "served"
     table = Table()
-    for heading in ("version", "registered", "trained through", "sp / ewma-t", "coverage 80", "95", "alias", "stands"):
+    for heading in ("version", "registered", "trained through", *_MEASURED, "alias", "status"):
         table.add_column(heading)
     for version in versions:
         card = version.card
-        measured = [f"{card.metrics[name]:.4f}" if name in card.metrics else "–" for name in _LISTED]
+        measured = [f"{card.metrics[name]:.4f}" if name in card.metrics else "–" for name in _MEASURED.values()]
         stands = "published" if card.version in published else "registered"
         stands = stands_served if card.version == served else stands
         registered = f"{version.registered_at:%Y-%m-%d %H:%M}"
         table.add_row(
             card.version, registered, str(card.trained_through), *measured, ", ".join(version.aliases), stands
         )
-    return Group(table, *map(Text, [*_baseline_notes(pointer), *_registry_notes(versions, pointer, shipped)]))
+    notes = [*_baseline_notes(pointer), *_registry_notes(versions, pointer, shipped)]
+    return Group(*([table] if versions else []), *map(Text, notes))
 
 
 def hourly_models_table(versions: Sequence[PublishedVersion], pointer: Pointer) -> RenderableType:
     """The published versions of hourly models, with the dates that they learned up to, and what is served of them."""
     table = Table()
-    for heading in ("model", "version", "learned through", "network through", "stands"):
+    for heading in ("model", "version", "learned through", "network through", "status"):
         table.add_column(heading)
     for version in versions:
         card = version.card
@@ -407,7 +412,7 @@ def _registry_notes(versions: Sequence[RegisteredVersion], pointer: Pointer, shi
     ]
 
 
-_LISTED = ("sp_vs_ewma_t", "coverage_80", "coverage_95")
+_MEASURED = {"loss / ewma-t": "sp_vs_ewma_t", "coverage 80": "coverage_80", "coverage 95": "coverage_95"}
 
 
 def card_table(card: ModelCard) -> RenderableType:
