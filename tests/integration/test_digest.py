@@ -332,7 +332,7 @@ def test_the_command_prints_and_sends(
     assert "TICKERCAST_DIGEST_URLS is empty" in str(nobody.exception)
     shown = CliRunner().invoke(cli, ["digest", "--print", "--html", "d.html", "--png", "d.png"])
     assert shown.exit_code == 0
-    assert "Yesterday's forecasts" in shown.output
+    assert "The previous session's forecasts" in shown.output
     assert (tmp_path / "d.html").read_text().startswith("<!doctype html>")
     assert (tmp_path / "d.png").read_bytes().startswith(b"\x89PNG")
     monkeypatch.setenv("TICKERCAST_DIGEST_URLS", receiver.apprise_url)

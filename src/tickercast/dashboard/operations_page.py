@@ -38,8 +38,8 @@ def _arrivals(health: pd.DataFrame) -> None:
     cards = {
         "Last event (UTC)": f"{newest['last_received_at']:%Y-%m-%d %H:%M}",
         f"Files on {newest['day']:%Y-%m-%d}": f"{newest['files']:,}",
-        "Forecast": f"{newest['forecast']:,}",
-        "Rejected": f"{newest['rejected']:,}",
+        "Symbols forecast": f"{newest['forecast']:,}",
+        "Symbols rejected": f"{newest['rejected']:,}",
         "Median latency": f"{newest['duration_ms_p50']:,.0f} ms",
         "95% latency": f"{newest['duration_ms_p95']:,.0f} ms",
     }

@@ -1,4 +1,4 @@
-"""Yesterday's forecasts, and those that end today, beside the closes that came true."""
+"""The previous session's forecasts, and those that end with the newest, beside the closes that came true."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -87,7 +87,7 @@ def _lines(values: Mapping[str, Any]) -> Iterator[str]:
     yield f"{values['title']}."
     if values["simulated"]:
         yield values["simulated"]
-    yield from ("", "Yesterday's forecasts", values["hits"], *(f"- {line}" for line in values["misses"]))
+    yield from ("", "The previous session's forecasts", values["hits"], *(f"- {line}" for line in values["misses"]))
     if values["ended"]:
         yield values["ended"]
     if values["anomalies"]:

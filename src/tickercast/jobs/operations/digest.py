@@ -1,4 +1,4 @@
-"""The digest: one message a day with the overview, what became of yesterday's forecasts, and what has changed.
+"""The digest: one message a day with the overview, how the previous session's forecasts turned out, and what changed.
 
 Each receiver gets the digest of a day once. A delivery is recorded right after it, under a lease that keeps two runs
 apart: one that is killed in between sends it again, and nothing is lost. A receiver that does not accept it is tried
