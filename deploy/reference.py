@@ -155,7 +155,7 @@ def _default(param: Any) -> str:
         return "required"
     if isinstance(param.show_default, str):
         return param.show_default
-    return f"`{param.default}`" if param.default not in (None, "", False) else ""
+    return "" if param.default in (None, "") or param.default is False else f"`{param.default}`"
 
 
 # ---------------------------------------------------------------- views and tables

@@ -33,7 +33,7 @@ from tickercast.cli import app
 from tickercast.config import Settings
 from tickercast.domain.files.price_files import to_csv
 from tickercast.domain.frequency import HOURLY
-from tickercast.errors import SourceUnavailable, UnknownSymbol
+from tickercast.errors import SourceUnavailable, UnknownSymbol, UsageError
 from tickercast.models import baselines, catalogue
 
 PROJECT = Path(__file__).parents[2]
@@ -170,6 +170,7 @@ def test_the_generated_parts_of_a_page_are_up_to_date(name: str) -> None:
 def test_every_setting_is_on_its_page_with_its_default(field: str) -> None:
     default = docs.default(Settings.model_fields[field])
     assert "Undefined" not in default
+    assert default or str(Settings.model_fields[field].default) == ""
     assert f"| `{docs.variable(field)}` | {default}".rstrip() in PAGES["configuration"]
 
 
@@ -193,6 +194,68 @@ def test_every_command_is_on_its_page_and_its_help_ends_with_an_example(path: tu
     assert example.removeprefix("Example: ") in entry
     for option in re.findall(r"^  (--[a-z-]+)", shown, re.MULTILINE):
         assert option in ("--help", "--install-completion", "--show-completion") or re.search(f"[`>]{option}", entry)
+
+
+@pytest.mark.parametrize(
+    ("command", "row"),
+    [
+        ("train", "| `--hold-out N` | Hold out every N-th symbol for evaluation; 0 holds out none. | `0` |"),
+        ("train", "| `--seeds N` | Networks to average. | 5; hourly: 3 |"),
+        ("train", "| `--direction` | With --every 1h: train the model of the next hour's direction. |  |"),
+        ("daily", "| `--wait MINUTES` | Wait up to that long for another run to end. | `0` |"),
+    ],
+)
+def test_a_default_of_zero_is_shown_and_that_of_a_flag_is_not(command: str, row: str) -> None:
+    entry = PAGES["cli"].partition(f"\n### tickercast {command}\n")[2].partition("\n### ")[0]
+    assert row in entry.splitlines()
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_no_summary_of_a_command_is_cut_off_in_the_list_of_its_group(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(app, [*path, "--help"], prog_name="tickercast", terminal_width=80).output
+    assert not re.search(r"\.\.\.$", shown.partition("Commands:\n")[2], re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [
+        ("forecast", "TICKER or --symbols-file is required."),
+        ("odds MSFT", "Give PRICE, --between or --chance."),
+        ("paths", "TICKER or --symbols-file is required."),
+        ("replay", "OBJECT or --failed is required."),
+        ("strategy signals", "NAME or --from-file is required."),
+        ("strategy backtest --from 2011-01-03 --to 2012-06-28", "NAME or --from-file is required."),
+        ("trade", "--strategy or --from-file is required."),
+    ],
+)
+def test_what_must_be_given_in_one_of_several_ways_is_in_the_help(words: str, needed: str) -> None:
+    with pytest.raises(UsageError):
+        CliRunner().invoke(app, words.split(), catch_exceptions=False)
+    path = [word for word in words.split(" --")[0].split() if word.islower()]
+    shown = CliRunner().invoke(app, [*path, "--help"], prog_name="tickercast", terminal_width=80).output
+    assert needed in " ".join(shown.split())
+
+
+def test_every_source_is_described_in_the_same_words() -> None:
+    rows = set(re.findall(r"^\| `--source SOURCE` \| (.+?) \|", PAGES["cli"], re.MULTILINE))
+    daily, hourly = (
+        "yahoo, sample, simulated, or a CSV/Parquet file or folder",
+        "binance, simulated, or a file or folder",
+    )
+    stored = "or stored: the bars of the warehouse."
+    assert rows == {
+        f"{daily}.",
+        f"{hourly}.",
+        f"{daily}; hourly: {hourly}.",
+        f"{daily}; {stored}",
+        f"Walk forward through these bars: {daily}; hourly: {hourly}; {stored}",
+    }
+
+
+def test_who_looks_for_a_command_that_backfills_is_led_to_the_flow() -> None:
+    done = CliRunner().invoke(app, ["backfill", "MSFT"])
+    assert done.exit_code == 2
+    assert "No such command 'backfill'. A backfill is a flow: python flows/backfill.py --help." in done.output
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

@@ -153,7 +153,7 @@ class Trading(Strategies):
         )
 
     def resume_trading(self, *, account: str = "", strategy: str = "", adopt: bool = False) -> dict[str, "Adopted"]:
-        """Let trading go on.
+        """Resume trading; the stop is measured from now.
 
         Args:
             account: empty for every one.

@@ -43,6 +43,12 @@ SECTIONS = {
 
 
 class _Grouped(TyperGroup):
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that is named; a backfill is none, but a flow."""
+        if args[0] == "backfill":
+            ctx.fail("No such command 'backfill'. A backfill is a flow: python flows/backfill.py --help.")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the commands by section, each with the first sentence of its help."""
         for title, names in SECTIONS.items():

@@ -53,7 +53,8 @@ def odds(
 ) -> None:
     """Show the chance of a price, day by day.
 
-    To end beyond it, to close beyond it once, to touch it once.
+    For each date, three chances: to end beyond PRICE, to close beyond it at least once, to touch it. Give PRICE,
+    --between or --chance.
     """
     from tickercast.domain.outlook.odds import check_chance, check_prices
     from tickercast.show import answers
@@ -95,7 +96,7 @@ def paths(
 ) -> None:
     """Draw joint paths of several symbols.
 
-    Each step has exactly the stored distribution.
+    Each step has exactly the stored distribution. TICKER or --symbols-file is required.
     """
     from tickercast.show import answers
 
@@ -114,7 +115,10 @@ def portfolio(
     holdings: Annotated[str, typer.Argument(metavar="FILE", help="A CSV file of symbol,shares.", show_default=False)],
     as_of: AsOf = "",
     record: Annotated[
-        bool, typer.Option("--record", help="Show instead how often it lost more than was said, after counting.")
+        bool,
+        typer.Option(
+            "--record", help="Count how often past losses exceeded the stated value at risk, and show that instead."
+        ),
     ] = False,
     first: Annotated[
         str,
@@ -126,7 +130,7 @@ def portfolio(
 ) -> None:
     """Show what a portfolio can gain and lose, step by step.
 
-    With what each holding adds to it.
+    Also shows each holding's share of the risk.
     """
     from tickercast.show import answers
 
@@ -163,7 +167,7 @@ def report(
     symbols_file: SymbolsFile = "",
     as_of: AsOf = "",
 ) -> None:
-    """Write a report of stored forecasts of days.
+    """Write a report of stored daily forecasts.
 
     Overview, portfolio, and for each symbol chart, width, record and indicators.
     """

@@ -63,7 +63,7 @@ def create(
 def list_tokens() -> None:
     """List all tokens, with the calls of this month.
 
-    Of each quota, those are counted that servers have taken from it.
+    Counts the calls that servers have leased from each quota.
     """
     from tickercast.show.tables import tokens_table
 

@@ -26,8 +26,8 @@ def directions(
 ) -> None:
     """Show how likely the next hour closes higher, with its record.
 
-    They are made with each hourly file where TICKERCAST_MODELS names xgb-direction. Exit code 1 means that there is
-    none, or none of one of these.
+    Directions are made with each hourly file if TICKERCAST_MODELS names xgb-direction. Exit code 1: none is stored, or
+    none for a named symbol.
     """
     from tickercast.show.directions import directions_json, directions_table
 

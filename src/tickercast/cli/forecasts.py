@@ -69,7 +69,7 @@ def forecast(
         str,
         typer.Option(
             metavar="NAME",
-            help="Show the forecast of this one of TICKERCAST_MODELS.",
+            help="Show this model's forecast; TICKERCAST_MODELS must name it.",
             show_default="champion",
             autocompletion=completion.models,
         ),
@@ -78,21 +78,21 @@ def forecast(
     actual: Annotated[
         bool, typer.Option("--actual", help="Show the closes that followed beside the forecast.")
     ] = False,
-    full: Annotated[
-        bool, typer.Option("--full", help="Of several symbols, also show a table each, a row a session.")
-    ] = False,
+    full: Annotated[bool, typer.Option("--full", help="With several symbols, also show each one's table.")] = False,
     why: Annotated[bool, typer.Option("--why", help="Say why the interval is as wide as it is.")] = False,
     report: Annotated[str, typer.Option(metavar="FILE", help="Write a report to FILE, one HTML page.")] = "",
     chart: Annotated[str, typer.Option(metavar="FILE", help="Draw the forecast to FILE, a PNG.")] = "",
     wait: Wait = 60,
     no_wait: NoWait = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Of more than 50 symbols, also send those an earlier run has forecast.")
+        bool,
+        typer.Option("--again", help="With more than 50 symbols, also send those already forecast for this date."),
     ] = False,
 ) -> None:
     """Forecast the sessions after a date, or 24 hours.
 
-    Of one symbol the table has a row a session; of several it is the overview, a row a symbol.
+    One symbol: a table with one row per session. Several: the overview, one row per symbol. TICKER or --symbols-file is
+    required.
     """
     from tickercast.domain.frequency import frequency_of
 
@@ -149,7 +149,7 @@ def upload(
         str,
         typer.Option(
             metavar="DATE",
-            help="The last date to forecast from; of hours 'YYYY-MM-DD HH:MM', or a date for its last hour.",
+            help="The last date to forecast from; hourly: 'YYYY-MM-DD HH:MM', or a date for its last hour.",
             show_default="today",
         ),
     ] = "",
@@ -162,7 +162,7 @@ def upload(
     wait: Wait = 60,
     no_wait: NoWait = False,
 ) -> None:
-    """Send files of your own, and show what became of each symbol."""
+    """Send files of your own, and show the status of each symbol."""
     from tickercast.domain.frequency import frequency_of
 
     frequency = frequency_of(every)
@@ -185,7 +185,7 @@ def watch(
     ] = "",
     every: Annotated[
         float,
-        typer.Option(metavar="SECONDS", min=1, max=3600, help="Between two looks into an S3 bucket."),
+        typer.Option(metavar="SECONDS", min=1, max=3600, help="Seconds between two listings of an S3 bucket."),
     ] = 10,
     wait: Wait = 60,
 ) -> None:
@@ -250,8 +250,8 @@ def replay(
 ) -> None:
     """Send what was rejected or lost again.
 
-    What has been forecast is not sent. Of a file that was forecast in part, the rest is sent as a file of its own. With
-    --failed, neither is what was rejected twice for the same reason.
+    OBJECT or --failed is required. Skips what has been forecast: of a file forecast in part, sends the rest as its own
+    file. --failed also skips files rejected twice for the same reason.
     """
     if bool(name) == all_failed:
         raise UsageError("One thing to replay was needed: tickercast replay OBJECT, or tickercast replay --failed.")
@@ -445,7 +445,7 @@ def finish_sent(
 
 
 def _show_sent(sent: Sequence[tuple[str, str]], service: "App", wait: float, *, as_json: bool) -> bool:
-    """Show what became of files, and return whether all of it was forecast."""
+    """Show the status of files, and return whether all of it was forecast."""
     from tickercast.reading.ledger import DONE
     from tickercast.show.tables import entries_json, entries_table
 

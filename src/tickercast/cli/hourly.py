@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tickercast.cli.commands import Commands
-from tickercast.cli.terminal import NOTHING_WORKED, SOME_FAILED, SymbolsFile, bar, complain, log_written, open_app, say
+from tickercast.cli.terminal import (
+    HOURLY_SOURCES,
+    NOTHING_WORKED,
+    SOME_FAILED,
+    SymbolsFile,
+    bar,
+    complain,
+    log_written,
+    open_app,
+    say,
+)
 
 if TYPE_CHECKING:
     from tickercast.jobs.hourly.run_hour import Hour
@@ -27,7 +37,7 @@ HourlySource = Annotated[
     typer.Option(
         "--source",
         metavar="SOURCE",
-        help="binance, simulated, or a file or folder of hourly bars.",
+        help=f"{HOURLY_SOURCES}.",
         show_default="TICKERCAST_SOURCE, else binance",
     ),
 ]

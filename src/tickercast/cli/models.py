@@ -14,7 +14,8 @@ import typer
 from tickercast.cli import completion, outputs
 from tickercast.cli.commands import Commands
 from tickercast.cli.terminal import (
-    OF_HOURS,
+    DAILY_SOURCES,
+    HOURLY_SOURCES,
     SOME_FAILED,
     AnySource,
     Every,
@@ -54,16 +55,15 @@ Tickers = Annotated[
 ]
 Data = Annotated[
     str,
-    typer.Option(
-        "--source", metavar="SOURCE", help="A Parquet or CSV file, a folder of them, sample, simulated or yahoo."
-    ),
+    typer.Option("--source", metavar="SOURCE", help=f"{DAILY_SOURCES}.", autocompletion=completion.sources),
 ]
 AnyData = Annotated[
     str,
     typer.Option(
         "--source",
         metavar="SOURCE",
-        help=f"A Parquet or CSV file, a folder of them, sample, simulated or yahoo; {OF_HOURS}.",
+        help=f"{DAILY_SOURCES}; hourly: {HOURLY_SOURCES}.",
+        autocompletion=completion.sources,
     ),
 ]
 First = Annotated[str, typer.Option("--from", metavar="DATE", help="The first date to forecast from.")]
@@ -100,7 +100,7 @@ def train(
     ] = 0,
     events: Events = "",
     seeds: Annotated[
-        int, typer.Option(metavar="N", min=0, max=99, help="Average N networks; 0: 5, or 3 for hourly bars.")
+        int, typer.Option(metavar="N", min=0, max=99, help="Networks to average.", show_default="5; hourly: 3")
     ] = 0,
     every: Annotated[
         str, typer.Option(metavar="1d|1h", help="The bars: 1h trains har-season, and networks on top of it.")
@@ -112,7 +112,7 @@ def train(
         int, typer.Option(metavar="N", min=0, help="With --direction: recipes to try, including earlier runs.")
     ] = 0,
     when_due: Annotated[
-        bool, typer.Option("--when-due", help="With --direction: only if a month has begun, or by the rule; serve it.")
+        bool, typer.Option("--when-due", help="With --direction: train only when due, and serve the result.")
     ] = False,
     out: Annotated[
         str, typer.Option(metavar="DIR", help="Also write the registered bundle below DIR, to models/NAME/VERSION.")
@@ -311,8 +311,8 @@ def backtest(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="champion, random-walk, ewma-t, historical-simulation, a statistical model, or a bundle's folder; of "
-            "hourly bars champion, har-season, ewma-season, ewma-t, tickercast-lstm-1h or tickercast-plain-1h "
+            help="champion, random-walk, ewma-t, historical-simulation, a statistical model, or a bundle's folder; "
+            "hourly: champion, har-season, ewma-season, ewma-t, tickercast-lstm-1h or tickercast-plain-1h "
             "(repeatable: others are compared with the first).",
             show_default="champion",
             autocompletion=completion.models,
@@ -430,7 +430,7 @@ def _print_leaks(worst: Mapping[str, float]) -> None:
 def models(every: Every = "1d") -> None:
     """List the versions of the models, and which of them are served.
 
-    Of days those that are registered; of hours those that are published, with the models beside the champion.
+    Daily: the registered versions. Hourly: the published ones, with the models served beside the champion.
     """
     from tickercast.domain.frequency import frequency_of
     from tickercast.show.tables import hourly_models_table, models_table
@@ -503,7 +503,7 @@ def rollback(
         str,
         typer.Option(
             metavar="VERSION|NAME",
-            help="The published version; of hours also a companion, which takes the champion's place.",
+            help="The published version; hourly: also a companion, which takes the champion's place.",
             show_default="the one served before",
         ),
     ] = "",

@@ -131,7 +131,7 @@ def calibration(
 ) -> None:
     """Show how the 80% intervals of each symbol have held.
 
-    Over three years; those that were too narrow or too wide are flagged.
+    Covers three years; flags intervals that were too narrow or too wide.
     """
     from tickercast.domain.frequency import DAILY, HOURLY, frequency_of
     from tickercast.show.calibration import calibration_json, calibration_table
@@ -221,9 +221,9 @@ def digest(
 ) -> None:
     """Send the digest of the newest session, or show it.
 
-    It is sent to those of TICKERCAST_DIGEST_URLS that have not got it.
+    It goes to those receivers of TICKERCAST_DIGEST_URLS that have not got it.
 
-    It has the overview, what became of yesterday's forecasts, and what has changed since the digest before.
+    It has the overview, how the previous session's forecasts turned out, and what has changed since the last digest.
     """
     outputs.check_file("--html", html, outputs.PAGE)
     outputs.check_file("--png", png, outputs.PICTURE)

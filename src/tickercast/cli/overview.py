@@ -110,7 +110,7 @@ def _say_nothing_is_forecast(hourly: Sequence[str]) -> None:
     """Say that the overview, which is of days, is empty, and where the forecasts of hours are."""
     if hourly:
         say(f"Only hours are forecast yet, of {', '.join(hourly)}: tickercast dashboard shows them.")
-        say("The overview is of days: tickercast forecast MSFT AAPL.")
+        say("The overview shows daily forecasts: tickercast forecast MSFT AAPL.")
     else:
         say("Nothing is forecast yet: tickercast forecast MSFT AAPL.")
 

@@ -10,6 +10,8 @@ import typer
 from tickercast.cli import completion, outputs
 from tickercast.cli.commands import Commands
 from tickercast.cli.terminal import (
+    DAILY_SOURCES,
+    HOURLY_SOURCES,
     SymbolsFile,
     bar,
     day_of,
@@ -39,7 +41,7 @@ FromFile = Annotated[
     typer.Option(metavar="FILE.py:FUNCTION", help="A strategy of your own, which is run as it is; may be repeated."),
 ]
 Symbols = Annotated[
-    str, typer.Option(metavar="TICKERS", help="Symbols with commas between.", show_default="all that there are")
+    str, typer.Option(metavar="TICKERS", help="Symbols, separated by commas.", show_default="all that there are")
 ]
 UniverseFile = Annotated[
     str, typer.Option("--universe", metavar="FILE", help="A CSV file of symbol,from,to: who was a member when.")
@@ -66,7 +68,7 @@ def universe(
         typer.Option(
             "--source",
             metavar="SOURCE",
-            help="yahoo, sample, simulated, a file or folder, or stored: the bars of the warehouse.",
+            help=f"{DAILY_SOURCES}; or stored: the bars of the warehouse.",
             show_default="TICKERCAST_SOURCE, else yahoo",
             autocompletion=completion.sources,
         ),
@@ -76,8 +78,7 @@ def universe(
 ) -> None:
     """Choose a watchlist from members by a rule.
 
-    It is written to a file that the daily run takes, and stored in the table `universes`. Nothing after the date is
-    looked at.
+    It is written to a file that the daily run takes, and stored in the table `universes`. Uses no bar after --as-of.
     """
     from tickercast.domain.trading.universe import RULES
     from tickercast.show import strategies as show
@@ -117,12 +118,15 @@ def signals(
     members: UniverseFile = "",
     as_of: Annotated[
         str,
-        typer.Option(metavar="DATE", help="The last cutoff of a forecast; of hours a moment, UTC.", show_default="now"),
+        typer.Option(metavar="DATE", help="The last cutoff of a forecast; hourly: a moment, UTC.", show_default="now"),
     ] = "",
     every: EveryBar = "1d",
     as_json: AsJson = False,
 ) -> None:
-    """Show what strategies want to hold now, and why."""
+    """Show what strategies want to hold now, and why.
+
+    NAME or --from-file is required.
+    """
     from tickercast.domain.frequency import frequency_of
     from tickercast.show import strategies as show
 
@@ -159,8 +163,8 @@ def backtest(
         typer.Option(
             "--source",
             metavar="SOURCE",
-            help="Bars to walk forward through: yahoo, sample, simulated, a file or folder, or stored; of hours "
-            "binance, simulated, such a file or folder, or stored.",
+            help=f"Walk forward through these bars: {DAILY_SOURCES}; hourly: {HOURLY_SOURCES}; or stored: the bars of "
+            "the warehouse.",
             autocompletion=completion.sources,
             show_default="none: stored forecasts are read",
         ),
@@ -203,7 +207,8 @@ def backtest(
 ) -> None:
     """Backtest strategies side by side, after costs.
 
-    They decide on a close, and fill at the next open. A sentence says of each whether there is an edge after costs.
+    They decide on a close, and fill at the next open. A sentence for each says whether it has an edge after costs. NAME
+    or --from-file is required.
     """
     from tickercast.domain.trading.strategy_backtest import Costs
     from tickercast.show import strategies as show

@@ -34,14 +34,16 @@ if TYPE_CHECKING:
 
 SOME_FAILED, NOTHING_WORKED, INTERRUPTED = 1, 2, 130
 
-OF_HOURS = "of hours binance, simulated, or such a file or folder"
+DAILY_SOURCES = "yahoo, sample, simulated, or a CSV/Parquet file or folder"
+HOURLY_SOURCES = "binance, simulated, or a file or folder"
+"""The sources of bars, as every `--source` names them."""
 
 Source = Annotated[
     str,
     typer.Option(
         "--source",
         metavar="SOURCE",
-        help="yahoo, sample, simulated, or a file or folder of CSV or Parquet.",
+        help=f"{DAILY_SOURCES}.",
         show_default="TICKERCAST_SOURCE, else yahoo",
         autocompletion=completion.sources,
     ),
@@ -51,8 +53,8 @@ AnySource = Annotated[
     typer.Option(
         "--source",
         metavar="SOURCE",
-        help=f"yahoo, sample, simulated, or a file or folder of CSV or Parquet; {OF_HOURS}.",
-        show_default="TICKERCAST_SOURCE, else yahoo, and of hours binance",
+        help=f"{DAILY_SOURCES}; hourly: {HOURLY_SOURCES}.",
+        show_default="TICKERCAST_SOURCE, else yahoo; hourly: binance",
         autocompletion=completion.sources,
     ),
 ]

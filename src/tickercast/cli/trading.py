@@ -64,7 +64,8 @@ def trade(
 ) -> None:
     """Trade a strategy on paper: order the difference to what it wants.
 
-    An account is reconciled first. A run that was killed, or that runs twice, orders nothing twice.
+    --strategy or --from-file is required. An account is reconciled first. A run that was killed, or that runs twice,
+    orders nothing twice.
     """
     if context.invoked_subcommand is not None:
         if strategy or from_file:
@@ -123,7 +124,7 @@ def resume(
         bool, typer.Option("--adopt", help="Take the venue's positions as they are, where they differ from the fills.")
     ] = False,
 ) -> None:
-    """Let trading go on; a stop counts from here."""
+    """Resume trading; the stop is measured from now."""
     adopted = open_app().resume_trading(account=account, strategy=strategy, adopt=adopt)
     for name, positions in adopted.items():
         for symbol, change in positions.changes.items():
@@ -140,7 +141,7 @@ def resume(
 
 @app.command(epilog="Example: tickercast trade status")
 def status(as_json: AsJson = False) -> None:
-    """Show accounts, positions, open orders and halts, as they are stored."""
+    """Show accounts, positions, open orders and halts."""
     from tickercast.show import trading as show
 
     found = open_app().trading_status()

@@ -52,7 +52,7 @@ def provision(
 ) -> None:
     """Create the tables, views and champion that a forecast needs.
 
-    Those of an earlier release are migrated, as every command that stores something does.
+    Migrates those of an earlier release; so does every command that stores something.
     """
     service = open_app()
     where = f"{service.tables.url} and {service.models.url}"

@@ -130,7 +130,7 @@ _BECAME = {
 
 
 def resume_trading(*, account: str, strategy: str, warehouse: Warehouse, now: datetime) -> None:
-    """Let trading go on; the stop counts from here.
+    """Resume trading; the stop is measured from now.
 
     Raises:
         WarehouseUnavailable: try again.
