@@ -299,6 +299,10 @@ def test_the_daily_run_keeps_the_results_days_of_the_watchlist(workspace: Path, 
     assert today.warehouse.read("events")["symbol"].tolist() == [SYMBOLS[0]]
 
 
+def steps_of(services: App, last: date) -> _Steps:
+    return _Steps(services, lambda job: job, SimpleNamespace(check=lambda: None), services.now().date(), last)
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [
@@ -311,9 +315,9 @@ def test_results_days_that_cannot_be_had_never_stop_the_day(workspace: Path, mon
     monkeypatch.setenv("TICKERCAST_EVENTS_SOURCE", source)
     services = App()
     market = SimpleNamespace(symbols=["MSFT"], source=SimpleNamespace(name="yahoo"))
-    steps = _Steps(services, lambda job: job, SimpleNamespace(check=lambda: None), services.now().date())
-    assert said in _events(steps, market, services.now().date())
-    assert "a source tells what is known today" in _events(steps, market, date(2020, 1, 2))
+    today = services.now().date()
+    assert said in _events(steps_of(services, today), market)
+    assert "a source tells what is known today" in _events(steps_of(services, date(2020, 1, 2)), market)
 
 
 def test_a_fault_of_the_source_itself_never_stops_the_day(workspace: Path, monkeypatch) -> None:
@@ -327,8 +331,7 @@ def test_a_fault_of_the_source_itself_never_stops_the_day(workspace: Path, monke
     services = App()
     monkeypatch.setattr(services, "results_source", lambda **_: Broken())
     market = SimpleNamespace(symbols=["MSFT"], source=SimpleNamespace(name="yahoo"))
-    steps = _Steps(services, lambda job: job, SimpleNamespace(check=lambda: None), services.now().date())
-    said, _, kept = _events(steps, market, services.now().date()).rpartition(" ")
+    said, _, kept = _events(steps_of(services, services.now().date()), market).rpartition(" ")
     assert said == "it failed unexpectedly. The details are in"
     assert "ZeroDivisionError: a bug" in Path(kept.removesuffix(".")).read_text()
 

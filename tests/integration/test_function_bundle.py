@@ -68,7 +68,9 @@ def test_the_wheel_carries_the_commit_in_its_name(bundle: Path) -> None:
         pytest.skip("this is no clone")
     [wheel] = bundle.glob("*.whl")
     head = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=PROJECT, capture_output=True, text=True)
-    assert re.fullmatch(rf"tickercast-[0-9.]+-0g{head.stdout.strip()}(\.d[0-9a-f]{{8}})?-py3-none-any\.whl", wheel.name)
+    assert re.fullmatch(
+        rf"tickercast-[0-9.]+(dev\d+)?-0g{head.stdout.strip()}(\.d[0-9a-f]{{8}})?-py3-none-any\.whl", wheel.name
+    )
 
 
 @pytest.fixture
