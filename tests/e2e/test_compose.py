@@ -49,7 +49,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     (folder / "watchlist.txt").write_text("MSFT AAPL\n")
     given = {"MLFLOW_ADMIN_PASSWORD": PASSWORD, "MLFLOW_SECRET": "a secret", "POSTGRES_PASSWORD": "unused"}
     given |= {"PREFECT_PASSWORD": PASSWORD}
-    given |= {"TICKERCAST_SOURCE": "simulated", "WATCHLIST": str(folder / "watchlist.txt")}
+    given |= {"TICKERCAST_SOURCE": "sample", "WATCHLIST": str(folder / "watchlist.txt")}
     made = Compose(folder / "machine", given, ports)
     prefect, mlflow, worker = (made.services[name] for name in ("prefect", "mlflow", "worker"))
     prefect["command"] += ["--port", str(ports["prefect"])]
@@ -85,7 +85,8 @@ def test_the_day_is_deployed_and_runs_on_the_worker(compose: Compose) -> None:
         "cron": "30 18 * * 1-5",
         "timezone": "America/New_York",
     }
-    done = prefect(compose, "deployment", "run", "daily/daily", "--watch", "--watch-timeout", "480")
+    words = "--param", "as_of=2012-08-15", "--watch", "--watch-timeout", "480"
+    done = prefect(compose, "deployment", "run", "daily/daily", *words)
     assert done.returncode == 0, done.stdout[-1500:] + compose.log("worker")[-3000:]
     asked = [sys.executable, "-m", "tickercast", "query", "--csv"]
     asked += ["SELECT DISTINCT symbol FROM forecasts ORDER BY symbol"]
