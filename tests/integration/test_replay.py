@@ -277,6 +277,8 @@ def test_a_store_is_not_asked_for_each_of_its_files_to_find_those_that_failed(
     assert storage_server.calls[GET] == 1, "of the one that was lost"
     monkeypatch.setattr(ledger, "_NAMED", 3)
     assert failed(place.store, place.warehouse, []) == found
+    monkeypatch.setattr(place.store, "generation", lambda name: "")  # deleted since the bucket was listed
+    assert failed(place.store, place.warehouse, []) == found[:1]
 
 
 def test_only_files_of_prices_can_have_failed(place: Place) -> None:

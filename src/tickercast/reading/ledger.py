@@ -1,6 +1,7 @@
 """The ledger: the status of every file that was sent, one entry a symbol."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -23,6 +24,7 @@ UNACCOUNTED = "unaccounted"
 DROPPED = "dropped"
 """The status of a file that was copied into the folder of a local bucket: nothing has been told of it."""
 
+_REQUESTS_AT_ONCE = 16
 _NAMED = 5_000
 """The most files that a read names, since requests to BigQuery are bounded; of more, the whole ledger is read."""
 
@@ -167,22 +169,24 @@ def failed(store: ObjectStore, warehouse: Warehouse, copied: Sequence[str]) -> l
     held = live.merge(ledger, on=["object", "generation"], how="left")
     lost, known = held[held["status"].isna()], held[held["status"].notna()]
     bad = known[~known["status"].isin(DONE) & ~_is_covered(known, ledger)]
+    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+        asked = list(pool.map(lambda name: _live(name, store), lost["object"]))
     return [
         *(replace(entry, rejected_before=_is_repeated(entry, ledger)) for entry in entries(bad)),
         *(
-            Entry(name, generation, None, UNACCOUNTED, _oddity(name, store))
-            for name, generation in zip(lost["object"], lost["generation"], strict=True)
+            Entry(name, generation, None, UNACCOUNTED, str(answer) if isinstance(answer, InvalidName) else "")
+            for name, generation, answer in zip(lost["object"], lost["generation"], asked, strict=True)
+            if answer  # others were deleted meanwhile
         ),
     ]
 
 
-def _oddity(name: str, store: ObjectStore) -> str:
-    """The reason why the store cannot be asked for an object, for its name; empty where it can."""
+def _live(name: str, store: ObjectStore) -> str | InvalidName:
+    """The live generation of an object, or why the store cannot be asked for it."""
     try:
-        store.generation(name)
+        return store.generation(name)
     except InvalidName as error:
-        return str(error)
-    return ""
+        return error
 
 
 def _is_covered(known: pd.DataFrame, ledger: pd.DataFrame) -> "pd.Series[bool]":
