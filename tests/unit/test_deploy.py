@@ -259,12 +259,13 @@ def test_a_warehouse_that_cannot_be_asked_is_not_one_that_lacks_tables(tmp_path:
     assert (tmp_path / "provision.log").read_text() == "no access\n"
 
 
-def told(folder: Path, facts: str, what: str, *words: str) -> str:
-    """What a function of the scripts prints, in a project with these facts."""
-    (folder / "facts").write_text(facts)
+def told(folder: Path, facts: str, command: str, *words: str) -> str:
+    """What a command of the scripts prints, as part of a plan of a project with these facts."""
+    (folder / "facts").write_text(f"{facts}\n")
     script = (
-        'fail() { echo "$*" >&2; exit 2; }; for part in options cloud steps day drop; do source deploy/$part.sh; done; '
-        f'state={folder}; mode=plan verb=make there=0 missing=0; read_options "$@"; set_names; {what}'
+        'fail() { echo "$*" >&2; exit 2; }; for part in options cloud function day steps drop; do '
+        f'source deploy/$part.sh; done; read_options "$@"; state={folder}; set_names; source_label=SOURCE; '
+        f"mode=plan verb=make there=0 missing=0 failed=0 memory_mib=2048; number=12; {command}"
     )
     done = subprocess.run(["bash", "-euc", script, "bash", *WHERE, *words], cwd=PROJECT, capture_output=True, text=True)
     assert done.stderr == ""
@@ -406,35 +407,22 @@ def test_a_file_of_receivers_becomes_the_secret_unless_it_is_already(
     assert said in done.stdout
 
 
-def shown(folder: Path, facts: str, command: str, *words: str) -> str:
-    """What a plan says of a project with these facts."""
-    (folder / "facts").write_text(f"{facts}\n")
-    script = (
-        'fail() { echo "$*" >&2; exit 2; }; for part in options cloud function day steps drop; do '
-        f'source deploy/$part.sh; done; read_options "$@"; state={folder}; set_names; source_label=SOURCE; '
-        f"mode=plan verb=make there=0 missing=0 failed=0 dry_run=yes memory_mib=2048; number=12; {command}"
-    )
-    done = subprocess.run(["bash", "-euc", script, "bash", *WHERE, *words], cwd=PROJECT, capture_output=True, text=True)
-    assert done.stderr == ""
-    return done.stdout
-
-
 def test_a_server_that_is_left_out_keeps_the_registry_of_the_jobs(tmp_path: Path) -> None:
     served = "https://tickercast-mlflow-12.europe-west3.run.app"
     facts = f"run tickercast-mlflow\nregistry {served}"
-    settings = shown(tmp_path, facts, "job_settings daily", "--without", "mlflow")
-    assert settings == shown(tmp_path, facts, "job_settings daily", "--with-mlflow")
+    settings = told(tmp_path, facts, "job_settings daily", "--without", "mlflow")
+    assert settings == told(tmp_path, facts, "job_settings daily", "--with-mlflow")
     assert f"--set-env-vars=MLFLOW_TRACKING_URI={served}\n" in settings
-    assert shown(tmp_path, facts, "name_former_registry", "--without", "mlflow") == ""
+    assert told(tmp_path, facts, "name_former_registry", "--without", "mlflow") == ""
 
 
 def test_a_registry_that_moves_is_named(tmp_path: Path) -> None:
     facts = "registry bucket://registry/mlflow.db"
-    said = shown(tmp_path, facts, "name_former_registry", "--with-mlflow")
+    said = told(tmp_path, facts, "name_former_registry", "--with-mlflow")
     assert said.startswith(
         "  note   the registry moves from bucket://registry/mlflow.db to https://tickercast-mlflow-12."
     )
-    assert shown(tmp_path, facts, "name_former_registry") == shown(tmp_path, "", "name_former_registry") == ""
+    assert told(tmp_path, facts, "name_former_registry") == told(tmp_path, "", "name_former_registry") == ""
 
 
 def test_the_passwords_of_a_database_go_only_with_it(tmp_path: Path) -> None:
@@ -443,7 +431,10 @@ def test_the_passwords_of_a_database_go_only_with_it(tmp_path: Path) -> None:
         "secret tickercast-alert-urls\nsecret tickercast-mlflow-database\nsecret tickercast-mlflow-password\n"
         f"grant {account} roles/secretmanager.secretAccessor mlflow-database -"
     )
-    kept, gone = shown(tmp_path, facts, "drop_steps"), shown(tmp_path, facts, "drop_steps", "--data")
+    kept, gone = (
+        told(tmp_path, facts, "dry_run=yes; drop_steps"),
+        told(tmp_path, facts, "dry_run=yes; drop_steps", "--data"),
+    )
     deleted = r"secrets delete tickercast-([\w-]+)$"
     assert re.findall(deleted, kept, re.MULTILINE) == ["alert-urls"]
     assert re.findall(deleted, gone, re.MULTILINE) == ["alert-urls", "mlflow-database", "mlflow-password"]
@@ -452,16 +443,20 @@ def test_the_passwords_of_a_database_go_only_with_it(tmp_path: Path) -> None:
 
 def test_every_alert_policy_of_a_name_is_deleted(tmp_path: Path) -> None:
     listed = [{"name": f"p/{number}", "displayName": "tickercast: the day has failed"} for number in (1, 2)]
-    said = shown(tmp_path, "\n".join(load("facts").facts({"alerts": listed}, {})), "drop_steps")
+    said = told(tmp_path, "\n".join(load("facts").facts({"alerts": listed}, {})), "dry_run=yes; drop_steps")
     assert re.findall(r"policies delete (\S+)$", said, re.MULTILINE) == ["p/1", "p/2"]
 
 
 def test_a_day_that_prefect_starts_has_no_schedule(tmp_path: Path) -> None:
-    said = shown(
-        tmp_path, "schedule-job tickercast-daily", "make_schedules", "--prefect", "https://prefect.example/api"
+    said = told(
+        tmp_path,
+        "schedule-job tickercast-daily",
+        "dry_run=yes; make_schedules",
+        "--prefect",
+        "https://prefect.example/api",
     )
     assert "scheduler jobs delete tickercast-daily --location=europe-west3\n" in said
-    assert "jobs delete" not in shown(tmp_path, "schedule-job tickercast-daily", "make_schedules")
+    assert "jobs delete" not in told(tmp_path, "schedule-job tickercast-daily", "dry_run=yes; make_schedules")
 
 
 @pytest.mark.parametrize(("ready", "label"), [("True", "abc"), ("False", "-"), ("Unknown", "-")])
