@@ -883,7 +883,7 @@ def test_a_changed_view_is_replaced(open_warehouse: Callable[[Path], Warehouse],
 
 def sorted_rows(warehouse: Warehouse, name: str) -> pd.DataFrame:
     rows = warehouse.read(name)
-    return rows.sort_values([column for column in ("session_date", "step") if column in rows]).reset_index(drop=True)
+    return rows.sort_values(list(rows), key=lambda column: column.astype(str)).reset_index(drop=True)
 
 
 def test_a_query_uses_the_plain_names_of_tables_and_views(views: Warehouse) -> None:
