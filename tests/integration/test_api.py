@@ -567,7 +567,7 @@ def test_a_ticket_of_a_file_that_was_rejected_gives_the_reason(app: App, make_ba
         ("/v1/indicators/ZZZ", 404, "ZZZ has no bars"),
         ("/v1/odds/ZZZ?above=3", 404, "ZZZ"),
         ("/v1/skill/ZZZ", 404, "ZZZ has no forecast"),
-        ("/v1/skill/MSFT?frequency=1h", 404, "Request it. Its daily forecasts are at /v1/forecasts/MSFT?frequency=1d."),
+        ("/v1/skill/MSFT?frequency=1h", 404, "makes one. Its daily forecasts are at /v1/forecasts/MSFT?frequency=1d."),
         ("/v1/skill/AAPL", 404, "No forecast of AAPL at frequency 1d that counts has come true yet: one was needed."),
         ("/v1/indicators/MSFT?first=2012-08-16", 404, "MSFT has no bars in that range: it has them from "),
         ("/v1/indicators/MSFT?last=1912-08-16", 404, " to 2012-08-15. Name other dates."),

@@ -178,7 +178,8 @@ class Access(Requests):
                     f"{name} has no forecast{at} by {model or CHAMPION} at frequency {frequency}: one by "
                     f"{' or '.join(models)} was needed. Name one of these."
                 )
-            raise ObjectNotFound(f"{name} has no forecast{at} at frequency {frequency}: one was needed. Request it.")
+            cure = "Request it." if frequency.is_daily else "The hourly run, or a file of its hours, makes one."
+            raise ObjectNotFound(f"{name} has no forecast{at} at frequency {frequency}: one was needed. {cure}")
         made = found[name]
         return StoredForecast(made, objects.parse(made.object).as_of)
 
