@@ -109,13 +109,13 @@ def test_a_file_that_stays_locked_is_waited_for_and_its_holder_named(
     with holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        warehouse = DuckDBWarehouse(path, resource("sql"), patience_s=0.2)
+        warehouse = DuckDBWarehouse(path, resource("sql"), patience_s=1.0)
         program = rf"held by python[\d.]* \(process {holder.pid}\)"
         for work in (lambda: warehouse.read("prices"), lambda: warehouse.append("prices", PRICE, key="k")):
             caplog.clear()
             with pytest.raises(WarehouseUnavailable, match=program):
                 work()
-            assert re.search(rf"{program}; waiting for it, up to 0 s", caplog.messages[0])
+            assert re.search(rf"{program}; waiting for it, up to 1 s", caplog.messages[0])
         assert holder.stdin is not None
         holder.stdin.close()
 
