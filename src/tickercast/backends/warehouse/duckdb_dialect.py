@@ -206,19 +206,41 @@ def _cast(node: sql.Expr) -> sql.Expr:
         made = _duckdb(_INTEGER, x=node.this)
     else:
         return node
-    return sql.Anonymous(this="TRY", expressions=[made]) if isinstance(node, sql.TryCast) else made
+    return _tried(made) if isinstance(node, sql.TryCast) else made
 
 
 _CASTS = ("TEXT", "BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMPTZ", "DATETIME", "ARRAY", "STRUCT")
 
 
+_OF_MANY_ROWS = (sql.AggFunc, sql.Window, sql.Filter, sql.IgnoreNulls, sql.RespectNulls, sql.Subquery, sql.Exists)
+
+
+def _tried(node: sql.Expr) -> sql.Expr:
+    """NULL where an expression fails; what DuckDB does not try, such as an aggregate, is worked out before."""
+    before: dict[str, sql.Expr] = {}
+
+    def named(part: sql.Expr) -> sql.Expr:
+        if not isinstance(part, _OF_MANY_ROWS):
+            return part
+        name = next((name for name, made in before.items() if made == part), f"_{len(before)}")
+        before.setdefault(name, part)
+        return sql.column(name, table="_before")
+
+    tried = sql.Anonymous(this="TRY", expressions=[node.transform(named)])
+    if not before:
+        return tried
+    fields = [sql.PropertyEQ(this=sql.to_identifier(name), expression=part) for name, part in before.items()]
+    made = "LIST_EXTRACT(LIST_TRANSFORM([:before], LAMBDA _before : :tried), 1)"
+    return _duckdb(made, before=sql.Struct(expressions=fields), tried=tried)
+
+
 def _safe(node: sql.Expr) -> sql.Expr:
-    return sql.Anonymous(this="TRY", expressions=[node.this])
+    return _tried(node.this)
 
 
 def _safe_arithmetic(sign: str) -> Callable[[sql.Expr], sql.Expr]:
     of_two = f":a * CAST(1 AS BIGINT) {sign} :b" if sign == "*" else f":a {sign} :b"
-    return lambda node: _duckdb(f"TRY({of_two})", a=_closed(node.this), b=_closed(node.expression))
+    return lambda node: _tried(_duckdb(of_two, a=_closed(node.this), b=_closed(node.expression)))
 
 
 def _closed(node: sql.Expr) -> sql.Expr:
@@ -391,7 +413,11 @@ def _extract(node: sql.Expr) -> sql.Expr:
 
 def _same_kind(node: sql.Expr) -> sql.Expr:
     """A day and a number of days, or the first day of its month, is a day, where DuckDB makes it a moment."""
-    return sql.Anonymous(this="LIKE_ITS", expressions=[node.this.copy(), node])
+    given = node.this
+    if given.is_string or isinstance(given, sql.Null):
+        given = _duckdb("CAST(:x AS DATE)", x=given)
+        node.set("this", given)
+    return _duckdb("CAST_TO_TYPE(:made, :given)", made=node, given=given)
 
 
 def _difference(node: sql.Expr) -> sql.Expr:

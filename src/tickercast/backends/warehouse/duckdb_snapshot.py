@@ -29,13 +29,6 @@ BESIDE = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
 _FLOATS = "ieee_floating_point_ops"
 """The engine's setting by which 1 / 0, LN(0) and the like are errors, as in BigQuery, if it is off."""
 
-_LIKE_BIGQUERY = (
-    f"SET GLOBAL {_FLOATS} = false",
-    "CREATE TEMP MACRO like_its(x DATE, y) AS CAST(y AS DATE), (x VARCHAR, y) AS CAST(y AS DATE), "
-    "(x TIMESTAMP, y) AS y, (x TIMESTAMPTZ, y) AS y",
-)
-"""The statements that let an engine answer what `duckdb_dialect.answerable` translates."""
-
 _PART = 1 << 20
 
 
@@ -123,8 +116,7 @@ def answer(
     try:
         # The engine counts an answer only as a table, and the texts that functions make not at all.
         with memory_bounded(limits), _PROCESS.bounded(limits.memory_mb):
-            for each in _LIKE_BIGQUERY:
-                engine.execute(each)
+            engine.execute(f"SET GLOBAL {_FLOATS} = false")
             engine.execute(f"CREATE TEMP TABLE answer AS {statement}", dict(values))
             described = engine.execute("DESCRIBE temp.answer").fetchall()
             sums = [f"{_quoted(name)}::BIGINT AS {_quoted(name)}" for name, kind, *_ in described if kind == "HUGEINT"]
