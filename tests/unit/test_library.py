@@ -439,6 +439,29 @@ def test_prices_as_they_are_exported_are_read_as_bars(make_bars: MakeBars) -> No
         assert_same_bars(Bars(bars.symbol, frame), bars)
 
 
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York", "UTC"])
+def test_a_midnight_with_a_time_zone_is_its_own_date(make_bars: MakeBars, zone: str) -> None:
+    bars = make_bars("7203.T")
+    zoned = bars.frame["session_date"].dt.tz_localize(zone)
+    for dates in (
+        zoned,
+        zoned.astype(object),
+        zoned.map(pd.Timestamp.isoformat),
+        zoned.map(pd.Timestamp.to_pydatetime),
+    ):
+        assert_same_bars(Bars("7203.T", bars.frame.assign(session_date=dates)), bars)
+    assert np.isnat(Bars("7203.T", bars.frame.assign(session_date=zoned.where(zoned.index > 0))).ends[0])
+
+
+def test_a_time_in_another_zone_is_no_date(make_bars: MakeBars) -> None:
+    frame = make_bars("7203.T").frame
+    days = frame["session_date"].dt.tz_localize("Asia/Tokyo").dt.tz_convert("UTC")
+    with pytest.raises(
+        InvalidBars, match=r"session_date of 7203\.T is of moments with a time zone, such as .* 15:00:00"
+    ):
+        Bars("7203.T", frame.assign(session_date=days))
+
+
 def test_hours_of_a_table_end_on_the_hour() -> None:
     frame = make_hours(hours=30).frame
     with pytest.raises(InvalidBars, match="closed_at of BTCUSDT"):

@@ -11,7 +11,7 @@
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from functools import cached_property
 from typing import Any, Literal, TypeVar, overload
 
@@ -87,6 +87,8 @@ class Bars:
         self, symbol: str, columns: Mapping[str, NDArray[Any]] | pd.DataFrame, simulated: bool = False
     ) -> None:
         """Take columns, or a table that has them; whatever else the table has is left out.
+
+        A session may be a midnight with a time zone: it is the date that it shows.
 
         A table with `closed_at` is of hours, unless its column `frequency` says otherwise, as that of `latest_prices`.
 
@@ -275,15 +277,15 @@ def _arrays(symbol: str, table: pd.DataFrame) -> dict[str, NDArray[Any]]:
     is_hourly = "closed_at" in table and ("frequency" not in table or bool((table["frequency"] == str(HOURLY)).all()))
     for name in (*BAR_COLUMNS, *(["closed_at"] if is_hourly else [])):
         try:
-            made[name] = _array(name, table[name])
+            made[name] = _array(symbol, name, table[name])
         except (TypeError, ValueError) as error:
             raise of_other_values(symbol, name, f"of the type {table[name].dtype}") from error
     return made
 
 
-def _array(name: str, values: "pd.Series[Any]") -> NDArray[Any]:
+def _array(symbol: str, name: str, values: "pd.Series[Any]") -> NDArray[Any]:
     if name == "session_date":
-        return values.to_numpy().astype("datetime64[D]")
+        return _days(symbol, values)
     if name == "closed_at":
         moments = pd.to_datetime(values, utc=True).dt.tz_localize(None).to_numpy()
         hours = moments.astype("datetime64[h]")
@@ -291,6 +293,25 @@ def _array(name: str, values: "pd.Series[Any]") -> NDArray[Any]:
             raise ValueError("an hour ends on the hour")
         return hours
     return values.to_numpy(np.float64, na_value=np.nan)
+
+
+def _days(symbol: str, values: "pd.Series[Any]") -> NDArray[np.datetime64]:
+    """The dates of a column; a midnight with a time zone is the date that it shows."""
+    given = values.to_numpy()
+    if given.dtype != object:
+        return given.astype("datetime64[D]")
+    return np.array([_local(symbol, each) for each in given], object).astype("datetime64[D]")
+
+
+def _local(symbol: str, day: Any) -> Any:
+    if pd.isna(day):
+        return None
+    day = datetime.fromisoformat(day) if isinstance(day, str) else day
+    if not (isinstance(day, datetime) and day.tzinfo):
+        return day
+    if day.time() != time():
+        raise of_other_values(symbol, "session_date", f"of moments with a time zone, such as {day}")
+    return day.replace(tzinfo=None)
 
 
 def _check_dates(symbol: str, columns: object) -> None:
