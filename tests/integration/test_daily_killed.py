@@ -24,9 +24,9 @@ from tickercast.ports import RunRecord
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
-FIRST_STEPS = ("fetch", "catch_up", "collect_results", "read_scores", "review_probation", "check_drift")
+FIRST_STEPS = ("fetch", "catch_up", "collect_results", "finish_decisions", "read_scores", "review_probation")
 LAST_STEPS = ("train_challenger", "evaluate_challenger", "decide_promotion", "reforecast", "send_alerts")
-STEPS = (*FIRST_STEPS, "plan_training", *LAST_STEPS)
+STEPS = (*FIRST_STEPS, "check_drift", "plan_training", *LAST_STEPS)
 BOUNDARIES = [*(f"before {step}" for step in STEPS), "after send_alerts"]
 WITHIN = [f"{when} {call}" for call in ("store.write", "warehouse.append", "set_alias") for when in ("before", "after")]
 

@@ -12,11 +12,13 @@ from tickercast.domain.cards.model_card import CHAMPION_ALIAS, MODEL, Pointer
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.learning.market import FetchedBars, Market
 from tickercast.domain.measures.promotion import Condition, Realised
-from tickercast.jobs.champion.decisions import Decided, carry_out, decided_by
+from tickercast.errors import StoreUnavailable
+from tickercast.jobs.champion.decisions import Decided, carry_out, decided_by, finish_decisions
 from tickercast.jobs.champion.probation import review_probation, sessions_since_rollback
 from tickercast.jobs.champion.scores import Scores, read_scores
 from tickercast.jobs.daily.retrain import TrainingPlan, plan_training
 from tickercast.ports import RunRecord
+from tickercast.show.day import day_lines
 
 DAY, LATER = date(2024, 6, 10), date(2024, 6, 13)
 NO_SCORES = Scores(None, float("nan"), None)
@@ -110,6 +112,114 @@ def test_a_decision_that_was_interrupted_says_whether_it_was_carried_out(
     record(evening, made)
     assert rows(evening)[0] == row
     assert evening.app.models.pointer().version == served_later
+
+
+# ---------------------------------------------------------------- a run that was interrupted
+
+
+def interrupted(evening: Evening, monkeypatch: pytest.MonkeyPatch, made: Decided, where: str) -> None:
+    """Make a decision, and end the run before the pointer or before the row."""
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        if where == "before the pointer":
+            patched.setattr(evening.app.models, "point", killed)
+        patched.setattr(evening.warehouse, "append", killed)
+        with pytest.raises(KeyboardInterrupt):
+            record(evening, made)
+
+
+def finished(evening: Evening, day: date) -> Decided | None:
+    evening.day = day
+    return finish_decisions(models=evening.app.models, warehouse=evening.warehouse, now=evening.now())
+
+
+WHERE = pytest.mark.parametrize("where", ["before the pointer", "before the row"])
+
+
+@WHERE
+def test_a_promotion_that_was_interrupted_is_finished_by_the_run_of_the_next_day(
+    evening: Evening, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    record(evening, decision(date(2024, 6, 7), "kept", "1"))
+    interrupted(evening, monkeypatch, decision(DAY, "promoted", "1", "2"), where)
+    evening.day, evening.may_train = date(2024, 6, 11), False
+    day = evening.run()
+    assert day.finished is not None
+    assert "finished    2024-06-10, promoted: measured" in [*day_lines(day)]
+    pointer = evening.app.models.pointer()
+    assert (pointer.version, pointer.shadow) == ("2", "1")
+    assert evening.registry.aliased(MODEL, CHAMPION_ALIAS) == "2"
+    assert rows(evening)[1] == (DAY, "promoted", "measured")
+    [created] = evening.warehouse.read("retrains", {"day": DAY})["created_at"]
+    assert created == datetime(2024, 6, 10, 22, 30, tzinfo=UTC)
+    assert finished(evening, date(2024, 6, 12)) is None
+
+
+@WHERE
+def test_ten_sessions_of_pause_follow_a_rollback_that_was_interrupted(
+    evening: Evening, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    record(evening, decision(date(2024, 6, 7), "promoted", "1", "2"))
+    interrupted(evening, monkeypatch, decision(DAY, "rolled back", "2", "1"), where)
+    assert finished(evening, LATER).decision == "rolled back"
+    assert (evening.app.models.pointer().version, evening.app.models.pointer().shadow) == ("1", "")
+    assert planned(evening, LATER).why == "3 sessions after a rollback, and 10 were needed"
+    assert [row[:2] for row in rows(evening)] == [(date(2024, 6, 7), "promoted"), (DAY, "rolled back")]
+
+
+@WHERE
+@pytest.mark.parametrize("again", [DAY, LATER])
+def test_a_rollback_by_hand_is_not_undone_by_a_decision_from_before_it(
+    evening: Evening, monkeypatch: pytest.MonkeyPatch, where: str, again: date
+) -> None:
+    evening.app.models.point(Pointer(name=MODEL, version="3").pointing("1"))
+    interrupted(evening, monkeypatch, decision(DAY, "promoted", "1", "2"), where)
+    evening.day = date(2024, 6, 11)
+    back = "1" if where == "before the row" else "3"
+    assert evening.app.rollback(back).card.version == back
+    evening.app.rollback("1")
+    assert finished(evening, again).reason == f"{MODEL} 1 has been chosen by hand since"
+    assert rows(evening) == [(DAY, "kept", f"{MODEL} 1 has been chosen by hand since")]
+    assert evening.app.models.pointer().version == "1"
+
+
+def test_what_was_published_by_hand_stays_and_the_day_can_be_repeated(
+    evening: Evening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = decision(DAY, "promoted", "1", "2")
+    interrupted(evening, monkeypatch, made, "before the pointer")
+    evening.app.models.point(evening.app.models.pointer().pointing("3"))
+    for _ in range(2):
+        assert record(evening, made).decision in ("kept", "promoted")
+        assert evening.app.models.pointer().version == "3"
+    assert rows(evening) == [(DAY, "kept", f"{MODEL} 3 has been chosen by hand since")]
+
+
+def test_a_registry_that_fails_leaves_no_decision_without_a_row(
+    evening: Evening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_: object) -> None:
+        raise StoreUnavailable("The registry does not answer. Try again.")
+
+    monkeypatch.setattr(evening.registry, "set_alias", silent)
+    with pytest.raises(StoreUnavailable):
+        record(evening, decision(DAY, "promoted", "1", "2"))
+    assert rows(evening) == [(DAY, "promoted", "measured")]
+
+
+def test_only_recent_records_are_looked_at_and_the_newest_alone_moves_the_pointer(evening: Evening) -> None:
+    """Nothing has a row, as in a warehouse that begins anew."""
+    for day, champion, candidate in ((date(2024, 5, 9), "1", "2"), (DAY, "1", "3"), (LATER, "1", "2")):
+        made = decision(day, "promoted", champion, candidate)
+        name = f"decisions/{MODEL}/{day}/promotion.json"
+        evening.app.models.store.write(name, made.model_dump_json().encode(), if_generation="")
+    evening.app.models.store.write(f"decisions/{MODEL}/notes.txt", b"by somebody")
+    assert finished(evening, LATER).candidate_version == "2"
+    assert rows(evening) == [(DAY, "kept", OVERTAKEN), (LATER, "promoted", "measured")]
+    assert evening.app.models.pointer().version == "2"
 
 
 # ---------------------------------------------------------------- a rollback

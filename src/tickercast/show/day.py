@@ -33,6 +33,8 @@ def day_lines(day: Day) -> Iterator[str]:
         yield f"            {found.symbol}: {found.check}, {found.text}"
     yield f"events      {day.events if isinstance(day.events, str) else _events(day.events)}"
     yield f"forecasts   {_forecasts(day)}"
+    if day.finished:
+        yield f"finished    {day.finished.day}, {_decided(day.finished)}"
     yield f"scores      {_scores(day.scores)}"
     for name, kept in day.portfolios.items():
         yield f"portfolio   {f'{name}: ' if name else ''}{kept if isinstance(kept, str) else record_line(kept)}"

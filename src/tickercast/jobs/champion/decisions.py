@@ -1,11 +1,13 @@
 """Carry out a decision on the champion exactly once, wherever an earlier run was interrupted.
 
-A decision is recorded before it is carried out: `decisions/{model}/{day}/{kind}.json`, once. A later run of
-the same day finds it there, moves the pointer if that has not happened, and appends the row of `retrains` if that is
-missing. A decision that newer ones have overtaken moves nothing, and its row says so.
+A decision is recorded before it is carried out: `decisions/{model}/{day}/{kind}.json`, once. The next run, of whatever
+day, finds it there, moves the pointer if that has not happened, and appends the row of `retrains` if that is missing. A
+decision that newer ones have overtaken, or that somebody's choice by hand has, moves nothing, and its row says so.
 """
 
-from datetime import date, datetime
+import re
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 import pandas as pd
@@ -22,14 +24,24 @@ from tickercast.ports import ModelRegistry, Warehouse
 DECIDED_LATER = "a later day, {}, has been decided already"
 """The reason why nothing is decided for a day."""
 
+_CHOSEN_SINCE = "{} {} has been chosen by hand since"
+_REMEMBERED = timedelta(days=31)  # before the newest record: so far back the rows of decisions are looked for
+
 Kind = Literal["promotion", "rollback"]
+
+_KINDS: Mapping[str, Kind] = {"promotion": "promotion", "rollback": "rollback"}
+_RECORD = re.compile(r"/(\d{4}-\d\d-\d\d)/(promotion|rollback)\.json$")
 
 HOURLY_RECORD = "hourly"
 """The name under which decisions on the models of hourly bars are recorded."""
 
 
 class Decided(BaseModel):
-    """A decision with its numbers: a row of the table `retrains`, without its time."""
+    """A decision with its numbers: a row of the table `retrains`, whose time is `decided_at`.
+
+    Attributes:
+        decided_at: when it was recorded; None before that, and in records of releases up to 0.2.0.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,6 +63,7 @@ class Decided(BaseModel):
     report: str | None = None
     run_id: str | None = None
     frequency: Literal["1d", "1h"] = "1d"
+    decided_at: datetime | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -100,6 +113,30 @@ class Decided(BaseModel):
             return self
         return self.model_copy(update={"decision": "kept", "reason": DECIDED_LATER.format(_newest(later))})
 
+    def beside(self, served: Pointer) -> "Decided":
+        """The decision beside what is served: kept, if somebody has chosen that by hand since.
+
+        Args:
+            served: the pointer now.
+        """
+        if self._is_carried_out(served):
+            return self
+        by_hand = served.rolled_back_at
+        at = self.decided_at
+        is_older = by_hand is not None and (at < by_hand if at else self.day <= by_hand.date())
+        if served.serving == self.champion_version and not is_older:
+            return self
+        chosen = _CHOSEN_SINCE.format(self.model_name, served.serving)
+        return self.model_copy(update={"decision": "kept", "reason": chosen})
+
+    def moves(self, served: Pointer) -> bool:
+        """Whether a pointer has still to be moved to carry it out."""
+        return self.decision != "kept" and not self._is_carried_out(served)
+
+    def _is_carried_out(self, served: Pointer) -> bool:
+        ends_probation = self.decision == "confirmed"  # the same version is served before and after
+        return served.same_as(self.pointer(served)) or (not ends_probation and served.serving == self._serves)
+
     def among(self, rows: pd.DataFrame) -> bool:
         """Whether it has been carried out: rows of `retrains` of its model have one of its day and kind."""
         return bool(((rows["day"] == pd.Timestamp(self.day)) & (rows["kind"] == self.kind)).any())
@@ -133,19 +170,20 @@ def carry_out(
 ) -> Decided:
     """Record a decision, move the pointer and append the row; a repeated call changes nothing.
 
-    The registry's alias follows where there is a registry: hourly versions, which each month brings, are not in it.
+    The registry's alias follows where a registry is given: hourly versions, which each month brings, are not in it.
 
     Returns:
-        The decision, or the one that an earlier run recorded for that day; kept where a later day has been decided.
+        The decision, or the one that an earlier run recorded for that day; kept where a later day has been decided, or
+        somebody has chosen by hand since.
 
     Raises:
-        PreconditionFailed: another version is served since the decision.
+        PreconditionFailed: the pointer changed in this moment; try again.
         BundleError, ModelUnavailable: the version cannot be served.
         Transient: try again.
     """
     earlier = decisions(warehouse, decided.model_name)
     later = after(earlier, decided.day)
-    decided = decided.overtaken(later)
+    decided = decided.overtaken(later).model_copy(update={"decided_at": now})
     try:
         content = decided.model_dump_json(indent=2).encode() + b"\n"
         models.store.write(_object(decided.record, decided.day, decided.kind), content, if_generation="")
@@ -155,10 +193,44 @@ def carry_out(
     if decided.among(earlier):
         return decided
     if decided.decision != "kept" and later.empty:
-        _move_pointer(decided, models, registry)
-    row = pd.DataFrame([decided.model_dump() | {"created_at": now}])
+        decided = _moved(decided, models)
+    row = pd.DataFrame([decided.model_dump(exclude={"decided_at"}) | {"created_at": decided.decided_at or now}])
     warehouse.append("retrains", row, key=f"retrains/{decided.model_name}/{decided.day}/{decided.kind}")
+    if registry and decided.decision != "kept":
+        follow(registry, models)  # the row is there: where the registry does not answer, the next run does only this
     return decided
+
+
+def finish_decisions(*, models: ModelStore, warehouse: Warehouse, now: datetime) -> Decided | None:
+    """Carry out the recent decisions on daily models that an interrupted run left without a row of `retrains`.
+
+    The newest comes first, and moves the pointer if need be; those before it are overtaken. Their days need not be run
+    again. The registry's alias is left to follow.
+
+    Returns:
+        The newest of them as it was carried out; None if there were none.
+
+    Raises:
+        BundleError, ModelUnavailable: the version cannot be served.
+        Transient: try again.
+    """
+    name = models.pointer().name
+    recorded = _recorded(models, name)
+    if not recorded:
+        return None
+    rows, since = decisions(warehouse, name), recorded[0][0] - _REMEMBERED
+    known = {(day.date(), kind) for day, kind in zip(rows["day"], rows["kind"], strict=True)}
+    left = [one for one in recorded if one[0] > since and one not in known]
+    found = [decided for day, kind in left if (decided := recorded_decision(models, name, day, kind))]
+    done = [carry_out(one, models=models, registry=None, warehouse=warehouse, now=now) for one in found]
+    return next(iter(done), None)
+
+
+def _recorded(models: ModelStore, name: str) -> list[tuple[date, Kind]]:
+    """The days and kinds of the recorded decisions on a model, the newest first; a day's rollback came first."""
+    names = models.store.names(f"decisions/{name}/")
+    found = [(date.fromisoformat(match[1]), _KINDS[match[2]]) for match in map(_RECORD.search, names) if match]
+    return sorted(found, key=lambda one: (one[0], one[1] == "promotion"), reverse=True)
 
 
 def decisions(warehouse: Warehouse, name: str) -> pd.DataFrame:
@@ -211,19 +283,13 @@ def _newest(rows: pd.DataFrame) -> date:
     return pd.Timestamp(rows["day"].max()).date()
 
 
-def _move_pointer(decided: Decided, models: ModelStore, registry: ModelRegistry | None) -> None:
+def _moved(decided: Decided, models: ModelStore) -> Decided:
+    """Move the pointer, unless that has been done or somebody has chosen by hand since; the decision as it is then."""
     live, served = models.generation(), models.pointer()
-    wanted = decided.pointer(served)
-    if served.serving == decided.champion_version and not served.same_as(wanted):
-        models.point(wanted, replacing=live)
-    elif not served.same_as(wanted):
-        raise PreconditionFailed(
-            f"{decided.model_name} {served.serving} has been served since {decided.champion_version} was "
-            f"{decided.decision} on {decided.day}, and stays. Look at tickercast models; the next daily run decides "
-            "again."
-        )
-    if registry:
-        follow(registry, models)
+    decided = decided.beside(served)
+    if decided.moves(served):
+        models.point(decided.pointer(served), replacing=live)
+    return decided
 
 
 def _object(name: str, day: date, kind: str) -> str:

@@ -229,7 +229,7 @@ def decide_promotion(
         now: the time.
 
     Raises:
-        PreconditionFailed: another version is served by now.
+        PreconditionFailed: the pointer changed in this moment; try again.
         Transient: try again.
     """
     pointer = models.pointer()

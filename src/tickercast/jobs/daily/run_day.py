@@ -31,7 +31,7 @@ from tickercast.errors import (
     TooFewSessions,
     UsageError,
 )
-from tickercast.jobs.champion.decisions import Decided, recorded_decision
+from tickercast.jobs.champion.decisions import Decided, finish_decisions, recorded_decision
 from tickercast.jobs.champion.probation import review_probation
 from tickercast.jobs.champion.refresh_widths import refresh_widths
 from tickercast.jobs.champion.scores import Scores, read_scores
@@ -193,6 +193,7 @@ class Day:
         beside: the symbols that are on no watchlist, and were fetched to be sold on paper.
         alerts: the open alerts, or why a receiver did not accept them.
         digest: the receivers of the digest, or why nobody has it; None if nobody asked for it.
+        finished: the newest decision of an interrupted run that was carried out; None if there was none.
     """
 
     market: Market
@@ -211,6 +212,7 @@ class Day:
     beside: Sequence[str] = ()
     alerts: SentAlerts | AlertUnavailable = field(default_factory=lambda: SentAlerts(()))
     digest: SentDigest | str | None = None
+    finished: Decided | None = None
 
     @property
     def failures(self) -> dict[str, str]:
@@ -455,6 +457,7 @@ class _Judged:
     drift: DriftCheck | str
     planned: TrainingPlan
     decided: Decided | str
+    finished: Decided | None
 
 
 def _forecasts(step: _Steps, symbols: Sequence[str], source: MarketData) -> _Forecasts:
@@ -503,6 +506,7 @@ def _judge(
     """Score what came true, and decide which model is served; beside it, what `_losses` gives."""
     services = step.services
     models, warehouse, registry = services.models, services.warehouse, services.registry
+    finished = step(finish_decisions, models=models, warehouse=warehouse, now=services.now())
     scores = step(read_scores, market, models=models, warehouse=warehouse)
     portfolios = _portfolios(step)
     step.left.update(undone(_named_each("portfolio", portfolios)))
@@ -519,7 +523,7 @@ def _judge(
     )
     if alone:
         step.left.update(undone({"training": alone}))
-        return _Judged(scores, portfolios, probation, drift, TrainingPlan(False, alone), _LEFT), losses
+        return _Judged(scores, portfolios, probation, drift, TrainingPlan(False, alone), _LEFT, finished), losses
     planned = step(plan_training, market, condition, models=models, warehouse=warehouse)
     contest = _contest(step, market, planned, on_progress) if planned.wanted else None
     decided = step(
@@ -532,7 +536,7 @@ def _judge(
         warehouse=warehouse,
         now=services.now(),
     )
-    return _Judged(scores, portfolios, probation, drift, planned, decided), losses
+    return _Judged(scores, portfolios, probation, drift, planned, decided, finished), losses
 
 
 def _without_registry(services: Services) -> str:
