@@ -317,6 +317,43 @@ def test_dates_that_the_champion_was_trained_on_and_closes_without_a_scale_count
     assert found.vs_walk == Realised(9, 1, (2.0, 2.0, 2.0))
 
 
+def scored(evening: Evening, *made: tuple[str, str, str, float]) -> Scores:
+    """The scores of forecasts by role, version, first cutoff and loss; the walk's loss is 0.01."""
+
+    class Stored:
+        def read(self, *_: object) -> pd.DataFrame:
+            found = []
+            for role, version, cutoff, loss in made:
+                steps = pd.DataFrame({"step": range(1, 11), "scale": 0.04, "walk_loss": 0.01, "inside_80": True})
+                steps["target_date"] = pd.bdate_range(cutoff, periods=11)[1:]
+                known = {"symbol": "AAA", "model_name": MODEL, "generation": cutoff, "cutoff": pd.Timestamp(cutoff)}
+                found.append(steps.assign(**known, role=role, model_version=version, loss=loss))
+            return pd.concat(found)
+
+    return read_scores(market(evening, DAY), models=evening.app.models, warehouse=Stored())
+
+
+def test_the_scores_are_of_the_served_version_alone(evening: Evening) -> None:
+    """Version 2 was rolled back; whether the next training is tuned depends on what is served again."""
+    found = scored(evening, ("champion", "2", "2024-05-13", 0.09), ("champion", "1", "2024-05-06", 0.005))
+    assert found.vs_walk == Realised(10, 1, (0.5, 0.5, 0.5))
+    assert scored(evening, ("champion", "2", "2024-05-13", 0.09)).vs_walk is None
+
+
+def test_the_probation_of_a_promotion_by_hand_begins_with_the_first_forecasts_of_both(evening: Evening) -> None:
+    evening.app.models.point(Pointer(name=MODEL, version="1").pointing("2", shadow="1"))
+    pairs = [(role, number, "2024-05-06", 0.01) for role, number in (("champion", "2"), ("shadow", "1"))]
+    found = scored(evening, *pairs)
+    services = {"models": evening.app.models, "registry": evening.registry, "warehouse": evening.warehouse}
+
+    def reviewed(day: date) -> Decided | str:
+        return review_probation(market(evening, day), found, **services, now=evening.now())
+
+    assert str(reviewed(date(2024, 5, 31))).startswith("on probation for 2 more sessions")
+    assert reviewed(date(2024, 6, 4)).decision == "confirmed"
+    assert evening.app.models.pointer().shadow == ""
+
+
 # ---------------------------------------------------------------- a demotion
 
 

@@ -36,7 +36,7 @@ def review_probation(
         The decision, or why there was none.
 
     Raises:
-        PreconditionFailed: another version is served by now.
+        PreconditionFailed: the pointer changed in this moment; try again.
         Transient: try again.
     """
     pointer = models.pointer()
@@ -47,8 +47,8 @@ def review_probation(
         return f"version {pointer.version} is not on probation"
     if later := decided_later(warehouse, pointer.name, market.day):
         return later
-    promoted = _last_day(decisions(warehouse, pointer.name), "promoted", market.day)
-    action, reason = review(scores.vs_shadow, _sessions(market, promoted) if promoted else 0)
+    begun = _promoted(decisions(warehouse, pointer.name), pointer.version, market.day) or scores.beside_shadow_since
+    action, reason = review(scores.vs_shadow, _sessions(market, begun) if begun else 0)
     if action == "waiting":
         return reason
     decided = Decided(
@@ -79,6 +79,11 @@ def sessions_since_rollback(market: Market, warehouse: Warehouse, pointer: Point
     by_hand = pointer.rolled_back_at.date() if pointer.rolled_back_at else None
     days = [day for day in (decided, by_hand) if day]
     return _sessions(market, max(days)) if days else None
+
+
+def _promoted(earlier: pd.DataFrame, version: str, through: date) -> date | None:
+    """The day of a version's last promotion by a decision; None where it was promoted by hand."""
+    return _last_day(earlier[earlier["candidate_version"] == version], "promoted", through)
 
 
 def _last_day(earlier: pd.DataFrame, decision: str, through: date) -> date | None:

@@ -28,11 +28,14 @@ class Scores:
         coverage_80: the coverage of its 80% intervals; NaN if none has come true.
         vs_shadow: the champion's loss against its predecessor's, since it was promoted; None if too few closes have
             come true, or without a shadow.
+        beside_shadow_since: the first date from which both have made a forecast of a close that came true; None if
+            there is none.
     """
 
     vs_walk: Realised | None
     coverage_80: float
     vs_shadow: Realised | None
+    beside_shadow_since: date | None = None
 
     def condition(self, drift: tuple[str, ...] = (), losses: Sequence[str] = ()) -> Condition:
         """The condition of the champion, on which the kind of the next training depends."""
@@ -42,8 +45,8 @@ class Scores:
 def read_scores(market: Market, *, models: ModelStore, warehouse: Warehouse) -> Scores:
     """Read the scores of the watchlist's forecasts that have come true, of a sample if the watchlist is long.
 
-    They are of what is served: of the champion, whose forecasts from dates that it was trained on do not count, or of
-    the baseline in its place.
+    They are of what is served: of the version of the champion, whose forecasts from dates that it was trained on do not
+    count, or of the baseline in its place. Those of a version that was rolled back count no longer.
 
     Raises:
         ModelUnavailable, BundleError: there is no champion, or it is damaged.
@@ -55,12 +58,16 @@ def read_scores(market: Market, *, models: ModelStore, warehouse: Warehouse) -> 
     rows = rows[(rows["scale"] > 0) & (rows["target_date"] <= pd.Timestamp(market.day))]
     rows = rows.assign(own=rows["loss"] / rows["scale"], walk=rows["walk_loss"] / rows["scale"])
     own = rows[(rows["role"] == Role.CHAMPION) & (rows["model_name"] == name)]
+    if not pointer.baseline:
+        own = own[own["model_version"] == pointer.version]
+    paired = _beside_shadow(rows, own, pointer.shadow)
     seen = None if pointer.baseline else pd.Timestamp(models.champion().card.trained_through)
     unseen = own if seen is None else own[own["cutoff"] > seen]
     return Scores(
         realised(unseen, "own", "walk"),
         float(unseen["inside_80"].astype(float).mean()),
-        _against_shadow(rows, own[own["model_version"] == pointer.version], pointer.shadow),
+        realised(paired, "own", "own_shadow"),
+        None if paired.empty else pd.Timestamp(paired["cutoff"].min()).date(),
     )
 
 
@@ -77,8 +84,8 @@ _SCORE = [
 ]
 
 
-def _against_shadow(rows: pd.DataFrame, own: pd.DataFrame, version: str) -> Realised | None:
+def _beside_shadow(rows: pd.DataFrame, own: pd.DataFrame, version: str) -> pd.DataFrame:
+    """The champion's forecasts and those of its shadow from the same file, in pairs."""
     shadow = rows[(rows["role"] == Role.SHADOW) & (rows["model_version"] == version)]
     step = ["symbol", "cutoff", "step", "target_date"]
-    paired = own.merge(shadow[[*step, "generation", "own"]], on=[*step, "generation"], suffixes=("", "_shadow"))
-    return realised(paired, "own", "own_shadow")
+    return own.merge(shadow[[*step, "generation", "own"]], on=[*step, "generation"], suffixes=("", "_shadow"))
