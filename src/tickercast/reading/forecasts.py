@@ -124,7 +124,7 @@ _FILE = ("object", "generation", "model_name", "role")
 
 
 def actual_closes(forecasts: Sequence[Forecast], *, source: MarketData) -> dict[str, Mapping[date, float]]:
-    """Fetch the closes of the target dates, or hours, for each symbol as far as the source has them.
+    """Fetch the closes from the first target date, or hour, to the last for each symbol as far as the source has them.
 
     Args:
         forecasts: one a symbol.
@@ -138,10 +138,12 @@ def actual_closes(forecasts: Sequence[Forecast], *, source: MarketData) -> dict[
     first = min(made.steps[0].target_date for made in forecasts)
     last = max(made.steps[-1].target_date for made in forecasts)
     reading = source.fetch([made.symbol for made in forecasts], first, last, advance=lambda _: None)
-    return {
-        symbol: dict(zip(_ends(bars), bars.columns["close"].tolist(), strict=True))
-        for symbol, bars in reading.bars.items()
-    }
+    return {made.symbol: _followed(made, reading.bars[made.symbol]) for made in forecasts if made.symbol in reading}
+
+
+def _followed(made: Forecast, bars: Bars) -> dict[date, float]:
+    closes = zip(_ends(bars), bars.columns["close"].tolist(), strict=True)
+    return {end: close for end, close in closes if made.steps[0].end <= end <= made.steps[-1].end}
 
 
 def _ends(bars: Bars) -> list[date]:
