@@ -321,6 +321,22 @@ class TestOdds:
         within = made_odds(closes).between(-1 / 128, 1 / 128)
         assert min(within.closes[1], within.touches[1]) > 0.99
 
+    def test_the_last_close_is_touched_and_so_is_the_price_of_that_chance(self, odds):
+        assert set(odds.above(0.0).touches) == set(odds.below(0.0).touches) == {1.0}
+        for below, ways in ((False, odds.above), (True, odds.below)):
+            level = odds.level(0.95, step=1, below=below).touches
+            assert level == 0.0
+            assert ways(level).touches[0] >= 0.95
+            assert ways(level).closes[0] == ways(level).ends[0] < 0.6
+
+    @pytest.mark.parametrize("side", ["above", "below"])
+    def test_a_price_is_touched_where_it_is_reached(self, side):
+        reached = 1 / 128 if side == "above" else -1 / 128
+        ways = getattr(made_odds(np.full((2, COUNT), reached)), side)
+
+        assert ways(reached).touches[1] == 1
+        assert ways(reached * 1.01).touches[1] < 0.01
+
 
 def made_odds(closes: np.ndarray) -> Odds:
     """The odds of paths that are not those of the stored quantiles, of which each step has the same narrow ones."""

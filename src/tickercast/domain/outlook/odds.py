@@ -43,7 +43,7 @@ class Ways(Generic[Value]):
     Attributes:
         ends: the close of the step lies beyond it.
         closes: some close up to the step does.
-        touches: some high (below: some low) up to the step does.
+        touches: some high (below: some low) up to the step reaches it; the highs and lows reach the last close.
     """
 
     ends: Value
@@ -65,11 +65,13 @@ class Odds:
 
     def above(self, log_return: float) -> Ways[Floats]:
         """The chance of being above a log-return from the last close, by step: `(steps,)` each."""
-        return _nested(1 - self._ends_below(log_return), *(_shares(part > log_return) for part in self._highest()))
+        closes, highs = self._highest()
+        return _nested(1 - self._ends_below(log_return), _shares(closes > log_return), _shares(highs >= log_return))
 
     def below(self, log_return: float) -> Ways[Floats]:
         """The chance of being below it."""
-        return _nested(self._ends_below(log_return), *(_shares(part < log_return) for part in self._lowest()))
+        closes, lows = self._lowest()
+        return _nested(self._ends_below(log_return), _shares(closes < log_return), _shares(lows <= log_return))
 
     def between(self, low: float, high: float) -> Ways[Floats]:
         """The chance that the close ends between two log-returns; that all closes, all highs and lows stay there."""
