@@ -65,7 +65,9 @@ def test_a_name_stands_for_the_champion_a_baseline_or_the_folder_of_a_bundle(
 
 @pytest.mark.parametrize("name", ["", "nope", "x" * 500, "\0"])
 def test_another_name_is_a_sentence_with_those_that_there_are(models: ModelStore, name: str) -> None:
-    with pytest.raises(UsageError, match=r"is not a model: champion, random-walk, ewma-t, .*prophet, or a folder"):
+    with pytest.raises(
+        UsageError, match=r"is not a model: champion, random-walk, ewma-t, .*prophet, tickercast-lstm, or a f"
+    ):
         catalogue.named(name, models)
 
 

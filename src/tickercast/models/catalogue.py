@@ -5,7 +5,7 @@ and name the loader in `LOADERS`.
 """
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -246,7 +246,9 @@ def _served(name: str, version: str, models: ModelStore) -> Predictor:
 
 
 def named(name: str, models: ModelStore) -> Predictor:
-    """The model that a user names: `champion`, a baseline, a statistical model, or the folder of a bundle.
+    """The model that a user names: `champion`, a baseline, a statistical model, a published one, or a bundle's folder.
+
+    A published one is the champion's or one beside it, by its own name; what comes with the package stands in for it.
 
     Raises:
         UsageError: no model has that name, or its package is not installed.
@@ -257,12 +259,17 @@ def named(name: str, models: ModelStore) -> Predictor:
         served = models.pointer()
         return _standing_in(served, models) if served.baseline else load_bundle(models.champion())
     known = (*BASELINES, *STATISTICAL) if models.frequency.is_daily else tuple(_hourly_baselines())
-    if name not in known:
-        return load_bundle(_in_folder(name, (CHAMPION, *known)))
-    return _baseline(name, models.frequency) if name in BASELINES else statistical(name)
+    if name in known:
+        return _baseline(name, models.frequency) if name in BASELINES else statistical(name)
+    pointer = models.pointer() if models.generation() else models.shipped_pointer
+    published = {pointer.name: pointer.version} | {one.name: one.version for one in pointer.served}
+    if name in published:
+        read = models.read if models.generation() else models.shipped_bundle
+        return load_bundle(read(name, published[name]))
+    return load_bundle(_in_folder(name, dict.fromkeys((CHAMPION, *known, *published))))
 
 
-def _in_folder(name: str, others: Sequence[str]) -> Bundle:
+def _in_folder(name: str, others: Collection[str]) -> Bundle:
     try:
         files = (Path(name) / "model.json").read_bytes(), (Path(name) / "model.onnx").read_bytes
         return read_bundle(*files, remedy="Restore the files in that folder, or name another.")
