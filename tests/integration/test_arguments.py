@@ -141,6 +141,10 @@ def test_a_use_case_refuses_what_it_cannot_take(name: str, app: App) -> None:
         (lambda app: app.forecast("MSFT", "2012-08-15", model=3), "model is 3: a text was needed."),
         (lambda app: app.forecast("MSFT", "2012-08-15", wait="x"), "wait is 'x': a number or None was needed."),
         (
+            lambda app: app.forecast("MSFT", "2012-08-15", wait=-1),
+            "wait is -1: a number of seconds from 0 on, or None,",
+        ),
+        (
             lambda app: app.forecast("MSFT", "2012-08-15", wait=float("nan")),
             "wait is nan: a number or None was needed.",
         ),

@@ -24,6 +24,7 @@ from tickercast.domain.bars import Bars
 from tickercast.domain.files.price_files import to_csv
 from tickercast.domain.forecast import QUANTILES, Role, Served
 from tickercast.errors import UsageError, WarehouseUnavailable
+from tickercast.jobs.requests.request_forecast import request_forecast
 from tickercast.jobs.serving.attempts import noted
 from tickercast.jobs.serving.handle_event import Limits
 from tickercast.reading.forecasts import stored_forecasts
@@ -314,8 +315,31 @@ def test_a_models_own_forecast_is_neither_a_shadows_nor_one_made_in_hindsight(pl
     assert found["MSFT"].steps[0].close_median == 101.0
 
 
+def test_a_model_that_this_process_does_not_serve_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    app = open_in(tmp_path, "champion,historical-simulation")
+    named = "champion,historical-simulation"
+    with pytest.raises(UsageError, match=f"ewma-t is not served: TICKERCAST_MODELS is {named}. Set it to {named},ewma"):
+        app.forecast(["MSFT"], "2012-08-15", model="ewma-t")
+    assert app.ingestions() == ([], 0)
+    assert not list((tmp_path / "bucket").rglob("*.csv*"))
+    for model in ("random-walk", "historical-simulation"):
+        [made] = app.forecast(["MSFT"], "2012-08-15", model=model)
+        assert made.model_name == model
+
+
 def test_a_model_that_did_not_forecast_is_a_reason(tmp_path: Path) -> None:
-    made = open_in(tmp_path, "champion").forecast(["MSFT"], "2012-08-15", model="ewma-t")
+    app = open_in(tmp_path, "champion")
+    made = request_forecast(
+        ["MSFT"],
+        date(2012, 8, 15),
+        source=app.market_data(),
+        store=app.store,
+        warehouse=app.warehouse,
+        models=app.models,
+        now=app.now,
+        patience=app.patience,
+        model="ewma-t",
+    )
     assert not made
     assert str(made.failures["MSFT"]).startswith("MSFT is forecast by the champion, and not by ewma-t: it was not")
 

@@ -223,10 +223,37 @@ def test_a_date_of_a_column_is_a_date(make_bars: MakeBars) -> None:
 
 
 def test_nothing_asked_is_nothing_forecast(app: App, workspace: Path) -> None:
-    made = app.forecast([], as_of="2012-08-15", source="sample")
-    assert not made
-    assert made.frame().empty
+    with pytest.raises(UsageError, match="No symbol was named, and at least one was needed"):
+        app.forecast([], as_of="2012-08-15", source="sample")
     assert list(workspace.iterdir()) == []
+
+
+def test_the_closes_that_followed_are_those_of_the_steps(app: App) -> None:
+    bars = make_hours(hours=1200)
+    table(bars).to_csv("BTCUSDT.csv", index=False)
+    hours = app.forecast("BTCUSDT", "2022-02-20 14:00", source="BTCUSDT.csv", frequency="1h", actual=True)
+    assert hours.actual is not None
+    followed = bars.since(datetime(2022, 2, 20, 15)).through(datetime(2022, 2, 21, 14))
+    assert list(hours.actual["BTCUSDT"]) == [step.target_at for step in hours[0].steps]
+    assert list(hours.actual["BTCUSDT"].values()) == followed.columns["close"].tolist()
+
+    days = app.forecast(["MSFT", "IBM"], "2012-07-20", source="sample", actual=True)
+    assert days.actual is not None
+    for made in days:
+        assert list(days.actual[made.symbol]) == [step.target_date for step in made.steps]
+
+
+@pytest.mark.usefixtures("workspace")
+@pytest.mark.parametrize("name", ["har-season", "ewma-season", "tickercast-lstm-1h", "tickercast-plain-1h"])
+def test_an_hourly_model_that_comes_with_the_package_is_loaded_by_its_own_name(name: str) -> None:
+    made = tickercast.load_model(name, frequency="1h").predict(make_hours(hours=1200))
+    assert (made.model_name, made.horizon) == (name, 24)
+
+
+@pytest.mark.usefixtures("workspace")
+def test_the_champion_is_loaded_by_its_own_name(make_bars: MakeBars) -> None:
+    by_name, champion = (tickercast.load_model(name).predict(make_bars()) for name in ("tickercast-lstm", "champion"))
+    assert by_name == champion
 
 
 @pytest.mark.parametrize(("every", "source"), [("1d", "sample"), ("1h", "")])

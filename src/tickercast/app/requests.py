@@ -77,14 +77,18 @@ class Requests(Ports):
             A sequence of `Forecast`, in the order of the symbols, with the reason for each other symbol in `failures`.
 
         Raises:
-            UsageError: the date, source or model is not valid.
+            UsageError: no symbol is named, or the date, source, model or `wait` is not valid.
             Transient: an engine does not answer.
         """
-        frequency = frequency_of(frequency)
+        frequency, words = frequency_of(frequency), one_or_more(symbols)
+        if not words:
+            raise UsageError("No symbol was named, and at least one was needed. Name one, such as MSFT.")
+        if wait is not None and wait < 0:
+            raise UsageError(f"wait is {wait:g}: a number of seconds from 0 on, or None, was needed. Give that.")
         shown = self._shown(model, frequency)
         valid: dict[str, None] = {}
         refused: dict[str, Permanent] = {}
-        for word in one_or_more(symbols):
+        for word in words:
             try:
                 valid[parse_symbol(word)] = None
             except UsageError as error:
@@ -112,17 +116,24 @@ class Requests(Ports):
         return replace(made, failures={**refused, **made.failures})
 
     def _shown(self, model: str, frequency: Frequency) -> str:
-        """The stored name of a model, empty for the champion; the function may serve more than these settings name."""
+        """The stored name of a model, empty for the champion; a function elsewhere may serve more than the settings."""
         if model in ("", catalogue.CHAMPION):
             return ""
         self.make_ready()
-        served = [one.name for one in self.store_of(frequency).pointer().served]
+        pointer = self.store_of(frequency).pointer()
+        served = [one.name for one in pointer.served]
         further = [*catalogue.BASELINES, *catalogue.STATISTICAL] if frequency.is_daily else [EwmaT.name]
         known = list(dict.fromkeys([catalogue.CHAMPION, *served, *further]))
         if model not in known:
             close = difflib.get_close_matches(model, known, n=1)
             hint = f"Did you mean {close[0]}?" if close else "Name one of them."
             raise UsageError(f"{model[:40]!r} is no model that can be served: {', '.join(known)} can. {hint}")
+        is_here = self.delivers_at_once and not self.settings.function_url
+        if is_here and model not in (*served, pointer.baseline, *self.companions):
+            raise UsageError(
+                f"{model} is not served: TICKERCAST_MODELS is {self.settings.models}. Set it to "
+                f"{self.settings.models},{model}, or name another model."
+            )
         return model
 
     def upload(
