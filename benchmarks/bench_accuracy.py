@@ -68,9 +68,10 @@ def main() -> None:
     champion = App().models.shipped
     through = champion.card.trained_through
     model = catalogue.load_bundle(champion)
+    fixed = _Fixed(champion)
     held = held_out([bars.symbol for bars in series], champion.card.hold_out)
     unseen = evaluation_groups(series, held)
-    figures = _stocks(model, unseen.pop(""), through, results)
+    figures = _stocks(model, fixed, unseen.pop(""), through, results)
     if not given.quick:
         figures |= _slow(model, evaluation_groups(series, held)[""], through, results)
         figures["sp_vs_best_peer"] = max(figures[f"sp_vs_{_underscored(name)}"] for name in RIVALS)
@@ -98,16 +99,16 @@ def read_results(data: Path) -> Mapping[str, ResultsDays]:
 
 
 def _stocks(
-    model: Predictor, series: Sequence[Bars], through: date, results: Mapping[str, ResultsDays]
+    model: Predictor, fixed: Predictor, series: Sequence[Bars], through: date, results: Mapping[str, ResultsDays]
 ) -> dict[str, float]:
-    """The stocks: with announced results days, with predicted ones, and with none."""
+    """The stocks: with announced results days, with predicted ones, with none, and with widths that do not follow."""
     peers = [*catalogue.evaluation_baselines(series, through), *map(catalogue.statistical, FAST_ENOUGH)]
     previous = _previous()
     announced = {symbol: days.announced() for symbol, days in results.items()}
-    tables = _tables(model, [*peers, previous], series, through, results=announced)
-    own, former = tables[model.name], tables[previous.name]
+    tables = _tables(model, [fixed, *peers, previous], series, through, results=announced)
+    own, former, unfollowed = tables[model.name], tables[previous.name], tables[fixed.name]
     by_step = {peer.name: by_group(tables[peer.name], "step") for peer in peers}
-    drawn = {name: table for name, table in tables.items() if name != previous.name}
+    drawn = {name: table for name, table in tables.items() if name not in (previous.name, fixed.name)}
     (report.PROJECT / "benchmarks" / "accuracy.png").write_bytes(
         chart.evaluation_png(evaluation_report(drawn), by_step)
     )
@@ -134,6 +135,24 @@ def _stocks(
         "symbols_outside_76_84": _outside(own),
         **_windows(own, former, predicted, unaware),
         **_against_previous(tables, own, former, unaware),
+        **_without_factors(tables, unfollowed, own),
+    }
+
+
+def _without_factors(tables: Tables, unfollowed: pd.DataFrame, own: pd.DataFrame) -> dict[str, float]:
+    """The network as it answers where no daily run keeps factors of widths."""
+    measured = summary(unfollowed)
+    years = [year["coverage_80"] for year in by_group(unfollowed, "year").values() if year["n"] >= FULL_YEAR]
+    return {
+        "fixed_coverage_80": measured["coverage_80"],
+        "fixed_coverage_95": measured["coverage_95"],
+        "fixed_coverage_80_min_year": min(years),
+        "fixed_coverage_80_max_year": max(years),
+        "fixed_sp_vs_following": loss_ratio(unfollowed, own, "sp")[0],
+        "fixed_sp_vs_ewma_t": loss_ratio(unfollowed, tables["ewma-t"], "sp")[0],
+        "fixed_sp_vs_ewma_fhs": loss_ratio(unfollowed, tables["ewma-fhs"], "sp")[0],
+        "fixed_w95_vs_ewma_t": loss_ratio(unfollowed, tables["ewma-t"], "w95")[0],
+        "fixed_symbols_outside_76_84": _outside(unfollowed),
     }
 
 
@@ -226,6 +245,13 @@ class _Previous(OnnxModel):
     """The former champion under a name of its own."""
 
     name = "previous"
+
+
+class _Fixed(OnnxModel):
+    """The champion whose intervals do not follow what earlier ones held."""
+
+    name = "fixed-widths"
+    adapts = False
 
 
 def _previous() -> Predictor:
