@@ -416,7 +416,9 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a model on past sessions or hours, beside the baselines.
 
-    A baseline of the model's own name and version is left out; one of another version has it beside its name.
+    The widths of the LSTM follow at each origin what had come true by then, as under a daily run; those of its
+    `predict`, and of a `Predictor` of your own, do not. A baseline of the model's own name and version is left out; one
+    of another version has it beside its name.
 
     Args:
         model: a model, its name, or a `Predictor` of your own: an object with `name`, `version`, `horizon`,
