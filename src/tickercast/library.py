@@ -75,7 +75,8 @@ def open(**settings: Any) -> App:  # noqa: A001  # as gzip.open and others
             from the environment, or is the default of a laptop.
 
     Raises:
-        UsageError: a setting is not valid.
+        UsageError: a setting is unknown, of another type, or names a model that is not served. Whether an engine or a
+            source is where a setting says is seen when it is first used.
     """
     known = set(config.Settings.model_fields)
     unknown = sorted(set(settings) - known)
@@ -355,7 +356,8 @@ def load_model(name: str | Path = "champion", *, frequency: Frequency | str = DA
 
     Args:
         name: `champion` is the published one, or the one that comes with the package if none has been published;
-            otherwise a baseline, a statistical model, or the folder of a bundle; see `models.catalogue`.
+            otherwise a model that is published beside it, a baseline, a statistical model, or the folder of a bundle;
+            see `models.catalogue`.
         frequency: the frequency of the bars that it forecasts: `1d` or `1h`.
 
     Raises:

@@ -221,7 +221,8 @@ class Step:
         close_lo_95: the lower end of the 95% interval.
         close_hi_95: the upper end of the 95% interval.
         target_at: the moment (UTC) at which the hour forecast ends; None where a session is.
-        quantiles: the closes at the probabilities `QUANTILES`; empty where only the intervals are stored.
+        quantiles: the closes at the probabilities `QUANTILES`; empty of the random walk, and where only the intervals
+            are stored.
     """
 
     step: int
@@ -314,9 +315,10 @@ class Forecast:
         return len(self.steps)
 
     def frame(self) -> pd.DataFrame:
-        """One row a step: symbol, cutoff, last_close, the columns of `Step`, model_name, model_version.
+        """One row a step: symbol, cutoff, last_close, step, target_date, the closes, model_name, model_version.
 
-        The dates are datetime64[us]. Of hourly bars it has `cutoff_at` and `target_at`, too, datetime64[us, UTC].
+        The closes are the median and the ends of both intervals. The dates are datetime64[us]. Of hourly bars it has
+        `cutoff_at` and `target_at`, too, datetime64[us, UTC].
         """
         return frame_of([self], self.frequency)
 

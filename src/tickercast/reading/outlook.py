@@ -108,7 +108,7 @@ class SymbolOdds:
     """The chances of one symbol's prices, in its currency.
 
     Each answer is a table of one row a step, with the columns step, target_date, `ends`: of that session's close;
-    `closes`: of some close up to it; and `touches`: of some high up to it (below: some low).
+    `closes`: of some close up to it; and `touches`: of some high up to it (below: some low), which reaches the price.
 
     Attributes:
         outlook: the forecast and the paths of the symbol.
