@@ -510,7 +510,7 @@ def _series(bars: Bars | Reading | Iterable[Bars], wanted: Frequency | None) -> 
                 f"The bars of {one.symbol} are of {one.frequency}, and bars of {wanted} were needed, as the model or "
                 f"other bars have them. Give those, or load a model with frequency='{one.frequency}'."
             )
-    check_bars(series)
+    check_bars(series, datetime.now(UTC))
     return series
 
 

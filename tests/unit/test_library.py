@@ -489,6 +489,39 @@ def test_a_time_in_another_zone_is_no_date(make_bars: MakeBars) -> None:
         Bars("7203.T", frame.assign(session_date=days))
 
 
+def test_bars_of_ones_own_are_of_days_that_an_exchange_has_had(make_bars: MakeBars) -> None:
+    model, frame = tickercast.load_model("ewma-t"), make_bars().frame
+    last = pd.Timestamp(datetime.now(UTC).date())
+    moved = {
+        "on days when its exchange was closed, such as 2023-07-22: every date is a day too late": frame.assign(
+            session_date=frame["session_date"] + pd.Timedelta(days=1)
+        ),
+        "has one bar a week: daily bars were needed": frame[::5],
+        r"has 93 bar\(s\) of days that have not been": frame.assign(
+            session_date=pd.date_range(end=last + pd.Timedelta(days=93), periods=len(frame))
+        ),
+    }
+    for sentence, shifted in moved.items():
+        own = Bars("MSFT", shifted)
+        with pytest.raises(InvalidBars, match=sentence):
+            model.predict(own)
+        with pytest.raises(InvalidBars, match=sentence):
+            model.predict([make_bars("IBM"), own])
+    assert model.predict(Bars("MSFT", frame.drop(index=range(100, 160)))).cutoff == date(2023, 7, 21)
+
+
+def test_hours_of_ones_own_are_an_hour_apart_and_have_been() -> None:
+    model, bars = tickercast.load_model("ewma-t", frequency="1h"), make_hours(hours=1200)
+    with pytest.raises(InvalidBars, match="hourly bars were needed"):
+        model.predict(Bars(bars.symbol, bars.frame[::4]))
+    ahead = np.datetime64(datetime.now(UTC).date(), "h") + 24 * 30 - bars.ends[-1]
+    frame = bars.frame
+    frame["closed_at"] += pd.Timedelta(ahead)
+    frame["session_date"] += pd.Timedelta(ahead)
+    with pytest.raises(InvalidBars, match="of days that have not been"):
+        model.predict(Bars(bars.symbol, frame))
+
+
 def test_hours_of_a_table_end_on_the_hour() -> None:
     frame = make_hours(hours=30).frame
     with pytest.raises(InvalidBars, match="closed_at of BTCUSDT"):
