@@ -1,6 +1,7 @@
 """The daily flow learns how wide the champion's intervals have to be, and serves that with the pointer."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.cards.model_card import Pointer
-from tickercast.domain.forecast import informed
+from tickercast.domain.forecast import Role, informed
 from tickercast.domain.learning.market import FetchedBars, Market
 from tickercast.domain.learning.widths import Widths
 from tickercast.jobs.champion.refresh_widths import refresh_widths
@@ -99,6 +100,28 @@ def test_a_new_champion_starts_without_the_widths_of_the_last(models: ModelStore
     assert pointer.same_as(models.pointer())
     assert "widths" not in models.pointer().model_dump_json()
     assert Pointer.model_validate_json(pointer.model_dump_json()) == pointer
+
+
+def test_the_shadow_and_a_demoted_champion_have_widths_of_their_own(
+    models: ModelStore, warehouse: Warehouse, make_bars: MakeBars
+) -> None:
+    """The second version is twice as wide, so it learns other factors from the same bars."""
+    bars, first = make_bars(sessions=800), models.shipped
+    changes = {"version": "2", "calibration": 2 * first.card.calibration}
+    models.write(replace(first, card=first.card.model_copy(update=changes)))
+    models.point(models.pointer().pointing("2", shadow="1"))
+    refresh_widths(market_of(bars), models=models, load=catalogue.load_bundle, warehouse=warehouse)
+    pointer = models.pointer()
+    assert Widths() not in (pointer.widths, pointer.widths_of("1"))
+    assert pointer.widths != pointer.widths_of("1")
+    served = {one.role: one.model for one in catalogue.served_models(models)}
+    assert served[Role.CHAMPION].widths == pointer.widths
+    assert served[Role.SHADOW].widths == pointer.widths_of("1")
+    models.point(pointer.demoted("ewma-t", None))
+    [demoted] = [one.model for one in catalogue.served_models(models) if one.role is Role.COMPANION]
+    assert demoted.widths == pointer.widths
+    models.point(models.pointer().returning("1"))
+    assert catalogue.served_models(models)[0].model.widths == pointer.widths_of("1")
 
 
 def test_a_champion_whose_card_says_nothing_of_it_does_not_adapt(

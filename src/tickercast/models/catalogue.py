@@ -22,6 +22,7 @@ from tickercast.domain.cards.model_card import (
     Bundle,
     ModelCard,
     Pointer,
+    ServedModel,
     learned_through,
     read_bundle,
 )
@@ -135,7 +136,7 @@ def served_models(models: ModelStore, companions: Sequence[str] = ()) -> list[Se
     """The published champion, then the models that are served beside it.
 
     Where a baseline has taken the champion's place, it comes first in the champion's role, and the champion goes on as
-    a companion, so that its record does.
+    a companion, so that its record does. Each version of its model has the widths that were learned for it.
 
     Args:
         models: where the pointer names them.
@@ -148,18 +149,21 @@ def served_models(models: ModelStore, companions: Sequence[str] = ()) -> list[Se
         StoreUnavailable: try again.
     """
     pointer = models.pointer()
-    trained = load_bundle(models.read(pointer.name, pointer.version))
-    if pointer.baseline:
-        champion = Served(_standing_in(pointer, models), Role.CHAMPION)
-    else:
-        champion = Served(informed(trained, {}, pointer.widths), Role.CHAMPION)
+    trained = informed(load_bundle(models.read(pointer.name, pointer.version)), {}, pointer.widths)
+    champion = Served(_standing_in(pointer, models) if pointer.baseline else trained, Role.CHAMPION)
     demoted = [Served(trained, Role.COMPANION)] if pointer.baseline else []
     others = [one for one in pointer.served if one.name != pointer.baseline or one.name == RANDOM_WALK]
-    beside = [Served(_served(one.name, one.version, models), one.role) for one in others]
+    beside = [Served(_beside(one, pointer, models), one.role) for one in others]
     named_there = {one.name for one in pointer.served} | {pointer.baseline}
     known = companions if models.frequency.is_daily else [name for name in companions if name in _hourly_baselines()]
     further = [Served(companion(name, models.frequency), Role.COMPANION) for name in known if name not in named_there]
     return [champion, *beside, *demoted, *further]
+
+
+def _beside(one: ServedModel, pointer: Pointer, models: ModelStore) -> Predictor:
+    """A model beside the champion; its predecessor has widths of its own, so that the two compare."""
+    made = _served(one.name, one.version, models)
+    return informed(made, {}, pointer.widths_of(one.version)) if one.name == pointer.name else made
 
 
 def _standing_in(pointer: Pointer, models: ModelStore) -> Predictor:

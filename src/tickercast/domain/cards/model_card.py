@@ -73,6 +73,8 @@ class ServedModel(BaseModel):
     role: Role
 
 
+_REMEMBERED = 3  # versions whose factors are kept
+
 BASELINE = ServedModel(name=RANDOM_WALK, version="1", role=Role.BASELINE)
 
 
@@ -90,6 +92,8 @@ class Pointer(BaseModel):
             took the place of another served model has that one's name first. Releases up to 0.2.0 kept none.
         rolled_back_at: when somebody last went back to another version by hand; None if nobody has.
         widths: the factors of the champion's intervals that the daily flow has learned; a new champion has none yet.
+        earlier_widths: the factors of the versions served last before it, and of the shadow, by version: each has its
+            own again where it is served.
         nonce: makes each write of the pointer unique, so that a store that compares contents notices every change.
     """
 
@@ -103,6 +107,7 @@ class Pointer(BaseModel):
     former: tuple[str, ...] = Field(default=(), exclude_if=lambda versions: not versions)
     rolled_back_at: datetime | None = Field(default=None, exclude_if=lambda at: at is None)
     widths: Widths = Field(default_factory=Widths, exclude_if=lambda widths: widths == Widths())
+    earlier_widths: Mapping[str, Widths] = Field(default={}, exclude_if=lambda widths: not widths)
     nonce: str = ""
 
     @model_validator(mode="before")
@@ -120,6 +125,16 @@ class Pointer(BaseModel):
         """The version of the former champion that still forecasts, while it may come back; else empty."""
         return next((served.version for served in self.served if served.role is Role.SHADOW), "")
 
+    def widths_of(self, version: str) -> Widths:
+        """The factors of a version of the model; none if it was not served of late."""
+        return self.widths if version == self.version else self.earlier_widths.get(version, Widths())
+
+    def learned(self, version: str, widths: Widths) -> "Pointer":
+        """The same pointer with other factors of a version."""
+        if version == self.version:
+            return self.model_copy(update={"widths": widths})
+        return self.model_copy(update={"earlier_widths": {**self.earlier_widths, version: widths}})
+
     @property
     def serving(self) -> str:
         """The champion's version while it is served, or the name of the baseline in its place."""
@@ -135,7 +150,10 @@ class Pointer(BaseModel):
         return self.pointing(self.version).model_copy(update={"baseline": baseline, "baseline_ratio": ratio})
 
     def pointing(self, version: str, *, shadow: str = "") -> "Pointer":
-        """Point at another version, served itself, with the companions kept and the shadow replaced."""
+        """Point at another version, served itself, with the companions kept and the shadow replaced.
+
+        It has the factors that it had when it was served last, and the version that it replaces keeps its own.
+        """
         kept = [served for served in self.served if served.role is not Role.SHADOW]
         former = [ServedModel(name=self.name, version=shadow, role=Role.SHADOW)] if shadow else []
         return Pointer(
@@ -144,7 +162,16 @@ class Pointer(BaseModel):
             served=(*kept, *former),
             former=tuple(one for one in (*self.former, self.version) if one != version),
             rolled_back_at=self.rolled_back_at,
+            widths=self.widths_of(version),
+            earlier_widths=self._earlier_widths(version),
         )
+
+    def _earlier_widths(self, version: str) -> Mapping[str, Widths]:
+        """The factors of the versions served last, the newest at the end, once another version is served."""
+        known = {one: widths for one, widths in self.earlier_widths.items() if one != self.version}
+        known |= {self.version: self.widths}
+        kept = [(one, widths) for one, widths in known.items() if one != version and widths != Widths()]
+        return dict(kept[-_REMEMBERED:])
 
     def returning(self, to: str) -> "Pointer":
         """Point back at a version, or at the served model of a name, and forget what came after it.
@@ -168,7 +195,7 @@ class Pointer(BaseModel):
         former = ServedModel(name=self.name, version=self.version, role=Role.COMPANION)
         beside = tuple(former if one is chosen else one for one in plain.served)
         changes = {"name": name, "version": chosen.version, "served": beside, "former": (self.name,)}
-        return plain.model_copy(update=changes)
+        return plain.model_copy(update=changes | {"widths": Widths(), "earlier_widths": {}})
 
     def returned_in_month(self, now: datetime) -> bool:
         """Whether somebody went back by hand in the month of a time, UTC, in which no newer version is served then."""
