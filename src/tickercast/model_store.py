@@ -162,14 +162,15 @@ class ModelStore:
                 nothing newer until a month begins.
 
         Raises:
-            UsageError: no such version or companion is published.
+            UsageError: no such version or companion is published, or the version is served already.
             BundleError: the version's files are corrupt, or the pointer is and `to` is not given.
             ModelUnavailable: nothing has been published.
             PreconditionFailed: the pointer has changed meanwhile.
         """
-        decided_at = self.generation()
+        decided_at, served = self.generation(), ""
         try:
             pointer = self.pointer()
+            served = pointer.serving
         except BundleError:
             if to is None:
                 raise
@@ -177,6 +178,11 @@ class ModelStore:
         published = self.versions(pointer.name)
         companions = [one.name for one in pointer.served if one.role is Role.COMPANION and self.versions(one.name)]
         wanted = to or _before(pointer, published, companions)
+        if wanted == served:
+            raise UsageError(
+                f"{pointer.name} {wanted} is served already, and another version was needed, so nothing was changed. "
+                "Name it with --to."
+            )
         if wanted is None or wanted not in (*published, *companions):
             raise UsageError(self._no_return(pointer, published, companions, to))
         back = pointer.returning(wanted).model_copy(update={"rolled_back_at": now})

@@ -12,6 +12,7 @@ from tickercast.config import resource
 from tickercast.domain.cards.model_card import CHAMPION, Bundle, ModelCard, Pointer, ServedModel
 from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import HOURLY
+from tickercast.domain.learning.widths import Widths
 from tickercast.domain.measures.drift import COLUMNS, MARGINS, Reference, reference_json
 from tickercast.errors import BundleError, ModelUnavailable, ObjectNotFound, PreconditionFailed, UsageError
 from tickercast.jobs.operations.provision import pending, publish_shipped
@@ -308,6 +309,36 @@ def test_rolling_back_passes_over_a_version_that_is_published_no_more(models: Mo
     models.point(at("1").pointing("2").pointing("3").pointing("4", shadow="3"))
     assert models.rollback(now=NOW).card.version == "1"
     assert models.pointer().former == ()
+
+
+def test_rolling_back_to_what_is_served_changes_nothing(models: ModelStore) -> None:
+    for version in ("1", "2"):
+        models.write(make_bundle(version))
+    models.point(at("1").pointing("2", shadow="1"))
+    before = models.generation()
+    with pytest.raises(UsageError, match=r"tickercast-lstm 2 is served already, .* so nothing was changed\."):
+        models.rollback("2", now=NOW)
+    assert models.generation() == before
+    models.point(at("2").demoted("ewma-t", None))
+    assert models.rollback("2", now=NOW).card.version == "2"
+
+
+def test_each_version_has_its_widths_again_where_it_is_served(models: ModelStore) -> None:
+    def factors(number: int) -> Widths:
+        return Widths(date(2024, 6, number), {"stock": (1.0 + number / 10,) * 10}, {})
+
+    pointer = at("1").learned("1", factors(1)).pointing("2", shadow="1").learned("2", factors(2))
+    assert (pointer.widths_of("1"), pointer.widths_of("2")) == (factors(1), factors(2))
+    pointer = pointer.learned("1", factors(3))
+    assert pointer.pointing("2").widths == factors(2)
+    assert pointer.demoted("ewma-t", None).widths == factors(2)
+    back = pointer.returning("1")
+    assert (back.widths, back.widths_of("2")) == (factors(3), factors(2))
+    assert back.pointing("7").widths == Widths()
+    assert Pointer.model_validate_json(back.model_dump_json()) == back
+    for number in range(3, 9):
+        back = back.pointing(str(number)).learned(str(number), factors(number))
+    assert list(back.earlier_widths) == ["5", "6", "7"]
 
 
 def test_a_demotion_that_comes_too_late_names_the_baseline(models: ModelStore) -> None:
