@@ -6,6 +6,7 @@ from typing import Any
 from tickercast.domain.cards.model_card import Bundle
 from tickercast.domain.learning.market import Market
 from tickercast.domain.learning.widths import Widths
+from tickercast.domain.measures.intervals import in_words
 from tickercast.domain.trading.universe import Universe
 from tickercast.errors import AlertUnavailable
 from tickercast.jobs.champion.decisions import Decided
@@ -131,12 +132,18 @@ def _planned(planned: TrainingPlan) -> str:
     return f"{planned.training}: {planned.why}" if planned.wanted else f"none: {planned.why}"
 
 
+def _compared(contest: Contest) -> str:
+    version = f"version {contest.challenger.card.version}"
+    if contest.comparison is None:
+        return f"{version} cannot be compared: no session is unseen by it and the champion"
+    return f"{version} is compared with {contest.comparison.evidence.rival}"
+
+
 def _scores(scores: Scores) -> str:
     if scores.vs_walk is None:
         return "too few forecasts have come true on dates that the champion had not seen"
-    ratio, low, high = scores.vs_walk.ratio
     return (
-        f"{scores.vs_walk.origins} forecasts, loss {ratio:.3f} [{low:.3f}, {high:.3f}] of the random walk's, "
+        f"{scores.vs_walk.origins} forecasts, loss {in_words(scores.vs_walk.ratio)} of the random walk's, "
         f"80% intervals covered {scores.coverage_80:.1%}"
     )
 
@@ -177,7 +184,7 @@ _SAID: Mapping[type, Callable[[Any], str]] = {
     DriftCheck: _drift,
     TrainingPlan: _planned,
     Bundle: lambda made: f"{made.card.name} version {made.card.version} is registered",
-    Contest: lambda contest: f"version {contest.challenger.card.version} is compared with the champion",
+    Contest: _compared,
     SentAlerts: _alerts,
     Widths: _widths,
     type(None): lambda _: "nothing to do",

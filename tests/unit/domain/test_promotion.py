@@ -100,3 +100,18 @@ def test_a_challenger_that_is_not_calibrated_is_said_to_be_that_where_the_champi
     said = "; the challenger is not calibrated: its 80% intervals cover 59.6%, and 70% to 90% was needed"
     assert decision.action == "demoted"
     assert decision.reason.endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "fresher", "said"),
+    [
+        ((0.98, 0.966, 0.99996), 0, "better than the champion: ratio 0.980 [0.966, 0.99996] over 500 origins"),
+        ((0.98, 0.966, 1.00004), 0, "not shown to be better than the champion: ratio 0.980 [0.966, 1.00004] over"),
+        ((0.99, 0.98, 1.0103), 9, "not shown to be better than the champion: ratio 0.990 [0.980, 1.0103] over"),
+        ((1.0, 0.98, 1.01), 9, "not worse than the champion and 9 days fresher: ratio 1.000 [0.980, 1.010] over"),
+    ],
+)
+def test_figures_at_the_border_have_the_decimals_that_show_why(
+    ratio: tuple[float, float, float], fresher: int, said: str
+) -> None:
+    assert decide(Evidence(500, ratio, (0.97, 0.95, 0.99), 0.79, fresher)).reason.startswith(said)

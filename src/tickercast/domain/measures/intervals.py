@@ -12,7 +12,7 @@ As figures both ends are there, or neither is.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 Interval = tuple[float, float, float]
 """A measure, such as a ratio of losses, and the ends of its 95% interval."""
@@ -38,8 +38,23 @@ def interval_of(known: Mapping[str, float], name: str) -> Interval:
     return (known[name], 0.0, math.inf) if low is None or high is None else (known[name], low, high)
 
 
-def in_words(interval: Interval) -> str:
-    """The interval in words: `0.980 [0.970, 0.990]`; over too short a time there is none."""
-    if not is_known(interval):
-        return f"{interval[0]:.3f} ({TOO_SHORT})"
-    return "{:.3f} [{:.3f}, {:.3f}]".format(*interval)
+def in_words(interval: Interval, borders: Sequence[float] = (1,)) -> str:
+    """The interval in words: `0.980 [0.970, 0.990]`; over too short a time there is none.
+
+    Args:
+        interval: the measure.
+        borders: what a decision compares it with. A figure has as many decimals as show on which side of these it is.
+
+    >>> in_words((0.98, 0.966, 0.99996))
+    '0.980 [0.966, 0.99996]'
+    """
+    value, low, high = (_figure(figure, borders) if math.isfinite(figure) else "" for figure in interval)
+    return f"{value} [{low}, {high}]" if is_known(interval) else f"{value} ({TOO_SHORT})"
+
+
+def _figure(figure: float, borders: Sequence[float]) -> str:
+    def sides(number: float) -> list[tuple[bool, bool]]:
+        return [(number < border, number > border) for border in borders]
+
+    written = [f"{figure:.{decimals}f}" for decimals in range(3, 10)]
+    return next((each for each in written if sides(float(each)) == sides(figure)), written[0])

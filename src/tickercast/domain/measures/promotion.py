@@ -82,6 +82,11 @@ class Evidence:
     vs_baseline: Interval | None = None
     champion_vs_baseline: Interval | None = None
 
+    @property
+    def rival(self) -> str:
+        """What the challenger is compared with: the champion, or the baseline that is served in its place."""
+        return self.baseline if self.baseline and self.champion_vs_baseline is None else "the champion"
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -141,8 +146,7 @@ def decide(evidence: Evidence) -> Decision:
         )
     naive, rival = evidence.champion_vs_baseline, evidence.vs_baseline
     if naive is None or rival is None or naive[1] <= 1:
-        is_served = naive is None and evidence.baseline
-        return _challenge(evidence, evidence.baseline if is_served else "the champion", evidence.vs_champion)
+        return _challenge(evidence, evidence.rival, evidence.vs_champion)
     challenged = _challenge(replace(evidence, fresher_days=0), evidence.baseline, rival)
     if challenged.promote:
         return challenged
@@ -156,7 +160,7 @@ def decide(evidence: Evidence) -> Decision:
 def _challenge(evidence: Evidence, rival: str, ratio: Interval) -> Decision:
     """Whether the challenger takes the place of what it is compared with."""
     low, high = COVERAGE_80
-    against = f"ratio {in_words(ratio)} over {evidence.origins} origins"
+    against = f"ratio {in_words(ratio, borders=(1, 1 + MARGIN))} over {evidence.origins} origins"
     if evidence.vs_random_walk[0] >= 1:
         return Decision("kept", f"no better than the random walk: ratio {in_words(evidence.vs_random_walk)}")
     if not low <= evidence.coverage_80 <= high:
@@ -182,7 +186,8 @@ def decide_network(before: Interval, after: Interval) -> Decision:
     >>> decide_network((0.999, 0.992, 1.006), (0.997, 0.993, 1.001)).promote
     False
     """
-    seen = f"ratio to har-season {in_words(after)} on the half-year after, {in_words(before)} on the one before"
+    earlier = in_words(before, borders=(1, 1 + NETWORK_MARGIN))
+    seen = f"ratio to har-season {in_words(after)} on the half-year after, {earlier} on the one before"
     if after[2] >= 1:
         return Decision("kept", f"not shown to be better than har-season: {seen}")
     if before[0] > 1 + NETWORK_MARGIN:
