@@ -19,13 +19,15 @@ from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.cli import app as cli
 from tickercast.domain.cards.model_card import CHAMPION_ALIAS, MODEL, Bundle, Pointer
 from tickercast.domain.measures.evaluation import loss_ratio
-from tickercast.domain.measures.promotion import Decision
+from tickercast.domain.measures.promotion import Decision, Evidence
 from tickercast.errors import BundleError, Permanent, PreconditionFailed, UsageError
 from tickercast.jobs.champion.promote import Comparison, compare, promote, publish
+from tickercast.jobs.daily.retrain import Contest
 from tickercast.jobs.training.seed import follow, seed
 from tickercast.model_store import ModelStore
 from tickercast.models import catalogue
 from tickercast.ports import ModelRegistry, RunRecord
+from tickercast.show.day import task_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -210,6 +212,10 @@ def test_a_bad_challenger_is_refused_and_a_good_one_promoted_and_rolled_back(
     won = challenge(good)
     assert won.promote, won.reason
     assert models.champion().card.version == good.card.version == "3"
+    assert models.pointer().shadow == "2", "a promotion by hand has a probation, too"
+    ended = publish(bad, models=models, registry=registry, load=catalogue.load_bundle)
+    assert (ended.version, ended.shadow, models.pointer().shadow) == ("3", "2", "")
+    publish(good, models=models, registry=registry, load=catalogue.load_bundle)
     assert registry.aliased(MODEL, CHAMPION_ALIAS) == "3"
     assert models.versions(MODEL) == ["1", "2", "3"]
     assert models.rollback(now=NOW).card.version == "2"
@@ -275,6 +281,46 @@ def test_the_command_says_who_is_left_out(workspace: Path, monkeypatch: pytest.M
     done = CliRunner().invoke(cli, words)
     assert done.stderr == "NOPE: The sample does not hold NOPE.\n"
     assert done.stdout.startswith("kept what is served: version ")
+
+
+@pytest.fixture
+def served(workspace: Path) -> ModelStore:
+    """The models of the commands' own bucket, in which version 1 is served."""
+    made = App().models
+    made.write(made.shipped)
+    made.point(Pointer(name=MODEL, version="1"))
+    return made
+
+
+@pytest.mark.usefixtures("served")
+def test_publishing_says_that_a_probation_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Pointer(name=MODEL, version="2").pointing("2", shadow="1")
+    monkeypatch.setattr(App, "publish", lambda *_: before)
+    done = CliRunner().invoke(cli, ["publish", "--version", "3"])
+    assert done.exit_code == 0, done.output
+    assert "the probation of version 2 has ended, and version 1 is no longer its shadow\n" in done.stdout
+    assert "the next daily run learns how wide its intervals have to be" in done.stdout
+
+
+def test_promoting_says_that_a_probation_begins(served: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.point(served.pointer().pointing("1", shadow="2"))
+    monkeypatch.setattr(App, "promote", lambda *_, **__: (Decision("promoted", "better"), shipped_bundle()))
+    words = ["promote", "--source", "sample", "--from", "2011-06-01", "--to", "2013-02-15"]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("promoted: version 1 is better\nit is on probation: version 2 goes on forecasting")
+
+
+def test_the_task_says_what_the_challenger_is_compared_with() -> None:
+    def said(comparison: Comparison | None) -> str:
+        return task_line("evaluate_challenger", Contest(shipped_bundle(), comparison), 1.0)
+
+    same = (1.0, 0.99, 1.01)
+    beside_baseline = Evidence(100, same, same, 0.8, 0, "ewma-t", same)
+    beside_champion = Evidence(100, same, same, 0.8, 0, "ewma-t", same, champion_vs_baseline=same)
+    assert "version 1 is compared with ewma-t " in said(Comparison(beside_baseline, {}))
+    assert "version 1 is compared with the champion " in said(Comparison(beside_champion, {}))
+    assert "version 1 cannot be compared: no session is unseen by it and the champion " in said(None)
 
 
 def test_what_came_to_be_served_during_the_comparison_is_not_replaced(

@@ -407,14 +407,18 @@ class Models(Ports):
         )
         return decision, challenger
 
-    def publish(self, version: str) -> None:
-        """Serve a registered version of daily bars, without a comparison."""
+    def publish(self, version: str) -> Pointer | None:
+        """Serve a registered version of daily bars, without a comparison; a running probation ends.
+
+        Returns:
+            The pointer that was replaced; None where there was none.
+        """
         from tickercast.jobs.champion.promote import publish
 
         check_published([self.models], self.tables)
         publish_shipped(self.models)
         bundle = self.registry.bundle(MODEL, version)
-        publish(bundle, models=self.models, registry=self.registry, load=self.load_bundle)
+        return publish(bundle, models=self.models, registry=self.registry, load=self.load_bundle)
 
     def rollback(self, to: str | None = None, *, frequency: Frequency | str = DAILY, direction: bool = False) -> Bundle:
         """Serve an older published version again, or the champion in a baseline's place, and return it.

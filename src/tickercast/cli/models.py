@@ -466,8 +466,9 @@ def promote(
     It is compared with what is served on past sessions. A champion that is shown to be worse than a baseline makes
     place for that. Exit code 1 means that the challenger is not served.
     """
+    service = open_app()
     with _telling() as on_findings, bar("forecasts", total=1) as progress:
-        decision, challenger = open_app().promote(
+        decision, challenger = service.promote(
             day_of(first),
             day_of(last),
             source=source,
@@ -483,6 +484,11 @@ def promote(
     say(f"{verdict}: {subject}{decision.reason}")
     if not decision.promote:
         raise typer.Exit(SOME_FAILED)
+    pointer = service.models.pointer()
+    if pointer.shadow:
+        say(f"it is on probation: version {pointer.shadow} goes on forecasting, and the daily run compares the two")
+    if challenger.card.adapts and pointer.widths.through is None:
+        say(_UNLEARNT)
 
 
 @app.command(epilog="Example: tickercast publish --version 3")
@@ -491,10 +497,17 @@ def publish(
         str, typer.Option(metavar="VERSION", help="The registered version to serve, without a comparison.")
     ],
 ) -> None:
-    """Serve a registered version of daily bars, without a comparison."""
+    """Serve a registered version of daily bars, without a comparison.
+
+    A probation that is running ends: the version that was replaced forecasts no longer beside its successor.
+    """
     service = open_app()
-    service.publish(version)
+    before = service.publish(version)
     say(f"version {version} is served from {service.models.url}")
+    if before and before.shadow:
+        say(f"the probation of version {before.version} has ended, and version {before.shadow} is no longer its shadow")
+    if service.models.champion().card.adapts and service.models.pointer().widths.through is None:
+        say(_UNLEARNT)
 
 
 @app.command(epilog="Example: tickercast rollback --to 2")
@@ -524,6 +537,9 @@ def rollback(
         raise UsageError("--direction needs hourly bars: add --every 1h, or leave it out.")
     card = service.rollback(to or None, frequency=frequency, direction=direction).card
     say(f"{card.name} version {card.version} is served from {service.models.url}")
+
+
+_UNLEARNT = "the next daily run learns how wide its intervals have to be; forecasts until then have the network's own"
 
 
 def _through(through: str, source: str) -> date:

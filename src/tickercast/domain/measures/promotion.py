@@ -84,7 +84,7 @@ class Evidence:
 
     @property
     def rival(self) -> str:
-        """What the challenger is compared with: the champion, or the baseline that is served in its place."""
+        """The model that the challenger is compared with: the champion, or the baseline that is served in its place."""
         return self.baseline if self.baseline and self.champion_vs_baseline is None else "the champion"
 
 

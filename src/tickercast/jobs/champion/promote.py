@@ -36,8 +36,9 @@ def promote(
 ) -> Decision:
     """Compare both on the same origins, decide by `domain.measures.promotion`, and serve the challenger if it won.
 
-    A champion that is shown to be worse than a baseline makes place for that, and a challenger is compared with a
-    baseline that is served already.
+    The champion that it replaces goes on forecasting as its shadow, as after a promotion by the daily run. A champion
+    that is shown to be worse than a baseline makes place for that, and a challenger is compared with a baseline that is
+    served already; neither leaves a shadow.
 
     Args:
         challenger: a registered version.
@@ -78,7 +79,8 @@ def promote(
     )
     decision = decide(comparison.evidence)
     if decision.promote:
-        publish(challenger, models=models, registry=registry, load=load, replacing=compared_with)
+        shadow = "" if served.baseline else served.version
+        publish(challenger, models=models, registry=registry, load=load, replacing=compared_with, shadow=shadow)
     elif decision.action == "demoted":
         baseline = comparison.evidence.baseline
         ratio = loss_ratio(comparison.tables[baseline], comparison.tables[RANDOM_WALK], "sp")[0]
@@ -178,8 +180,11 @@ def publish(
     registry: ModelRegistry,
     load: Callable[[Bundle], Predictor],
     replacing: str | None = None,
-) -> None:
+    shadow: str = "",
+) -> Pointer | None:
     """Serve a registered version, if it makes a trial forecast; the switch is one write of the pointer.
+
+    Whoever is on probation has no way back from then on.
 
     Args:
         bundle: the version.
@@ -187,6 +192,10 @@ def publish(
         registry: where the alias `champion` follows.
         load: loads a bundle.
         replacing: the pointer's generation when this was decided; None replaces any.
+        shadow: the version that goes on forecasting beside it, on whose scores its probation depends; empty for none.
+
+    Returns:
+        The pointer that was replaced; None where there was none.
 
     Raises:
         BundleError: the version does not load or makes no forecast, or was published with other content.
@@ -196,12 +205,15 @@ def publish(
     card = bundle.card
     try_out(load(bundle), models.frequency, "So it is not served. Train it again, or name another version.")
     models.write(bundle)
+    before: Pointer | None = None
     try:
-        pointer = models.pointer().model_copy(update={"name": card.name}).pointing(card.version)
+        before = models.pointer()
+        pointer = before.model_copy(update={"name": card.name}).pointing(card.version, shadow=shadow)
     except ModelUnavailable:  # the first one
         pointer = Pointer(name=card.name, version=card.version)
     models.point(pointer, replacing=replacing)
     registry.set_alias(card.name, CHAMPION_ALIAS, card.version)
+    return before
 
 
 def _check(challenger: Bundle, champion: Bundle, first: date, served_baseline: str) -> None:
