@@ -13,6 +13,7 @@ from tests.support.trading_faults import Killed, chance
 from tickercast.domain.bars import Bars
 
 CENT = 0.005
+SUSPENDED = [date(2024, 7, 1) + timedelta(days) for days in range(9)]
 
 
 def drawn(day: date, symbols: Sequence[str], held: Any) -> Any:
@@ -36,6 +37,9 @@ def without(bars: Bars, missing: Sequence[date]) -> Bars:
         (("ETH-USD", "GC=F", "^AXJO"), date(2024, 1, 11), {}),
         # Futures beside a currency alone, and bars that are missing
         (("CL=F", "GBPUSD=X"), date(2024, 7, 1), {"CL=F": [date(2024, 7, 3), date(2024, 7, 11)]}),
+        # A stock that is suspended for longer than its orders wait: on its own, and beside another
+        (("MSFT",), date(2024, 6, 26), {"MSFT": SUSPENDED}),
+        (("AAPL", "MSFT"), date(2024, 6, 26), {"MSFT": SUSPENDED}),
     ],
 )
 def test_an_account_of_several_calendars_is_its_backtest_to_the_cent(

@@ -312,6 +312,15 @@ def test_what_a_dividend_leaves_of_a_lot_is_not_ordered_and_only_dust_is_dropped
     assert (said(made), made.left) == ([], {})
 
 
+def test_an_order_waits_seven_days_for_its_open_whenever_the_bars_come() -> None:
+    bars = series([100], [100], [100])
+    for waited, status in ((timedelta(days=7), Status.FILLED), (timedelta(days=7, seconds=1), Status.EXPIRED)):
+        sent = Sent("a", "A", Side.BUY, 10, datetime(2023, 7, 24, 13, 30) - waited)
+        made = exchange(bars, sent).orders["a"]
+        assert (made.status, made.filled) == (status, 10 if status is Status.FILLED else 0)
+    assert (made.at, made.reason) == (sent.at + timedelta(days=7), "no bar followed")
+
+
 def test_an_order_waits_for_a_bar_and_ends_without_one() -> None:
     bars = series([100], [100], [100])
     late = Sent("a", "A", Side.BUY, 10, datetime(2023, 7, 24, 14))

@@ -1,10 +1,10 @@
 """A simulated exchange: orders and bars in, fills, positions and cash out. The same rows give the same account.
 
-An order is filled at the next open of its symbol after it was sent, with the costs of a backtest: worse by the
-slippage, with fees, and all orders of a bar together at most a share of its traded value; the rest lapses. A bracket's
-exits are met by the lows and highs of bars; where one bar holds both, the stop counts. Prices are adjusted for
-dividends and splits, as a backtest's are: where the past was rebased, quantities follow by the same factor. It is the
-median of three bars, so that a correction of one of them is no rebase.
+An order is filled at the next open of its symbol after it was sent, seven days later at most, with the costs of a
+backtest: worse by the slippage, with fees, and all orders of a bar together at most a share of its traded value; the
+rest lapses. A bracket's exits are met by the lows and highs of bars; where one bar holds both, the stop counts. Prices
+are adjusted for dividends and splits, as a backtest's are: where the past was rebased, quantities follow by the same
+factor. It is the median of three bars, so that a correction of one of them is no rebase.
 
 >>> opened = np.array(["2023-07-24T13:30"], "datetime64[us]")
 >>> numbers = [np.array([each]) for each in (10.0, 12.0, 9.0, 11.0, 1e6)]
@@ -86,7 +86,7 @@ class Terms:
         costs: fees, slippage, borrowing and capacity; the rest of it is not used.
         capital: the cash of a new account.
         lot: quantities are multiples of it.
-        expires_after: an order that found no bar for so long has ended.
+        expires_after: an order whose symbol has not opened for so long has ended.
         currency: the currency of the cash, and of all that is bought.
     """
 
@@ -321,7 +321,8 @@ class Exchange:
             return state(Status.CANCELLED, (), one.at, "taken back")
         bars = self._bars(one.symbol)
         at = int(bars.opens_at.searchsorted(np.datetime64(one.at) - LATE))
-        if at == len(bars.opens_at):
+        last = np.datetime64(one.at + self.terms.expires_after)
+        if at == len(bars.opens_at) or bars.opens_at[at] > last:
             if self.now - one.at > self.terms.expires_after:
                 return state(Status.EXPIRED, (), one.at + self.terms.expires_after, "no bar followed")
             return state(Status.ACCEPTED, (), one.at)

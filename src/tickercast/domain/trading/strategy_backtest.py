@@ -1,10 +1,11 @@
 """Backtest target weights: decide on a close, fill at the next open, pay for it.
 
 Orders are sized at the close on which they are decided, and filled at the open of the symbol's next bar, worse by the
-slippage: one that is decided on a Friday waits for its exchange's Monday, whatever else trades at the weekend. One that
-has met its open counts as filled where its bar has not ended yet, as a future's beside a coin at midnight. Fees are
-paid on both sides, short positions pay for what they borrow, at most a share of a bar's traded value is filled (the
-rest lapses, and is decided again), and whoever holds a symbol that stops trading loses a part of it.
+slippage: one that is decided on a Friday waits for its exchange's Monday, whatever else trades at the weekend, and ends
+after seven days. One that has met its open counts as filled where its bar has not ended yet, as a future's beside a
+coin at midnight. Fees are paid on both sides, short positions pay for what they borrow, at most a share of a bar's
+traded value is filled (the rest lapses, and is decided again), and whoever holds a symbol that stops trading loses a
+part of it.
 
 >>> simple_returns(np.array([100.0, 110.0, 99.0])).round(4).tolist()
 [0.1, -0.1]
@@ -40,8 +41,9 @@ CAPITAL = 100_000.0
 """The equity at the beginning, in currency: small beside the volume of a liquid symbol."""
 
 EXPIRES_AFTER = timedelta(days=7)
-"""An order that found no bar for so long has ended."""
+"""An order whose symbol has not opened for so long has ended."""
 
+_EXPIRES_AFTER = np.timedelta64(EXPIRES_AFTER)
 _EULER = 0.5772156649015329
 _NORMAL = NormalDist()
 
@@ -208,7 +210,8 @@ class _Account:
         most = costs.most(panel.value[row], prices, costs.lot)
         traded, left = 0.0, list[_Orders]()
         for decided, orders in waiting:
-            due = there & (panel.opens_at[row] >= panel.moments[decided] - LATE)
+            waited = panel.opens_at[row] - panel.moments[decided]
+            due = there & (waited >= -LATE) & (waited <= _EXPIRES_AFTER)
             amount = np.where(due, orders, 0.0)
             size = np.abs(amount)
             cut = size > most
@@ -224,7 +227,7 @@ class _Account:
             self.shares = self.shares + amount
             self.filled += int(np.count_nonzero(size))
             traded += value
-            if panel.ends[row] - panel.ends[decided] > np.timedelta64(EXPIRES_AFTER):
+            if panel.moments[row] - panel.moments[decided] > _EXPIRES_AFTER:
                 continue
             unmet = np.where(due, 0.0, orders)
             if unmet.any():
