@@ -11,7 +11,7 @@
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import Any, Literal, TypeVar, overload
 
@@ -35,6 +35,9 @@ LOOKBACK = DAILY.lookback
 
 STALE_AFTER = DAILY.stale_after
 """A series whose last session is older than this before `as_of` cannot be forecast."""
+
+LONGEST_GAP = timedelta(days=31)
+"""After a longer gap, as files of different dates leave, a series begins again; as in the view `indicators`."""
 
 
 class Extent(Mapping[str, NDArray[Any]]):
@@ -250,6 +253,12 @@ class Bars:
             ) from error
         return Bars(self.symbol, Extent(whole, first + start, first + max(start, end)), self.simulated)
 
+    @property
+    def stretches(self) -> "list[Bars]":
+        """The bars between gaps of more than a month, the oldest first: over such a gap no return is known."""
+        edges = [0, *restarts(self.ends).tolist(), len(self)]
+        return [self.rows(start, end) for start, end in itertools.pairwise(edges)]
+
     def _session(self, row: int) -> date:
         day: date = self._at(self.columns["session_date"], row)
         return day
@@ -268,6 +277,18 @@ class Bars:
             day = day.astimezone(UTC).replace(tzinfo=None) if day.tzinfo else day
             return int(np.searchsorted(self.ends, np.datetime64(day, "us"), side))
         return int(np.searchsorted(self.columns["session_date"], np.datetime64(day, "D"), side))
+
+
+def restarts(ends: NDArray[np.datetime64]) -> NDArray[np.intp]:
+    """The rows of bars that follow a gap of more than `LONGEST_GAP`.
+
+    >>> restarts(np.array(["2023-06-20", "2023-07-21", "2023-08-22", "2023-08-23"], "datetime64[D]")).tolist()
+    [2]
+
+    Args:
+        ends: `(k,)`, the ends of the bars, sorted.
+    """
+    return np.flatnonzero(np.diff(ends) > np.timedelta64(LONGEST_GAP)) + 1
 
 
 def _arrays(symbol: str, table: pd.DataFrame) -> dict[str, NDArray[Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from tickercast.domain.bars import LONGEST_GAP
 from tickercast.domain.cards.model_card import ModelCard
 from tickercast.domain.forecast import Forecast, Role
 from tickercast.domain.frequency import DAILY, Frequency
@@ -28,8 +29,6 @@ BLOCKS = 8
 
 FLAGS = ("simulated", "model_has_seen", "doubtful")
 """The columns of a forecast that keep it from counting in a record."""
-
-_GAP = pd.Timedelta(days=31)  # as in the view `indicators`
 
 _IN_CURRENCY = (
     *("open", "high", "low", "close", "sma_5", "sma_15", "sma_20", "sma_50", "ema_12", "ema_26"),
@@ -332,7 +331,7 @@ _ORDER = ["session_date", "closed_at"]
 
 def _since_the_last_gap(bars: pd.DataFrame) -> pd.DataFrame:
     """Drop the bars before the last gap, which files of different dates leave: a chart must not draw over one."""
-    stretch = (bars["session_date"].diff() > _GAP).cumsum()
+    stretch = (bars["session_date"].diff() > LONGEST_GAP).cumsum()
     return bars[stretch == stretch.max()]
 
 

@@ -182,6 +182,37 @@ class TestPaths:
         assert known.weight[1:][distance < 0.05].min() > known.weight[1:][distance > 0.3].max()
         assert known.weight.sum() == pytest.approx(1)
 
+    def test_after_a_gap_symbols_move_together_as_they_did_and_their_widths_begin_again(self, watched):
+        whole = [residuals([bars])[0] for bars in watched]
+        broken = residuals([_without(bars, 900, 1200) for bars in watched])
+
+        for before, after, bars in zip(whole, broken, watched, strict=True):
+            days = bars.columns["session_date"]
+            expected = np.r_[days[61:900], days[1261:]]
+            np.testing.assert_array_equal(after.sessions, expected)
+            again = residuals([bars.rows(1200, len(bars))])[0]
+            np.testing.assert_array_equal(after.close[-len(again.close) :], again.close)
+            np.testing.assert_array_equal(after.close[:839], before.close[:839])
+        was, now = (np.corrcoef(past(each, watched[0].cutoff).close.T) for each in (whole, broken))
+        assert np.abs(now - was).max() < 0.05
+
+    @pytest.mark.parametrize(("since", "said"), [(61, "fewer than 62 since"), (62, "")])
+    def test_too_few_sessions_since_a_gap_are_refused(self, watched, since, said):
+        broken = [_without(bars, 1000, len(bars) - since) for bars in watched[:2]]
+        known = residuals(broken)
+
+        if said:
+            with pytest.raises(TooFewSessions, match=said):
+                past(known, broken[0].cutoff)
+        else:
+            assert past(known, broken[0].cutoff).close.shape == (920, 2)
+
+    def test_nothing_but_short_stretches_is_refused(self, watched):
+        bars = _without(watched[0].rows(0, 200), 40, 150)
+
+        with pytest.raises(TooFewSessions, match=r"S1 has 50 session\(s\) between two gaps of more than a month"):
+            residuals([bars])
+
     def test_symbols_with_too_little_in_common_are_refused(self, watched):
         young = watched[0].rows(len(watched[0]) - 200, len(watched[0]))
 
@@ -224,12 +255,11 @@ def odds(watched, quantiles) -> Odds:
 class TestLimits:
     def test_the_fewest_sessions_are_enough(self):
         market = np.random.default_rng(0).normal(size=1600)
-        enough = residuals([series("S1", FEWEST + 61, 1, market)])
-        few = residuals([series("S1", FEWEST + 60, 1, market)])
+        enough, few = (series("S1", FEWEST + count, 1, market) for count in (61, 60))
 
-        assert len(past(enough, date(2030, 1, 1))) == FEWEST
+        assert len(past(residuals([enough]), enough.cutoff)) == FEWEST
         with pytest.raises(TooFewSessions):
-            past(few, date(2030, 1, 1))
+            past(residuals([few]), few.cutoff)
         assert len(residuals([series("S1", 62, 1, market)])[0].sessions) == 1
         with pytest.raises(TooFewSessions):
             residuals([series("S1", 61, 1, market)])
@@ -394,6 +424,11 @@ def _moved(symbol: str, moves: np.ndarray) -> Bars:
     days = np.busday_offset("2015-01-01", np.arange(len(moves)), roll="forward")
     prices = dict.fromkeys(("open", "high", "low", "close", "adj_close"), close)
     return Bars(symbol, {"session_date": days, **prices, "volume": np.full(len(moves), 1e6)})
+
+
+def _without(bars: Bars, start: int, end: int) -> Bars:
+    kept = np.r_[0:start, end : len(bars)]
+    return Bars(bars.symbol, {name: values[kept] for name, values in bars.columns.items()})
 
 
 def _after(bars: Bars, cutoff: date) -> np.ndarray:

@@ -10,7 +10,8 @@ part of the market, which is the mean of the symbols, and the symbol's own; each
 now (filtered historical simulation: Barone-Adesi, Giannopoulos and Vosper, Journal of Futures Markets 1999). Each
 session counts as two: what symbols did on their own could as well have gone the other way, all of them at once, while
 the market falls faster than it rises. Sessions before which markets were about as volatile as they are now are drawn
-more often. Each is drawn for a date, whatever step that is of a symbol: so symbols of different exchanges move together
+more often. After a gap of more than a month in its bars, a symbol's σ begins again, and the return over the gap is no
+session. Each is drawn for a date, whatever step that is of a symbol: so symbols of different exchanges move together
 on the dates that they share. The high of a session lies above the higher of both closes by a past session's excess,
 scaled to the width that the forecast gives the step.
 
@@ -29,14 +30,14 @@ True
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tickercast.domain.bars import Bars
+from tickercast.domain.bars import LONGEST_GAP, Bars
 from tickercast.domain.distribution import quantile
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.learning.features import EWMA_DECAY
@@ -61,6 +62,7 @@ _FLOOR = 1e-3
 _BETA_DECAY = 0.995  # the decay a session of a symbol's beta to the market
 _MARKET = 0.1  # the added weight of the market's part: ten sessions of stocks from 2012 to 2018 ask for it
 _WARM_UP = 60  # returns from which σ begins
+_FEWEST_BARS = _WARM_UP + 2
 _CHUNK = 50  # symbols at a time: their paths take 40 MB
 _WIDTH = (QUANTILES.index(0.1), QUANTILES.index(0.9))
 
@@ -125,17 +127,27 @@ def residuals(series: Sequence[Bars]) -> list[Residuals]:
     """Standardise the sessions of each series, dividends and splits taken out.
 
     Raises:
-        TooFewSessions: a series has fewer than 62 sessions.
+        TooFewSessions: a series has nowhere 62 sessions without a gap of more than a month.
     """
     return [_residuals(bars) for bars in series]
 
 
 def _residuals(bars: Bars) -> Residuals:
-    if len(bars) < _WARM_UP + 2:
+    stretches = bars.stretches
+    parts = [_of_stretch(each) for each in stretches if len(each) >= _FEWEST_BARS]
+    if not parts:
+        between = " between two gaps of more than a month" if len(stretches) > 1 else ""
         raise TooFewSessions(
-            f"{bars.symbol} has {len(bars)} session(s): at least {_WARM_UP + 2} were needed for paths. "
-            "Give it an earlier first date."
+            f"{bars.symbol} has {max(map(len, stretches))} session(s){between}: at least {_FEWEST_BARS} were needed "
+            "for paths. Give it an earlier first date."
         )
+    if len(parts) == 1:
+        return parts[0]
+    names = [each.name for each in fields(Residuals)]
+    return Residuals(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _of_stretch(bars: Bars) -> Residuals:
     columns = bars.columns
     scale = np.log(columns["adj_close"] / columns["close"])
     high, low, close = (np.log(columns[name]) + scale for name in ("high", "low", "close"))
@@ -170,7 +182,7 @@ def past(every: Sequence[Residuals], cutoff: date, sessions: int = SESSIONS) -> 
         sessions: the largest number of sessions.
 
     Raises:
-        TooFewSessions: fewer than `FEWEST` sessions are common to all symbols.
+        TooFewSessions: fewer than `FEWEST` sessions are common to all symbols, or σ has not begun again since a gap.
     """
     common = every[0].sessions
     for one in every[1:]:
@@ -178,6 +190,12 @@ def past(every: Sequence[Residuals], cutoff: date, sessions: int = SESSIONS) -> 
     common = common[: int(common.searchsorted(np.datetime64(cutoff), side="right"))][-sessions:]
     if len(common) < FEWEST:
         raise _too_few(len(common), cutoff, len(every))
+    if common[-1] < np.datetime64(cutoff) - np.timedelta64(LONGEST_GAP):
+        whose = "the symbol" if len(every) == 1 else f"one of {len(every)} symbols"
+        raise TooFewSessions(
+            f"The bars of {whose} have a gap of more than a month between {common[-1]} and {cutoff}, and fewer than "
+            f"{_FEWEST_BARS} since: so many were needed to begin its width again. Load the prices of the gap."
+        )
     rows = [one.sessions.searchsorted(common) for one in every]
     level = np.mean([np.log(one.sigma[at]) for one, at in zip(every, rows, strict=True)], axis=0)
     weight = _FLOOR + np.exp(-0.5 * ((np.append(level[:1], level[:-1]) - level[-1]) / _ALIKE) ** 2)
