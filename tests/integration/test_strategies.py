@@ -336,6 +336,20 @@ def test_stored_bars_of_nobody_are_a_sentence(stored: App) -> None:
     assert "No bar of MSFT is stored from" in str(refused.exception)
 
 
+def test_a_gap_of_years_between_stored_files_is_no_session(workspace: Path) -> None:
+    app = App()
+    for day in ("2006-06-30", "2012-08-15"):
+        app.forecast(["MSFT", "AAPL"], day, source="sample")
+    for source in ("", "stored"):
+        with pytest.raises(UsageError, match="No bar is known between 2006-06-30 and 2009-08-17"):
+            app.strategy_backtest("volatility-target", date(2006, 6, 30), date(2012, 8, 15), source=source)
+    since = app.strategy_backtest("buy-and-hold", date(2009, 8, 17), date(2012, 8, 15))
+    assert since.panel.ends[0] == np.datetime64("2009-08-17")
+    run = since.results[0].net
+    assert np.flatnonzero(run.traded).tolist() == [1]
+    assert run.weights.sum(axis=1).max() <= 1
+
+
 def test_all_stored_bars_are_walked_where_no_symbol_is_named(stored: App) -> None:
     words, period = variants_of(["buy-and-hold"]), (date(2012, 7, 26), date(2012, 8, 1))
     stored.forecast("IBM", "2012-08-01", source="simulated")
@@ -588,6 +602,12 @@ def test_signals_that_are_walked_see_no_later_bar() -> None:
     assert len(whole.ends) == 20
     for name, values in whole.values.items():
         np.testing.assert_array_equal(values, cut.values[name])
+    rows = np.r_[0:100, 200 : len(bars)]
+    broken = Bars("MSFT", {name: values[rows] for name, values in bars.columns.items()})
+    after, since = (walk_signals(each, origins, model=EwmaT()) for each in (broken, bars.rows(200, len(bars))))
+    assert len(after.ends) == 20
+    for name, values in after.values.items():  # nothing is seen over a gap either
+        np.testing.assert_array_equal(values, since.values[name])
 
 
 def test_the_shipped_direction_is_walked_hour_by_hour_and_earns_nothing_after_costs(workspace: Path) -> None:

@@ -18,11 +18,11 @@ from tickercast.app.symbols import read_text
 from tickercast.config import silence_telemetry
 from tickercast.domain.bars import BAR_COLUMNS, Bars, Reading
 from tickercast.domain.calendar import check_range, parse_day
-from tickercast.domain.frequency import DAILY, Frequency, frequency_of
+from tickercast.domain.frequency import DAILY, Ends, Frequency, frequency_of
 from tickercast.domain.hourly.direction_inputs import LEAST
 from tickercast.domain.symbols import Symbols, parse_symbols
 from tickercast.domain.text import shown
-from tickercast.domain.trading.signals import Panel, panel
+from tickercast.domain.trading.signals import Panel, panel, unbroken_from
 from tickercast.domain.trading.strategy import (
     DIRECTION,
     FORECAST,
@@ -186,6 +186,7 @@ class Strategies(Ports):
         named = list(dict.fromkeys([*symbols, *weights])) if symbols else []
         first = last - frequency.longest_forecast  # older forecasts have ended
         made = stored_panel(named, first, last, frequency, warehouse=self.readable, members=members, until=until)
+        made = made.rows(unbroken_from(made.ends, len(made)), len(made))
         if symbols:
             made = replace(made, member=made.member & np.isin(made.symbols, list(symbols)))
         held_now = np.array([weights.get(symbol, 0.0) for symbol in made.symbols])
@@ -256,7 +257,9 @@ class Strategies(Ports):
             expected = [symbol for symbol in named if members is None or members.when(symbol, days).any()]
             missing = _missing(expected, made, first, last)
             reading = Reading(failures={symbol: UsageError(f"{why.capitalize()}.") for symbol, why in missing.items()})
-        start = int(np.searchsorted(frequency.dates(made.ends), np.datetime64(first, "D")))
+        begin = unbroken_from(made.ends, _row_of(first, made.ends, frequency))
+        made = made.rows(begin, len(made))
+        start = _row_of(first, made.ends, frequency)
         if len(made) - start < 2:
             raise UsageError(
                 f"There are {len(made) - start} bars from {first} to {last}, and at least two were needed: one to "
@@ -314,7 +317,9 @@ class Strategies(Ports):
         if not series:
             raise next(iter(reading.failures.values()), UsageError(f"{source} holds no symbol. Name another source."))
         ends = np.unique(np.concatenate([bars.ends for bars in series]))
-        origins = ends[frequency.dates(ends) >= np.datetime64(first, "D")][::step]
+        start = _row_of(first, ends, frequency)
+        unbroken_from(ends, start)  # a gap is refused before the models are walked, which takes long
+        origins = ends[start:][::step]
         walk = self._walk(reads, series, frequency)
         total, done = len(origins) * len(series) * max(len(reads & {FORECAST, PROPHET}), 1), 0
 
@@ -378,6 +383,11 @@ class Strategies(Ports):
             )
         data = self.source_of(source, frequency)
         return data.fetch(symbols or list(data.symbols()), first, last, advance=nothing)
+
+
+def _row_of(first: date, ends: Ends, frequency: Frequency) -> int:
+    """The row of the first bar from a date on."""
+    return int(np.searchsorted(frequency.dates(ends), np.datetime64(first, "D")))
 
 
 def _missing(symbols: Sequence[str], made: Panel, first: date, last: date) -> dict[str, str]:

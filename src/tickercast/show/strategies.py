@@ -48,12 +48,25 @@ def verdict(found: Backtest, result: Result) -> str:
             f"{name}: no edge after costs is shown. Its Sharpe ratio, {among}, is {ends}, but a model that it reads "
             "was trained on some of these dates."
         )
+    if stale := stale_in(found, result):
+        return (
+            f"{name}: no edge after costs is shown. Its Sharpe ratio, {among}, is {ends}, but it held "
+            f"{first_of(stale, 8)} without a bar for more than a month, at its last price."
+        )
     return f"{name}: above cash after costs. Its Sharpe ratio, {among}, is {ends}. The past is no promise."
 
 
 def seen_by(found: Backtest, result: Result) -> int:
     """The number of a variant's signals that are of dates that a model was trained on."""
     return int(found.panel.seen[found.start :].sum()) if result.variant.reads else 0
+
+
+def stale_in(found: Backtest, result: Result) -> list[str]:
+    """The symbols that a variant held while they had no bar for more than a month."""
+    held = {
+        column for column, _, end in found.panel.gaps(found.start) if result.net.weights[end - found.start - 1, column]
+    }
+    return [found.panel.symbols[column] for column in sorted(held)]
 
 
 def notes(found: Backtest) -> Iterator[str]:
@@ -67,6 +80,7 @@ def notes(found: Backtest) -> Iterator[str]:
     yield from _cut_short(found)
     yield from _without_volumes(found)
     yield from _odd_bars(found)
+    yield from _gaps(found)
     by_reason: dict[str, list[str]] = {}
     for symbol, reason in found.failures.items():
         by_reason.setdefault(str(reason), []).append(symbol)
@@ -108,6 +122,20 @@ def _odd_bars(found: Backtest) -> Iterator[str]:
     yield from odd_bars(found.findings)
     if any(each.check == LEFT_OUT for odd in found.findings.values() for each in odd):
         yield "What was held through a bar that was left out counts as if that bar had never been, which may flatter."
+
+
+def _gaps(found: Backtest) -> Iterator[str]:
+    """A sentence on the symbols that had no bar for more than a month while others had."""
+    panel = found.panel
+    gaps = [
+        f"{panel.symbols[column]} ({' to '.join(stamp(end.item()) for end in panel.ends[[last, following]])})"
+        for column, last, following in panel.gaps(found.start)
+    ]
+    if gaps:
+        yield (
+            f"Without a bar for more than a month: {first_of(gaps, 8)}. What was held meanwhile kept its last price, "
+            "and no order in it was filled."
+        )
 
 
 def _cut_short(found: Backtest) -> Iterator[str]:
@@ -281,7 +309,9 @@ def page(found: Backtest) -> str:
 
 def _claims(found: Backtest) -> bool:
     """Whether any verdict claims an edge."""
-    return any(result.has_edge and not seen_by(found, result) for result in found.results)
+    return any(
+        result.has_edge and not seen_by(found, result) and not stale_in(found, result) for result in found.results
+    )
 
 
 def strategies_table() -> RenderableType:

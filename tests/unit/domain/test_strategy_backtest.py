@@ -12,7 +12,7 @@ from tests.support.hourly import make_hours
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.findings import Finding
-from tickercast.domain.trading.signals import FIELDS, Known, Panel, Signals, panel
+from tickercast.domain.trading.signals import FIELDS, Known, Panel, Signals, panel, unbroken_from
 from tickercast.domain.trading.strategy import STRATEGIES, Decision, Variant, _close_before, parse, variant
 from tickercast.domain.trading.strategy_backtest import (
     Backtest,
@@ -30,7 +30,7 @@ from tickercast.domain.trading.strategy_backtest import (
 )
 from tickercast.domain.trading.universe import Members, read_members
 from tickercast.errors import UsageError, WarehouseUnavailable
-from tickercast.show.strategies import notes
+from tickercast.show.strategies import notes, verdict
 
 FREE = Costs(fees_bps=0, slippage_bps=0, borrow_bps=0, capacity=1, delisting_loss=0, band=0, buying_power=1)
 FIRST = np.datetime64("2021-01-04", "D")
@@ -185,11 +185,56 @@ def test_an_open_before_the_decision_fills_nothing(other: str, filled: int) -> N
 
 
 def test_an_order_that_finds_no_bar_for_seven_days_has_ended() -> None:
-    for away, filled in ((8, 1), (9, 0)):
+    coin = bars("BTC-USD", [10] * 12, [10] * 12)
+    for away, filled in ((7, 1), (8, 0)):
         stock = bars("MSFT", [10] * 3, [10] * 3, days=[0, away, away + 1])
-        made = panel([stock, bars("BTC-USD", [10] * 12, [10] * 12)])
-        run = simulate(made, lambda row, held: np.array([math.nan if row else 0.4, math.nan]), FREE)
-        assert run.orders == filled
+        for beside in ([coin], []):  # whether or not there are bars while it waits
+            made = panel([stock, *beside])
+            once = np.full(1 + len(beside), math.nan)
+            once[0] = 0.4
+            run = simulate(made, lambda row, held, once=once: once if not row else once * math.nan, FREE)
+            assert (run.orders, run.traded.any()) == (filled, bool(filled))
+
+
+# ---------------------------------------------------------------- gaps
+
+
+def test_an_account_is_followed_over_no_gap_of_more_than_a_month() -> None:
+    ends = bars("A", [10] * 8, [10] * 8, days=[0, 1, 2, 33, 65, 66, 98, 130]).ends  # gaps after 33, 66 and 98
+    assert [unbroken_from(ends[:6], start) for start in (4, 5, 6)] == [4, 4, 4]
+    assert unbroken_from(ends[:4], 0) == 0  # a gap of a month is none
+    said = r"No bar is known between 2021-03-11 and 2021-04-12, .*end on 2021-03-11, or begin on 2021-04-12,"
+    with pytest.raises(UsageError, match=said):
+        unbroken_from(ends, 4)
+
+
+def test_a_symbol_that_was_held_through_a_gap_of_its_own_shows_no_edge_and_is_said() -> None:
+    closes = 10 * np.exp(0.002 * np.arange(300) + 0.001 * np.random.default_rng(0).standard_normal(300))
+    days = np.r_[0:100, 150:300]
+    made = panel([bars("A", closes[days], closes[days], days=days), bars("B", closes, closes)])
+
+    def found(*weights: float) -> Backtest:
+        return backtest(made, [variant("fixed", lambda known: Decision(np.array(weights), str))], FREE)
+
+    said = (
+        "Without a bar for more than a month: A (2021-04-13 to 2021-06-03). What was held meanwhile kept its last price"
+    )
+    held, other = found(0.5, 0.5), found(0.0, 0.9)
+    for each in (held, other):
+        assert each.results[0].has_edge
+        assert any(note.startswith(said) for note in notes(each))
+    assert "no edge after costs is shown" in verdict(held, held.results[0])
+    assert verdict(held, held.results[0]).endswith(
+        "but it held A without a bar for more than a month, at its last price."
+    )
+    assert "above cash after costs" in verdict(other, other.results[0])
+
+
+def test_a_forecast_from_before_a_gap_has_ended() -> None:
+    stock = bars("A", [10] * 5, [10] * 5, days=[0, 1, 40, 41, 42])
+    values, flags = {name: np.full(2, 5.0) for name in FIELDS}, np.zeros(2, bool)
+    made = panel([stock, bars("B", [10] * 43, [10] * 43)], [Signals("A", stock.ends[[0, 3]], values, flags, flags)])
+    assert made.age[[0, 1, 39, 40, 41, 42], 0].tolist() == [0, 1, 1, math.inf, 0, 1]
 
 
 @pytest.mark.parametrize(("weight", "left"), [(0.5, 850.0), (-0.5, 1000.0)])  # of a short position nothing is gained

@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain.asset_classes import CRYPTO, asset_class
-from tickercast.domain.bars import Bars
+from tickercast.domain.bars import Bars, restarts
 from tickercast.domain.calendar import LONGEST_CLOSURE, calendar_name, session_closes, session_days, session_opens
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.frequency import Ends, Frequency, stamp
-from tickercast.errors import CalendarError
+from tickercast.errors import CalendarError, UsageError
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -76,7 +76,8 @@ class Known:
         closes: `(n, bars)`, closes up to that one, adjusted for dividends; NaN where there is no bar. The last is each
             symbol's newest, NaN where a bar that was due is missing.
         steps: `(n,)`, the horizon of the newest forecast, in bars; NaN where there is no forecast.
-        age: `(n,)`, the symbol's bars since that forecast was made.
+        age: `(n,)`, the symbol's bars since that forecast was made; infinite before the first, and after a gap of more
+            than a month.
         expected: `(n,)`, the log-return of its median up to its last step; NaN but where it was made at this moment.
         low: `(n,)`, the log-return of the lower end of its 80% interval, likewise.
         high: `(n,)`, the log-return of the upper end, likewise.
@@ -129,7 +130,8 @@ class Panel:
         close: `(T, n)`, the last price.
         value: `(T, n)`, the value traded in the bar, in currency, as `traded_value` gives it; NaN if not known.
         signals: `(T, n)` for each of `FIELDS`, the signal at each moment.
-        age: `(T, n)`, bars of the symbol since its newest forecast; infinite before the first.
+        age: `(T, n)`, bars of the symbol since its newest forecast; infinite before the first, and after a gap of more
+            than a month.
         member: `(T, n)`, whether the symbol was in the universe.
         seen: `(T, n)`, whether a signal is of a date that its model was trained on.
         backfilled: `(T, n)`, whether the forecast was made when its future was known.
@@ -331,6 +333,14 @@ class Panel:
             if bar is not None and self.ends[-1].item() - bar > stale_after
         }
 
+    def gaps(self, start: int) -> list[tuple[int, int, int]]:
+        """The gaps of more than a month from row `start`: the column of the symbol, and the rows of the bars around."""
+        found = []
+        for column in range(len(self.symbols)):
+            rows = start + np.flatnonzero(np.isfinite(self.close[start:, column]))
+            found += [(column, int(rows[at - 1]), int(rows[at])) for at in restarts(self.ends[rows])]
+        return found
+
     def rows(self, start: int, end: int) -> "Panel":
         """The moments from row `start` to before row `end`."""
         cut = {
@@ -428,7 +438,7 @@ def panel(series: Sequence[Bars], signals: Sequence[Signals] = (), member: Mappi
             for end, doubt in one.doubts.items():
                 if (bars.ends == end).any():
                     doubts[ends.searchsorted(end), column] = doubt
-    steps, age = _carried(found["steps"], prices["close"])
+    steps, age = _carried(found["steps"], prices["close"], ends)
     members = _still(members, prices["close"], ends, np.timedelta64(series[0].frequency.stale_after))
     return Panel(
         [bars.symbol for bars in series],
@@ -442,6 +452,26 @@ def panel(series: Sequence[Bars], signals: Sequence[Signals] = (), member: Mappi
         doubts=doubts,
         simulated=any(bars.simulated for bars in series),
     )
+
+
+def unbroken_from(ends: Ends, start: int) -> int:
+    """The first of the bars that lead up to row `start` without a gap of more than a month.
+
+    Args:
+        ends: `(T,)`, the bars of a panel.
+        start: the row of the first decision.
+
+    Raises:
+        UsageError: there is such a gap after it, over which no account can be followed.
+    """
+    rows = restarts(ends)
+    if len(later := rows[rows > start]):
+        last, following = (stamp(ends[row].item()) for row in (later[0] - 1, later[0]))
+        raise UsageError(
+            f"No bar is known between {last} and {following}, and an account needs bars without a gap of more than a "
+            f"month. Let the backtest end on {last}, or begin on {following}, or load the bars between."
+        )
+    return int(rows[-1]) if len(rows) else 0
 
 
 def last_steps(quantiles: Floats) -> dict[str, Floats]:
@@ -482,11 +512,16 @@ def _newest(there: Bools) -> NDArray[np.intp]:
     return found
 
 
-def _carried(steps: Floats, close: Floats) -> tuple[Floats, Floats]:
+def _carried(steps: Floats, close: Floats, ends: Ends) -> tuple[Floats, Floats]:
     """The horizon of the newest forecast at each moment, and the bars of its symbol since it was made."""
+    there = np.isfinite(close)
     newest = _newest(np.isfinite(steps))
     made = np.maximum(newest, 0)
-    bars = np.isfinite(close).cumsum(axis=0)
+    bars = there.cumsum(axis=0)
     age = (bars - np.take_along_axis(bars, made, axis=0)).astype(np.float64)
+    for column, known in enumerate(there.T):
+        rows = np.flatnonzero(known)
+        for row in rows[restarts(ends[rows])].tolist():
+            age[row:, column][made[row:, column] < row] = np.inf
     carried = np.take_along_axis(steps, made, axis=0)
     return np.where(newest >= 0, carried, np.nan), np.where(newest >= 0, age, np.inf)

@@ -31,7 +31,8 @@ def walk_signals(
     """Make the signals of one symbol at some moments.
 
     Args:
-        bars: the bars of the symbol, from well before the first of them.
+        bars: the bars of the symbol, from well before the first of them. After a gap of more than a month they begin
+            again: nothing before it is read.
         origins: the ends of the bars after which strategies decide; the symbol may lack some.
         model: forecasts the distribution; None: there is none.
         trend: the model whose median is the trend line; None: there is none.
@@ -40,20 +41,24 @@ def walk_signals(
         seen_through: the last date that any of them was trained on.
         on_progress: called with the signals made since the last call.
     """
-    [at] = np.nonzero(np.isin(bars.ends, origins))
     needed = max([least, *(each.min_sessions for each in (model, trend) if each)])
-    at = at[bars.spans[at] >= needed]
-    values = {name: np.full(len(at), np.nan) for name in FIELDS}
-    if trend is not None and len(at):
-        made = last_steps(_quantiles(trend, bars, at, on_progress))
-        values |= {"trend": made["expected"], "steps": made["steps"]}
-    if model is not None and len(at):
-        values |= last_steps(_quantiles(model, bars, at, on_progress))
-    if chance is not None and len(at):
-        values["prob_up"] = chance(bars, at)
-    days = bars.columns["session_date"][at]
-    seen = days <= np.datetime64(seen_through, "D") if seen_through else np.zeros(len(at), bool)
-    return Signals(bars.symbol, bars.ends[at], values, seen, np.ones(len(at), bool))
+    parts = []
+    for stretch in bars.stretches:
+        [at] = np.nonzero(np.isin(stretch.ends, origins))
+        at = at[stretch.spans[at] >= needed]
+        values = {name: np.full(len(at), np.nan) for name in FIELDS}
+        if trend is not None and len(at):
+            made = last_steps(_quantiles(trend, stretch, at, on_progress))
+            values |= {"trend": made["expected"], "steps": made["steps"]}
+        if model is not None and len(at):
+            values |= last_steps(_quantiles(model, stretch, at, on_progress))
+        if chance is not None and len(at):
+            values["prob_up"] = chance(stretch, at)
+        parts.append((stretch.ends[at], stretch.columns["session_date"][at], values))
+    ends, days = (np.concatenate([part[column] for part in parts]) for column in (0, 1))
+    joined = {name: np.concatenate([values[name] for _, _, values in parts]) for name in FIELDS}
+    seen = days <= np.datetime64(seen_through, "D") if seen_through else np.zeros(len(days), bool)
+    return Signals(bars.symbol, ends, joined, seen, np.ones(len(days), bool))
 
 
 def _quantiles(model: Predictor, bars: Bars, at: Rows, on_progress: Callable[[int], None]) -> Floats:
