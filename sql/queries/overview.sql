@@ -1,5 +1,5 @@
--- One row per symbol: the champion's newest forecast of its last step up to a date, the closes of the year before it, and the
--- record so far. Simulated ones are left out if the symbol has real ones.
+-- One row per symbol: the champion's newest forecast of its last step up to a date, the closes of the year before it, as far
+-- as no gap of more than a month lies between, and the record so far. Simulated ones are left out if the symbol has real ones.
 WITH known AS (
   SELECT symbol, LOGICAL_AND(simulated) AS simulated
   FROM ingestions
@@ -23,17 +23,28 @@ made AS (
 bars AS (
   SELECT
     symbol, session_date, adj_close,
-    close / LAG(close) OVER (PARTITION BY symbol ORDER BY session_date) - 1 AS change
+    DATE_DIFF(session_date, LAG(session_date) OVER before, DAY) > 31 AS follows_gap,
+    close / LAG(close) OVER before - 1 AS change
   FROM latest_prices
   WHERE frequency = '1d' AND session_date BETWEEN @first_bar AND @until AND (@every OR symbol IN UNNEST(@symbols))
+  WINDOW before AS (PARTITION BY symbol ORDER BY session_date)
+),
+gaps AS (
+  SELECT bars.symbol, MAX(bars.session_date) AS ended
+  FROM bars
+  INNER JOIN made ON bars.symbol = made.symbol AND bars.session_date <= made.cutoff
+  WHERE follows_gap
+  GROUP BY bars.symbol
 ),
 year AS (
   SELECT
     bars.symbol,
     ARRAY_AGG(bars.adj_close ORDER BY bars.session_date) AS closes,
-    MAX(IF(bars.session_date = made.cutoff, bars.change, NULL)) AS change
+    MAX(IF(bars.session_date = made.cutoff AND NOT COALESCE(follows_gap, FALSE), bars.change, NULL)) AS change
   FROM bars
   INNER JOIN made ON bars.symbol = made.symbol AND bars.session_date <= made.cutoff
+  LEFT JOIN gaps ON bars.symbol = gaps.symbol
+  WHERE gaps.ended IS NULL OR bars.session_date >= gaps.ended
   GROUP BY bars.symbol
 ),
 record AS (

@@ -287,6 +287,14 @@ def test_what_cannot_be_checked_is_left_out_with_a_reason(place: tuple[Any, Any]
     }
 
 
+def test_bars_from_before_a_gap_play_no_part(place: tuple[Any, Any]) -> None:
+    bars = engines.market_data("sample").fetch(["GOOG"], date(2009, 8, 1), DAY, advance=lambda _: None).bars["GOOG"]
+    kept = np.r_[: len(bars) - 110, len(bars) - 60 : len(bars)]
+    add(place[1], Bars("XOM", {name: each[kept] for name, each in bars.columns.items()}), f"ohlc/{DAY}/XOM.csv")
+    said = f"XOM has 60 session(s) up to {DAY} since a gap of more than a month: at least"
+    assert run(place, ["MSFT", "XOM"]).skipped["XOM"].startswith(said)
+
+
 def test_nothing_to_check_is_a_sentence(place: tuple[Any, Any]) -> None:
     with pytest.raises(TooFewSessions, match=f"NEW has no recent bars up to {DAY} in the warehouse"):
         run(place, ["NEW"])

@@ -89,6 +89,22 @@ def test_the_width_is_compared_with_the_volatility_of_the_year(at: Callable[[dat
     assert 45 <= len(row.widths) <= 51
 
 
+def test_neither_the_change_nor_the_widths_reach_over_a_gap(at: Callable[[datetime], App], tmp_path: Path) -> None:
+    settings = Settings(bucket=f"file://{tmp_path}/b", warehouse=f"duckdb://{tmp_path}/w.duckdb", source="sample")
+    app = App(settings, now=lambda: THURSDAY)
+    app.forecast("MSFT", "2012-08-15")
+    whole = by_symbol(at(THURSDAY).overview())["MSFT"]
+    with duckdb.connect(tmp_path / "w.duckdb") as connection:
+        connection.execute("DELETE FROM prices WHERE session_date BETWEEN '2012-03-01' AND '2012-04-20'")
+    broken = by_symbol(App(settings, now=lambda: THURSDAY).overview())["MSFT"]
+    assert (broken.change, broken.widths[-1]) == (whole.change, whole.widths[-1])
+    assert len(broken.widths) == 6  # 21 sessions, one a week, and the forecast's own
+    with duckdb.connect(tmp_path / "w.duckdb") as connection:
+        connection.execute("DELETE FROM prices WHERE session_date BETWEEN '2012-04-20' AND '2012-08-14'")
+    [alone] = App(settings, now=lambda: THURSDAY).overview()
+    assert (alone.change, alone.widths, alone.width_rank) == (None, (), None)
+
+
 def test_the_overview_can_be_that_of_some_symbols_on_an_earlier_day(at: Callable[[datetime], App]) -> None:
     rows = at(THURSDAY).overview(["msft", "AAPL"], "2012-08-14")
     assert [(row.symbol, row.cutoff) for row in rows] == [

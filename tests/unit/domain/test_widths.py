@@ -7,6 +7,7 @@ import pytest
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import QUANTILES
+from tickercast.domain.learning.width import width_of
 from tickercast.domain.learning.widths import (
     EVERY,
     OWN_SESSIONS,
@@ -18,10 +19,20 @@ from tickercast.domain.learning.widths import (
     stretched,
     symbol_factor,
 )
-from tickercast.errors import UsageError
+from tickercast.errors import TooFewSessions, UsageError
 from tickercast.models.baselines import RandomWalk
 
 MakeBars = Callable[..., Bars]
+
+
+def test_why_an_interval_is_so_wide_is_told_from_the_sessions_since_a_gap(make_bars: MakeBars) -> None:
+    whole = make_bars(sessions=300)
+    kept = np.r_[0:100, 150:300]
+    closes = np.where(np.arange(300) < 100, 7.0, 1.0) * whole.columns["adj_close"]
+    broken = Bars("MSFT", {name: values[kept] for name, values in {**whole.columns, "adj_close": closes}.items()})
+    assert width_of(broken, 0.05, step=4) == width_of(whole.rows(150, 300), 0.05, step=4)
+    with pytest.raises(TooFewSessions, match=r"MSFT has 50 session\(s\) in a row that are stored"):
+        width_of(broken.rows(0, 150), 0.05, step=4)
 
 
 class Fixed:

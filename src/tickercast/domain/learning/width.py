@@ -57,19 +57,20 @@ def width_of(bars: Bars, width: float, *, step: int) -> Width:
     """Explain a width.
 
     Args:
-        bars: the series up to the cutoff.
+        bars: the series up to the cutoff; what lies before a gap of more than a month does not count.
         width: the width of the 80% interval at the step, in log-returns.
         step: the step.
 
     Raises:
         TooFewSessions: the series has fewer than 61 sessions, or never moves.
     """
+    bars = bars.stretches[-1]
     returns = np.diff(np.log(bars.columns["adj_close"][-4 * YEAR :]))
     year = float(np.sqrt(np.mean(returns[-YEAR:] ** 2))) if len(returns) else 0.0
     if len(returns) < _FEWEST - 1 or year == 0:
         raise TooFewSessions(
-            f"{bars.symbol} has {len(bars)} session(s) that are stored: at least {_FEWEST} that move were needed to "
-            "say why its interval is so wide."
+            f"{bars.symbol} has {len(bars)} session(s) in a row that are stored: at least {_FEWEST} that move were "
+            "needed to say why its interval is so wide."
         )
     sigmas = _sigmas(returns).tolist()
     usual = 2 * _TENTH * year * step**0.5

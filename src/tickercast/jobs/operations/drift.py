@@ -259,10 +259,11 @@ def _usable(symbol: str, found: Mapping[str, Bars], others: Collection[str], day
     if symbol not in found:
         raise TooFewSessions(f"{symbol} has no recent bars up to {day} in the warehouse.")
     bars = found[symbol]
-    bars = bars.until(bars.frequency.parse(day))
+    stretches = bars.until(bars.frequency.parse(day)).stretches
+    bars = stretches[-1]
     if len(bars) < needed:
-        noun = f"{bars.frequency.noun}(s)"
-        raise TooFewSessions(f"{symbol} has {len(bars)} {noun} up to {day}: at least {needed} were needed.")
+        noun, since = f"{bars.frequency.noun}(s)", " since a gap of more than a month" * (len(stretches) > 1)
+        raise TooFewSessions(f"{symbol} has {len(bars)} {noun} up to {day}{since}: at least {needed} were needed.")
     return bars
 
 
