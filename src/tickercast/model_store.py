@@ -6,6 +6,7 @@ is to point at an older version.
 
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -217,7 +218,7 @@ class ModelStore:
             return [PublishedVersion(bundle.card, _stands(pointer, bundle.card)) for bundle in self.shipped_bundles()]
         pointer = self.pointer()
         cards = [
-            read_card(self.store.read(f"{folder(name, version)}/model.json"), self._remedy(name, version))
+            self.card(name, version)
             for name in dict.fromkeys([pointer.name, *(one.name for one in pointer.served)])
             for version in reversed(self.versions(name))
         ]
@@ -243,23 +244,65 @@ class ModelStore:
             ModelUnavailable: the version has not been published.
         """
         where = folder(name, version)
-        try:
+        with self._of(name, version):
             bundle = read_bundle(
                 self.store.read(f"{where}/model.json"),
                 lambda: self.store.read(f"{where}/model.onnx"),
                 remedy=self._remedy(name, version),
             )
+        self._check_named(bundle.card, name, version)
+        return bundle
+
+    def card(self, name: str, version: str) -> ModelCard:
+        """Read the card of a published version, and no other file of it.
+
+        Raises:
+            BundleError: the card is corrupt or belongs to another version.
+            ModelUnavailable: the version has not been published.
+        """
+        with self._of(name, version):
+            content = self.store.read(f"{folder(name, version)}/model.json")
+        card = read_card(content, self._remedy(name, version))
+        self._check_named(card, name, version)
+        return card
+
+    @contextmanager
+    def _of(self, name: str, version: str) -> Iterator[None]:
+        """Translate what the block does not find of a version."""
+        try:
+            yield
         except ObjectNotFound as error:
             raise ModelUnavailable(
-                f"{self.url} does not hold {name} {version}: model.onnx and model.json were needed in {where}. "
-                f"{self._remedy(name, version)}"
+                f"{self.url} does not hold {name} {version}: model.onnx and model.json were needed in "
+                f"{folder(name, version)}. {self._remedy(name, version)}"
             ) from error
-        if (bundle.card.name, bundle.card.version) != (name, version):
+
+    def _check_named(self, card: ModelCard, name: str, version: str) -> None:
+        """Check that a card is of the version in whose folder it lies."""
+        if (card.name, card.version) != (name, version):
             raise BundleError(
-                f"{where} in {self.url} holds {bundle.card.name} {bundle.card.version}. Publish {name} {version} "
+                f"{folder(name, version)} in {self.url} holds {card.name} {card.version}. Publish {name} {version} "
                 "again under a new version."
             )
-        return bundle
+
+    def differs(self, card: ModelCard) -> bool:
+        """Whether the number of a version was published with other content, as where a registry was replaced.
+
+        A published card that is damaged is not other content: the version can restore it.
+        """
+        try:
+            return not _same(self.card(card.name, card.version), card)
+        except (BundleError, ModelUnavailable):
+            return False
+
+    def check_number(self, card: ModelCard) -> None:
+        """Refuse a version whose number was published with other content.
+
+        Raises:
+            BundleError: it was.
+        """
+        if self.differs(card):
+            raise self._taken(folder(card.name, card.version))
 
     def reference(self, card: ModelCard) -> Reference:
         """Read the reference that drift from a version's training is measured against.
@@ -310,11 +353,11 @@ class ModelStore:
         """The last date that a version was trained on; None of a model that was never published, as a baseline.
 
         Raises:
-            BundleError: the version's files are corrupt.
+            BundleError: the version's card is corrupt.
             ModelUnavailable: other versions are published, and this one is not.
             StoreUnavailable: try again.
         """
-        return self.read(name, version).card.trained_through if self.versions(name) else None
+        return self.card(name, version).trained_through if self.versions(name) else None
 
     def write(self, bundle: Bundle) -> None:
         """Write the files of a bundle, its card last; doing so twice changes nothing but what was damaged meanwhile.
@@ -334,10 +377,7 @@ class ModelStore:
             self._write_once(name, content)
 
     def _restore(self, bundle: Bundle) -> None:
-        """Write files of a published version again that are damaged or missing, if its card is the same.
-
-        A new registry gives the same network another run id.
-        """
+        """Write files of a published version again that are damaged or missing, if its card is the same."""
         card, where = bundle.card, folder(bundle.card.name, bundle.card.version)
         kept = f"{where}/model.json"
         try:
@@ -345,7 +385,7 @@ class ModelStore:
         except BundleError:
             kept = ""
         else:
-            if there.model_copy(update={"run_id": card.run_id}) != card:
+            if not _same(there, card):
                 raise self._taken(where)
         for name, content in files(bundle).items():
             if name != kept and self._content(name) != content:
@@ -359,8 +399,8 @@ class ModelStore:
 
     def _taken(self, name: str) -> BundleError:
         return BundleError(
-            f"{name} in {self.url} exists with other content, and published versions never change. Register the model "
-            "again for a new version."
+            f"{name} in {self.url} exists with other content, and published versions never change: the number was "
+            "given twice, as where a registry was replaced. Train again: the new version gets a number of its own."
         )
 
     def _write_once(self, name: str, content: bytes) -> None:
@@ -369,6 +409,11 @@ class ModelStore:
         except PreconditionFailed:
             if self.store.read(name) != content:
                 raise self._taken(name) from None
+
+
+def _same(card: ModelCard, other: ModelCard) -> bool:
+    """Whether two cards are of the same version; a new registry gives it another run id."""
+    return card.model_copy(update={"run_id": other.run_id}) == other
 
 
 def _stands(pointer: Pointer, card: ModelCard) -> str:

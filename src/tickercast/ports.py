@@ -625,6 +625,27 @@ class ModelRegistry(Protocol):
             StoreUnavailable: try again.
         """
 
+    def newest(self, name: str) -> int:
+        """The greatest number that a version has or that is left out; 0 where there is none.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+
+    def number_after(self, name: str, number: int) -> None:
+        """Leave out all numbers up to one: the versions that are registered from now on get greater ones.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep other processes from what the block does in this way, too; a tracking server keeps nobody out.
+
+        Raises:
+            StoreUnavailable: another process does it all the time.
+        """
+
 
 # ---------------------------------------------------------------- drift
 

@@ -473,3 +473,17 @@ def test_a_server_without_its_database_and_files_is_refused_with_a_sentence() ->
     done = subprocess.run(words, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "MLFLOW_ARTIFACTS_DESTINATION (gs://BUCKET/FOLDER) were needed" in done.stderr
+
+
+def test_numbers_that_are_left_out_are_given_to_no_version(registry: MlflowRegistry, bundle: Bundle) -> None:
+    named = replace(bundle, card=bundle.card.model_copy(update={"name": "left-out"}))
+    assert registry.newest("left-out") == 0
+    with registry.alone():
+        registry.number_after("left-out", 3)
+    assert registry.newest("left-out") == 3
+    assert registry.aliased("left-out", "challenger") is None
+    assert [registry.register(named, RunRecord()).card.version for _ in range(2)] == ["4", "5"]
+    assert [found.card.version for found in registry.versions("left-out")] == ["5", "4"]
+    assert registry.newest("left-out") == 5
+    with pytest.raises(BundleError):
+        registry.bundle("left-out", "3")

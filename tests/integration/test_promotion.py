@@ -1,7 +1,8 @@
 """From a registered challenger to what is served, with the real registry and store."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from tickercast import config, engines
 from tickercast.app import App
 from tickercast.backends.object_store.local import LocalObjectStore
+from tickercast.backends.registry.mlflow import MlflowRegistry
 from tickercast.cli import app as cli
 from tickercast.domain.cards.model_card import CHAMPION_ALIAS, MODEL, Bundle, Pointer
 from tickercast.domain.measures.evaluation import loss_ratio
@@ -44,9 +46,10 @@ UNSEEN = date(2010, 12, 31)
 
 @pytest.fixture
 def registry(workspace: Path) -> ModelRegistry:
-    app = App()
-    seed(app.registry, app.models)
-    return app.registry
+    made = App().registry
+    made.register(shipped(version="", run_id=""), RunRecord(trained_here=False))
+    made.set_alias(MODEL, CHAMPION_ALIAS, "1")
+    return made
 
 
 @pytest.fixture
@@ -120,10 +123,11 @@ def mlflow_client(workspace: Path) -> "MlflowClient":
     return mlflow.MlflowClient(url, url)
 
 
-def test_an_empty_registry_begins_with_the_shipped_champion(registry: ModelRegistry) -> None:
+def test_an_empty_registry_begins_with_the_shipped_champion(workspace: Path) -> None:
     app = App()
-    seed(app.registry, app.models)
-    [first] = registry.versions(MODEL)
+    for _ in range(2):
+        seed(app.registry, app.models)
+    [first] = app.registry.versions(MODEL)
     assert first.card.sha256 == shipped_bundle().card.sha256
     assert "champion" in first.aliases
 
@@ -199,6 +203,73 @@ def test_the_alias_follows_the_pointer_even_where_a_served_version_was_deleted(
     models.rollback(now=NOW)
     follow(registry, models)
     assert registry.aliased(MODEL, CHAMPION_ALIAS) == "1"
+
+
+@pytest.fixture
+def replaced(registry: ModelRegistry, models: ModelStore, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> App:
+    """An application with an empty registry, where versions 1 to 3 are published and 3 is served."""
+    for calibration in (1.1, 1.2):
+        made = registered(registry, calibration=calibration)
+        publish(made, models=models, registry=registry, load=catalogue.load_bundle)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workspace}/another/mlflow.db")
+    monkeypatch.setenv("TICKERCAST_BUCKET", models.url)
+    return App()
+
+
+def test_a_registry_that_was_replaced_numbers_on_from_the_published_versions(replaced: App) -> None:
+    for _ in range(2):
+        seed(replaced.registry, replaced.models)
+        follow(replaced.registry, replaced.models)
+    assert replaced.registry.versions(MODEL) == []
+    assert replaced.registry.aliased(MODEL, CHAMPION_ALIAS) is None
+    made = [registered(replaced.registry).card.version for _ in range(2)]
+    assert made == ["4", "5"]
+    replaced.publish("4")
+    assert replaced.models.pointer().version == replaced.registry.aliased(MODEL, CHAMPION_ALIAS) == "4"
+    seed(replaced.registry, replaced.models)
+    assert registered(replaced.registry).card.version == "6"
+
+
+def test_an_older_copy_of_the_registry_numbers_on_from_the_published_versions(replaced: App) -> None:
+    old = registered(replaced.registry)
+    seed(replaced.registry, replaced.models)
+    assert replaced.registry.aliased(MODEL, CHAMPION_ALIAS) is None, "it does not hold what is served"
+    assert registered(replaced.registry).card.version == "4"
+    assert replaced.registered_models()[3] == []
+    assert replaced.registry.bundle(MODEL, "1").card == old.card
+
+
+def test_another_network_under_a_published_number_is_neither_named_as_served_nor_compared(replaced: App) -> None:
+    """Release 0.2.0 gave these numbers twice."""
+    for _ in range(3):
+        other = registered(replaced.registry, calibration=1.3)
+    follow(replaced.registry, replaced.models)
+    assert replaced.registry.aliased(MODEL, CHAMPION_ALIAS) is None
+    _, pointer, published, others = replaced.registered_models()
+    assert (pointer.version, published, others) == ("3", ["1", "2", "3"], ["3", "2", "1"])
+    said = (
+        rf"models/{MODEL}/3 in .* exists with other content, .* Train again: the new version gets a number of its own\."
+    )
+    with pytest.raises(BundleError, match=said):
+        replaced.promote(FIRST, LAST, source="sample", version=other.card.version)
+    with pytest.raises(BundleError, match=said):
+        replaced.publish("3")
+
+
+def test_what_another_first_training_has_registered_meanwhile_is_not_registered_again(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, alone = App(), MlflowRegistry.alone
+
+    @contextmanager
+    def faster(registry: MlflowRegistry) -> Iterator[None]:
+        App().registry.register(app.models.shipped, RunRecord())
+        with alone(registry):
+            yield
+
+    monkeypatch.setattr(MlflowRegistry, "alone", faster)
+    seed(app.registry, app.models)
+    assert [version.card.version for version in app.registry.versions(MODEL)] == ["1"]
 
 
 def test_a_bad_challenger_is_refused_and_a_good_one_promoted_and_rolled_back(

@@ -5,6 +5,7 @@ import importlib.util
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -130,17 +131,19 @@ class Registry:
     url: str = "memory://"
     bundles: list[Bundle] = field(default_factory=list)
     aliases: dict[str, str] = field(default_factory=dict)
+    left_out: int = 0
 
     def register(self, bundle: Bundle, record: RunRecord) -> Bundle:
-        version = str(len(self.bundles) + 1)
+        version = str(self.newest(bundle.card.name) + 1)
         self.bundles.append(bundle.registered(version=version, run_id=f"run-{version}"))
         self.aliases[CHALLENGER_ALIAS] = version
         return self.bundles[-1]
 
     def bundle(self, name: str, version: str) -> Bundle:
-        if not 0 < int(version) <= len(self.bundles):
+        found = [bundle for bundle in self.bundles if bundle.card.version == version]
+        if not found:
             raise BundleError(f"There is no version {version}.")
-        return self.bundles[int(version) - 1]
+        return found[0]
 
     def versions(self, name: str, **_: object) -> Sequence[RegisteredVersion]:
         at = datetime(2024, 1, 1, tzinfo=UTC)
@@ -151,6 +154,15 @@ class Registry:
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
         self.aliases[alias] = version
+
+    def newest(self, name: str) -> int:
+        return max([len(self.bundles), self.left_out, *(int(bundle.card.version) for bundle in self.bundles)])
+
+    def number_after(self, name: str, number: int) -> None:
+        self.left_out = number
+
+    def alone(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 class Reporter:

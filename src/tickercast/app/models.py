@@ -335,14 +335,20 @@ class Models(Ports):
 
     def registered_models(
         self, *, on_failure: Callable[[str, BundleError], None] = nothing
-    ) -> tuple[Sequence[RegisteredVersion], Pointer, list[str]]:
+    ) -> tuple[Sequence[RegisteredVersion], Pointer, list[str], list[str]]:
         """The registered versions of daily bars, the pointer at what is served, and the published versions.
 
         Args:
             on_failure: called with each registered version that cannot be read, and why.
+
+        Returns:
+            Last the registered versions whose number was published with other content, as where a registry was
+            replaced.
         """
         pointer = self.models.pointer() if self.models.generation() else self.models.shipped_pointer
-        return self.registry.versions(MODEL, on_failure=on_failure), pointer, self.models.versions(MODEL)
+        versions = self.registry.versions(MODEL, on_failure=on_failure)
+        others = [version.card.version for version in versions if self.models.differs(version.card)]
+        return versions, pointer, self.models.versions(MODEL), others
 
     def hourly_versions(self) -> tuple[Sequence[PublishedVersion], Pointer]:
         """The published versions of the models of hours, and the pointer at them; those of directions where served.

@@ -77,6 +77,21 @@ class BucketRegistry:
         with self._changed() as registry:
             registry.set_alias(name, alias, version)
 
+    def newest(self, name: str) -> int:
+        """The greatest number that a version has or that is left out; see `ModelRegistry.newest`."""
+        return self._current().newest(name)
+
+    def number_after(self, name: str, number: int) -> None:
+        """Leave out all numbers up to one; see `ModelRegistry.number_after`."""
+        with self._changed() as registry:
+            registry.number_after(name, number)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the registry; see `ModelRegistry.alone`."""
+        with self._changed():
+            yield
+
     @contextmanager
     def study(self, name: str, record: RunRecord) -> Iterator[StudyLog]:
         """Open the run of a study and hold the registry meanwhile; see `StudyTracker.study`."""

@@ -107,15 +107,16 @@ class MlflowRegistry:
                 _log(client, run_id, replace(record, parameters=parameters, metrics=metrics))
                 _log_bundle(client, run_id, bundle.registered(version="", run_id=run_id))
             _create_if_missing(client, card.name)
-            made = client.create_model_version(
+            made = _make_version(
+                client,
                 card.name,
-                source,
+                source=source,
                 tags=_filters(card),
                 run_id=run_id,
                 model_id=model_id,
                 description=describe(card)[:_DESCRIPTION],
             )
-            registered = bundle.registered(version=str(made.version), run_id=run_id)
+            registered = bundle.registered(version=made, run_id=run_id)
             self._name(client, registered.card)
         return registered
 
@@ -184,6 +185,28 @@ class MlflowRegistry:
                     RegisteredVersion(card, datetime.fromtimestamp(made.creation_timestamp / 1000, UTC), named)
                 )
         return listed
+
+    def newest(self, name: str) -> int:
+        """The greatest number that a version has or that is left out; see `ModelRegistry.newest`."""
+        if self._is_new():
+            return 0
+        with _quiet(), self._client() as client:
+            made = client.search_model_versions(f"name = '{name}'")
+            return max([_left_out(client, name), *(int(version.version) for version in made)])
+
+    def number_after(self, name: str, number: int) -> None:
+        """Leave out all numbers up to one; see `ModelRegistry.number_after`."""
+        with _quiet(), self._client() as client:
+            _create_if_missing(client, name)
+            client.set_registered_model_tag(name, _LEFT_OUT, str(number))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from doing the same to a file meanwhile; see `ModelRegistry.alone`."""
+        with _quiet(), self._client():
+            pass  # which makes the folder of the file
+        with self._alone():
+            yield
 
     def _files(self, name: str, version: str, run_id: str | None) -> "_Files":
         return _Files(name, version, run_id, self._url)
@@ -262,9 +285,8 @@ class MlflowRegistry:
         if not self._url.startswith(_SQLITE):
             yield
             return
-        lock = FileLock(f"{self._file()}.lock", mode=0o600)
         try:
-            lock.acquire(timeout=_MAKING_S)
+            self._lock.acquire(timeout=_MAKING_S)
         except Timeout as error:
             raise StoreUnavailable(
                 f"{self._file()} has been in the making by another process for two minutes. Wait until that has ended, "
@@ -273,7 +295,12 @@ class MlflowRegistry:
         try:
             yield
         finally:
-            lock.release()
+            self._lock.release()
+
+    @functools.cached_property
+    def _lock(self) -> FileLock:
+        """The lock of the file, which its holder may take again."""
+        return FileLock(f"{self._file()}.lock", mode=0o600)
 
     def _waiting(self) -> AbstractContextManager[None]:
         return logs.waiting_for(f"waiting for MLflow at {self._url}")
@@ -456,6 +483,23 @@ def _card_file(card: ModelCard) -> bytes:
 def _create_if_missing(client: "MlflowClient", name: str) -> None:
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name)
+
+
+def _make_version(client: "MlflowClient", name: str, **options: Any) -> str:
+    """Make a version, and return its number, which MLflow chooses: those that are left out are used up before."""
+    left_out = _left_out(client, name)
+    while int((made := client.create_model_version(name, **options)).version) <= left_out:
+        client.delete_model_version(name, made.version)
+    return str(made.version)
+
+
+_LEFT_OUT = "tickercast.numbers_left_out"
+
+
+def _left_out(client: "MlflowClient", name: str) -> int:
+    """The number up to which a model's versions get none."""
+    found = client.search_registered_models(f"name = '{name}'")
+    return int(found[0].tags.get(_LEFT_OUT, 0)) if found else 0
 
 
 @dataclass(frozen=True)

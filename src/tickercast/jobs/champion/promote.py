@@ -57,11 +57,13 @@ def promote(
 
     Raises:
         UsageError: there is nothing to compare, or a model was trained on the dates.
+        BundleError: the challenger's number was published with other content.
         Permanent: no symbol can be read; the reason of the first.
         PreconditionFailed: another version is served by now.
         Transient: try again.
     """
     compared_with, served = models.generation(), models.pointer()
+    models.check_number(challenger.card)
     _check(challenger, champion, first, served.baseline)
     comparison = compare(
         challenger,

@@ -11,7 +11,8 @@ from tickercast.ports import ModelRegistry, RunRecord
 def seed(registry: ModelRegistry, models: ModelStore) -> None:
     """Register each shipped model as the first version of its name, where the registry has none; see `follow`, too.
 
-    A version that cannot be read counts: it has taken the number, and another would not be the first.
+    A version that cannot be read counts: it has taken the number, and another would not be the first. Where newer
+    versions are published than the registry has, as after its loss, what is registered later gets numbers after theirs.
 
     Args:
         registry: where versions are registered.
@@ -22,9 +23,10 @@ def seed(registry: ModelRegistry, models: ModelStore) -> None:
         StoreUnavailable: try again.
     """
     shipped = list(models.shipped_bundles())
-    for bundle in shipped:
-        if not _is_known(registry, bundle):
-            registry.register(bundle, RunRecord({"source": "shipped with the package"}, trained_here=False))
+    if any(_is_behind(registry, models, bundle) for bundle in shipped):
+        with registry.alone():
+            for bundle in shipped:
+                _seed(registry, models, bundle)
     if shipped and registry.aliased(models.shipped_pointer.name, CHAMPION_ALIAS) is None:
         follow(registry, models)
 
@@ -40,13 +42,31 @@ def follow(registry: ModelRegistry, models: ModelStore) -> None:
         BundleError: the pointer is corrupt.
         StoreUnavailable: try again.
     """
-    served = models.pointer() if models.generation() else models.shipped_pointer
-    if registry.aliased(served.name, CHAMPION_ALIAS) != served.version:
-        with suppress(BundleError):  # it was deleted there, or never registered, as the tables of each month are not
+    is_published = bool(models.generation())
+    served = models.pointer() if is_published else models.shipped_pointer
+    if registry.aliased(served.name, CHAMPION_ALIAS) == served.version:
+        return
+    with suppress(BundleError):  # it was deleted there, or never registered, as the tables of each month are not
+        registered = registry.bundle(served.name, served.version)
+        if not (is_published and models.differs(registered.card)):
             registry.set_alias(served.name, CHAMPION_ALIAS, served.version)
 
 
-def _is_known(registry: ModelRegistry, bundle: Bundle) -> bool:
-    """Whether the registry has a version of a bundle's name, whether it can be read or not."""
-    unreadable: dict[str, BundleError] = {}
-    return bool(registry.versions(bundle.card.name, on_failure=unreadable.__setitem__) or unreadable)
+def _is_behind(registry: ModelRegistry, models: ModelStore, shipped: Bundle) -> bool:
+    """Whether the registry has no version of a shipped model's name, or older ones than are published."""
+    return registry.newest(shipped.card.name) < max(_published(models, shipped), 1)
+
+
+def _seed(registry: ModelRegistry, models: ModelStore, shipped: Bundle) -> None:
+    name, published = shipped.card.name, _published(models, shipped)
+    is_taken = published > 0 and models.differs(shipped.card)
+    if not registry.newest(name) and not is_taken:
+        registry.register(shipped, RunRecord({"source": "shipped with the package"}, trained_here=False))
+    if registry.newest(name) < published:
+        registry.number_after(name, published)
+
+
+def _published(models: ModelStore, shipped: Bundle) -> int:
+    """The newest published number of a shipped model's name; 0 of tables of hours, which are not registered."""
+    versions = [] if shipped.card.hour_tables else models.versions(shipped.card.name)
+    return max(map(int, versions), default=0)
