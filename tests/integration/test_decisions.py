@@ -16,7 +16,7 @@ from tickercast.errors import StoreUnavailable
 from tickercast.jobs.champion.decisions import Decided, carry_out, decided_by, finish_decisions
 from tickercast.jobs.champion.probation import review_probation, sessions_since_rollback
 from tickercast.jobs.champion.scores import Scores, read_scores
-from tickercast.jobs.daily.retrain import TrainingPlan, plan_training
+from tickercast.jobs.daily.retrain import TrainingPlan, plan_training, train_challenger
 from tickercast.ports import RunRecord
 from tickercast.show.day import day_lines
 
@@ -70,6 +70,42 @@ def test_the_alias_of_the_registry_follows_what_is_served_each_day(evening: Even
     evening.app.models.rollback(now=evening.now())
     evening.run()
     assert evening.registry.aliased(MODEL, CHAMPION_ALIAS) == evening.app.models.pointer().version == "1"
+
+
+def test_a_winner_of_an_evening_after_the_registry_was_lost_is_served_under_a_number_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = Evening(tmp_path, day=DAY)
+    before.begin(calibration=3.0)
+    evening = Evening(tmp_path, day=DAY, calibration=1.0)
+    assert evening.run().decided.decision == "promoted"
+    assert evening.app.models.pointer().version == evening.registry.aliased(MODEL, CHAMPION_ALIAS) == "2"
+    assert rows(evening)[-1][1] == "promoted"
+
+
+def test_a_challenger_whose_number_was_published_with_other_content_is_registered_again(evening: Evening) -> None:
+    def train() -> str:
+        made = train_challenger(
+            market(evening),
+            TrainingPlan(True, "", through=date(2023, 6, 30)),
+            fit=evening.fit,
+            tuning=lambda *_: pytest.fail("nothing is tuned"),
+            baselines=evening.app.evaluation_baselines,
+            models=evening.app.models,
+            registry=evening.registry,
+            warehouse=evening.warehouse,
+            picture=evening.app.draw_evaluation,
+            seeds=(1,),
+        )
+        return made.card.version
+
+    assert train() == train() == "4"
+    other = Fitted(date(2022, 12, 30), 1.5).bundle().registered(version="4", run_id="of another registry")
+    evening.app.models.write(other)
+    evening.calibration = 2.0  # of a further training
+    assert train() == train() == "5"
+    assert evening.registry.bundle(MODEL, "5").card.calibration == 1.0
 
 
 # ---------------------------------------------------------------- a later day

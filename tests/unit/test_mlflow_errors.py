@@ -191,8 +191,8 @@ def test_a_file_that_is_not_there_is_read_as_empty_and_not_made(tmp_path: Path) 
 
 def test_a_list_of_models_in_a_new_home_writes_nothing(tmp_path: Path) -> None:
     app = App(Settings(home=str(tmp_path / "home"), mlflow_tracking_uri=f"sqlite:///{tmp_path}/home/mlflow.db"))
-    versions, pointer, published = app.registered_models()
-    assert (versions, pointer, published) == ([], app.models.shipped_pointer, [])
+    versions, pointer, published, others = app.registered_models()
+    assert (versions, pointer, published, others) == ([], app.models.shipped_pointer, [], [])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -162,9 +162,24 @@ DISAGREE = "and the pointer, which decides, version 2. The next daily run sets t
 def test_a_list_of_models_says_where_the_registry_and_the_pointer_disagree(
     versions: list[RegisteredVersion], served: str, said: str
 ) -> None:
-    text = shown(tables.models_table(versions, Pointer(name="tickercast-lstm", version=served), [], "1"))
+    text = shown(tables.models_table(versions, Pointer(name="tickercast-lstm", version=served), [], shipped="1"))
     assert " ".join(text.split()).endswith(said)
     assert ("loss / ewma-t" in text) == bool(versions), "no table of nothing"
+
+
+def test_a_list_of_models_names_no_other_network_as_served_or_published() -> None:
+    """A registry that was replaced gave the numbers of published versions to others."""
+    versions = [listed("3"), listed("2", "champion"), listed("1")]
+    pointer = Pointer(name="tickercast-lstm", version="2")
+    text = shown(tables.models_table(versions, pointer, ["1", "2", "3"], ["3", "2"], shipped="1"))
+    stands = [line.split()[-1] for line in text.splitlines() if line.strip()[:1].isdigit()]
+    assert stands == ["registered", "registered", "published"]
+    assert " ".join(text.split()).endswith(
+        "tickercast-lstm version 2 can be read from the bucket alone, not from the registry. It serves on; to serve "
+        "another, publish a version that is listed. Other networks were published under these numbers of the registry, "
+        "which was replaced: 2, 3. Published versions never change, so these cannot be served. What is trained from "
+        "now on gets numbers of its own."
+    )
 
 
 @pytest.mark.parametrize(

@@ -443,7 +443,7 @@ def models(every: Every = "1d") -> None:
             complain(str(reason))
         if not found[0] and not unreadable:
             say("No version is registered yet: the first training creates the registry.")
-        print_table(models_table(*found, service.models.shipped_pointer.version))
+        print_table(models_table(*found, shipped=service.models.shipped_pointer.version))
     else:
         print_table(hourly_models_table(*service.hourly_versions()))
 

@@ -347,7 +347,12 @@ _NAMED = 20
 
 
 def models_table(
-    versions: Sequence[RegisteredVersion], pointer: Pointer, published: Sequence[str], shipped: str
+    versions: Sequence[RegisteredVersion],
+    pointer: Pointer,
+    published: Sequence[str],
+    others: Sequence[str] = (),
+    *,
+    shipped: str,
 ) -> RenderableType:
     """The registered versions, newest first, with aliases and what is published or served; where none is, no table.
 
@@ -355,6 +360,7 @@ def models_table(
         versions: those that the registry holds.
         pointer: what is served.
         published: the published versions.
+        others: the registered versions whose number was published with other content.
         shipped: the version that comes with the package.
     """
     served, stands_served = pointer.version, "demoted" if pointer.baseline else "served"
@@ -366,11 +372,13 @@ def models_table(
         measured = [f"{card.metrics[name]:.4f}" if name in card.metrics else "–" for name in _MEASURED.values()]
         stands = "published" if card.version in published else "registered"
         stands = stands_served if card.version == served else stands
+        stands = "registered" if card.version in others else stands
         registered = f"{version.registered_at:%Y-%m-%d %H:%M}"
         table.add_row(
             card.version, registered, str(card.trained_through), *measured, ", ".join(version.aliases), stands
         )
-    notes = [*_baseline_notes(pointer), *_registry_notes(versions, pointer, shipped)]
+    same = [version for version in versions if version.card.version not in others]
+    notes = [*_baseline_notes(pointer), *_registry_notes(same, pointer, shipped), *_number_notes(others)]
     return Group(*([table] if versions else []), *map(Text, notes))
 
 
@@ -409,6 +417,16 @@ def _registry_notes(versions: Sequence[RegisteredVersion], pointer: Pointer, shi
     return [
         f"The registry's alias champion {seen}, and the pointer, which decides, version {pointer.version}. The next "
         "daily run sets the alias."
+    ]
+
+
+def _number_notes(others: Sequence[str]) -> list[str]:
+    if not others:
+        return []
+    numbers = ", ".join(sorted(others, key=int))
+    return [
+        f"Other networks were published under these numbers of the registry, which was replaced: {numbers}. Published "
+        "versions never change, so these cannot be served. What is trained from now on gets numbers of its own."
     ]
 
 

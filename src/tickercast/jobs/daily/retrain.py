@@ -25,7 +25,7 @@ from tickercast.jobs.champion.promote import Comparison, compare
 from tickercast.jobs.training.evaluate import Baselines
 from tickercast.jobs.training.train import Fit, Picture, fingerprint, train
 from tickercast.model_store import ModelStore
-from tickercast.ports import ModelRegistry, Warehouse
+from tickercast.ports import ModelRegistry, RunRecord, Warehouse
 from tickercast.reading.events import results_days
 
 SEEDS = (1, 2, 3, 4, 5)
@@ -126,6 +126,7 @@ def train_challenger(
     fit: Fit,
     tuning: Tuning,
     baselines: Baselines,
+    models: ModelStore,
     registry: ModelRegistry,
     warehouse: Warehouse,
     picture: Picture,
@@ -134,7 +135,8 @@ def train_challenger(
 ) -> Bundle:
     """Train and register a challenger, or find the one that was registered from the same training.
 
-    It learns from the results days that are stored, too.
+    It learns from the results days that are stored, too. One whose number was published with other content, as where
+    the registry was replaced, is registered again for a number that can be published.
 
     Raises:
         TooFewSessions: there are too few sessions to train on.
@@ -148,7 +150,8 @@ def train_challenger(
     for version in registry.versions(MODEL):
         if version.card.fingerprint == digest:
             with suppress(BundleError):  # damaged, and so trained again
-                return registry.bundle(MODEL, version.card.version)
+                found = registry.bundle(MODEL, version.card.version)
+                return _renumbered(found, registry) if models.differs(found.card) else found
     return train(
         market.source,
         market.symbols,
@@ -164,6 +167,11 @@ def train_challenger(
         results=results,
         on_progress=on_progress,
     )
+
+
+def _renumbered(found: Bundle, registry: ModelRegistry) -> Bundle:
+    record = RunRecord({"source": f"version {found.card.version}, whose number is published"}, trained_here=False)
+    return registry.register(found, record)
 
 
 def evaluate_challenger(

@@ -627,6 +627,7 @@ def _contest(step: _Steps, market: Market, planned: TrainingPlan, on_progress: C
         fit=services.fit,
         tuning=services.tuned_recipe,
         baselines=services.evaluation_baselines,
+        models=services.models,
         warehouse=services.warehouse,
         registry=services.registry,
         picture=services.draw_evaluation,
