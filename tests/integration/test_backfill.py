@@ -23,7 +23,7 @@ from tickercast.domain.bars import Bars
 from tickercast.domain.cards.model_card import Bundle, Pointer
 from tickercast.domain.files.price_files import to_csv
 from tickercast.domain.forecast import Origin, Predictor, Role, Served
-from tickercast.errors import StoreUnavailable, UsageError
+from tickercast.errors import BundleError, StoreUnavailable, UsageError
 from tickercast.jobs.requests.backfill import Backfilled, BackfillPlan, Part, plan_backfill, send_part
 from tickercast.jobs.serving.past_models import Lineup, PastModels
 from tickercast.model_store import ModelStore
@@ -274,6 +274,54 @@ def test_a_version_is_loaded_once_and_one_that_is_published_later_is_found(versi
     assert versions.loaded == ["2"]
     versions.publish("4", date(2012, 12, 31))
     assert past(date(2016, 1, 4)).models[0].model.version == "4"
+
+
+def test_a_version_that_was_rolled_back_makes_no_backfill(versions: Versions) -> None:
+    versions.models.point(Pointer(name="tickercast-lstm", version="1").pointing("2").pointing("3"))
+    past = PastModels(versions.models, versions.served, versions.load)
+    assert past(date(2019, 1, 1)).models[0].model.version == "3"
+    versions.champion = versions.models.rollback(now=NOW).card.version
+    assert past(date(2019, 1, 1)).models[0].model.version == "2"
+    versions.publish("4", date(2020, 12, 31))
+    versions.models.point(Pointer(name="tickercast-lstm", version="1").pointing("2").pointing("4"))
+    assert [past(date(2019 + 2 * each, 1, 1)).models[0].model.version for each in (0, 1)] == ["2", "4"]
+
+
+def test_a_pointer_that_names_nothing_served_before_keeps_older_versions(versions: Versions) -> None:
+    versions.models.point(Pointer(name="tickercast-lstm", version="2"))
+    versions.champion = "2"
+    past = PastModels(versions.models, versions.served, versions.load)
+    assert [past(date(year, 1, 1)).models[0].model.version for year in (2012, 2019)] == ["1", "2"]
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "model.json"])
+def test_a_damaged_version_stops_no_backfill_that_it_would_not_make(
+    versions: Versions, caplog: pytest.LogCaptureFixture, file: str
+) -> None:
+    versions.store.write(f"models/tickercast-lstm/2/{file}", b"truncated")
+    past = PastModels(versions.models, versions.served, versions.load)
+    assert [past(date(year, 1, 1)).models[0].model.version for year in (2012, 2019)] == ["1", "3"]
+    is_card = file == "model.json"
+    assert ("Version 2 makes no backfill: model.json does not parse" in caplog.text) == is_card
+    if is_card:
+        assert past(date(2017, 1, 3)).models[0].model.version == "1"
+    else:
+        with pytest.raises(BundleError, match=r"The ONNX file of tickercast-lstm 2 has sha256 .* tickercast publish"):
+            past(date(2017, 1, 3))
+
+
+def test_another_champion_is_not_taken_for_versions_of_the_one_before(versions: Versions) -> None:
+    served = list[Served]()
+    past = PastModels(versions.models, lambda: served, versions.load)
+    served[:] = versions.served()
+    past(date(2016, 1, 4))
+    card = shipped().card.model_copy(update={"name": "other", "version": "2", "trained_through": date(2012, 12, 31)})
+    versions.models.write(replace(shipped(), card=card))
+    versions.models.point(Pointer(name="other", version="2"))
+    model = Champion()
+    model.name, model.version = "other", "2"
+    served[:] = [Served(model, Role.CHAMPION)]
+    assert past(date(2016, 1, 4)).note == "backfilled: other 2 was trained through 2012-12-31"
 
 
 def test_the_label_reaches_the_ledger_and_the_report(backfill: Backfill, versions: Versions) -> None:
