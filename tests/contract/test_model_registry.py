@@ -431,7 +431,7 @@ def test_a_version_that_cannot_take_its_alias_is_registered_and_the_log_says_so(
     monkeypatch.setattr(type(client_of(registry)), "set_registered_model_alias", unreachable)
     made = registry.register(named, RunRecord())
     assert registry.bundle("without-an-alias", "1") == made
-    assert "without-an-alias 1 is registered; name it by its number, since it may lack the alias" in caplog.text
+    assert "without-an-alias 1 is registered, and may lack the alias challenger" in caplog.text
 
 
 def remove(registry: MlflowRegistry, run_id: str, name: str) -> None:

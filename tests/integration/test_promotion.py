@@ -19,7 +19,7 @@ from tickercast.app import App
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.backends.registry.mlflow import MlflowRegistry
 from tickercast.cli import app as cli
-from tickercast.domain.cards.model_card import CHAMPION_ALIAS, MODEL, Bundle, Pointer
+from tickercast.domain.cards.model_card import CHALLENGER_ALIAS, CHAMPION_ALIAS, MODEL, Bundle, Pointer
 from tickercast.domain.measures.evaluation import loss_ratio
 from tickercast.domain.measures.promotion import Decision, Evidence
 from tickercast.errors import BundleError, Permanent, PreconditionFailed, UsageError
@@ -409,6 +409,18 @@ def test_dates_that_a_model_has_seen_are_refused(registry: ModelRegistry, challe
     fresher = registered(registry, trained_through=date(2012, 12, 31))
     with pytest.raises(UsageError, match=r"challenger was trained through 2012-12-31.*--from"):
         challenge(fresher)
+
+
+def test_the_version_registered_last_is_the_challenger_even_without_the_alias(
+    registry: ModelRegistry, models: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training that was killed after it made its version leaves that without the alias."""
+    registered(registry)
+    fresher = registered(registry, trained_through=date(2012, 12, 31))
+    registry.set_alias(MODEL, CHALLENGER_ALIAS, "2")
+    monkeypatch.setenv("TICKERCAST_BUCKET", models.url)
+    with pytest.raises(UsageError, match=f"challenger was trained through {fresher.card.trained_through}"):
+        App().promote(FIRST, LAST, source="sample")
 
 
 def test_what_is_served_is_no_challenger(challenge: Callable[..., Decision], models: ModelStore) -> None:

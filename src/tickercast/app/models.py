@@ -12,7 +12,6 @@ from tickercast.app.ports import Ports, nothing
 from tickercast.app.telling import Telling
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.cards.model_card import (
-    CHALLENGER_ALIAS,
     MODEL,
     Bundle,
     Pointer,
@@ -381,7 +380,7 @@ class Models(Ports):
             first: the first date to forecast from; neither model may have seen it.
             last: the last date to forecast from.
             source: the market data.
-            version: the challenger; the version registered last by default.
+            version: the challenger; the version registered last by default, whether it has the alias or not.
             symbols: only these; empty: all that the source holds.
             events: results days that the models may read; see `results_of`.
             on_progress: called with the forecasts made and their total.
@@ -393,7 +392,7 @@ class Models(Ports):
         first, last = parse_day(first), parse_day(last)
         check_published([self.models], self.tables)
         publish_shipped(self.models)
-        challenger = self.registry.bundle(MODEL, version or self._aliased(CHALLENGER_ALIAS))
+        challenger = self.registry.bundle(MODEL, version or self._registered_last())
         data = Telling(self.market_data(source), on_findings)
         chosen = parse_symbols(symbols) or data.symbols()
         decision = promote(
@@ -447,10 +446,12 @@ class Models(Ports):
         store = self.direction_store if direction else self.store_of(frequency)
         return store.rollback(to, now=self.now())
 
-    def _aliased(self, alias: str) -> str:
-        version = self.registry.aliased(MODEL, alias)
-        if version is None:
+    def _registered_last(self) -> str:
+        """The newest registered version, even if it cannot be read; a killed training may have left it no alias."""
+        unreadable: dict[str, BundleError] = {}
+        found = [made.card.version for made in self.registry.versions(MODEL, on_failure=unreadable.__setitem__)]
+        if not found and not unreadable:
             raise UsageError(
-                f"{self.registry.url} has no {alias} of {MODEL}. Train one: tickercast train --source sample."
+                f"{self.registry.url} has no version of {MODEL}. Train one: tickercast train --source sample."
             )
-        return version
+        return max([*found, *unreadable], key=int)

@@ -128,7 +128,7 @@ class MlflowRegistry:
                 client.set_registered_model_alias(card.name, CHALLENGER_ALIAS, card.version)
         except TickercastError as error:  # it is registered: to fail now would have it registered again
             log.warning(
-                "%s %s is registered; name it by its number, since it may lack the alias %s. The reason: %s",
+                "%s %s is registered, and may lack the alias %s. The reason: %s",
                 card.name,
                 card.version,
                 CHALLENGER_ALIAS,
