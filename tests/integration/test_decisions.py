@@ -13,7 +13,7 @@ from tickercast.domain.frequency import DAILY
 from tickercast.domain.learning.market import FetchedBars, Market
 from tickercast.domain.measures.promotion import Condition, Realised
 from tickercast.errors import StoreUnavailable
-from tickercast.jobs.champion.decisions import Decided, carry_out, decided_by, finish_decisions
+from tickercast.jobs.champion.decisions import Decided, carry_out, decided_by, decisions, finish_decisions
 from tickercast.jobs.champion.probation import review_probation, sessions_since_rollback
 from tickercast.jobs.champion.scores import Scores, read_scores
 from tickercast.jobs.daily.retrain import TrainingPlan, plan_training, train_challenger
@@ -271,7 +271,7 @@ def test_a_rollback_by_hand_is_not_undone_for_ten_sessions(evening: Evening) -> 
 
 def test_the_later_of_two_rollbacks_counts_and_none_of_a_later_day(evening: Evening) -> None:
     def since(day: date, pointer: Pointer) -> int | None:
-        return sessions_since_rollback(market(evening, day), evening.warehouse, pointer)
+        return sessions_since_rollback(market(evening, day), decisions(evening.warehouse, MODEL), pointer)
 
     record(evening, decision(DAY, "promoted", "1", "2"))
     record(evening, decision(LATER, "rolled back", "2", "1"))
@@ -293,7 +293,7 @@ def test_sessions_are_those_of_the_exchange_with_the_fewest_however_symbols_are_
     by_hand = Pointer(name=MODEL, version="1").model_copy(
         update={"rolled_back_at": datetime(2024, 6, 10, 12, tzinfo=UTC)}
     )
-    assert sessions_since_rollback(mixed, evening.warehouse, by_hand) == 9
+    assert sessions_since_rollback(mixed, decisions(evening.warehouse, MODEL), by_hand) == 9
 
 
 def test_a_rollback_goes_to_what_was_served_and_not_to_what_was_rolled_back(evening: Evening) -> None:

@@ -648,9 +648,10 @@ def test_a_decision_that_the_first_edition_only_wrote_down_is_carried_out(old: O
     content = _decision(day, champion_version="2", challenger_version="3")
     app.models.store.write(f"decisions/{MODEL}/{day}/promotion.json", content)
     third = shipped_bundle()
-    app.models.write(replace(third, card=third.card.model_copy(update={"version": "3"})))
+    third = replace(third, card=third.card.model_copy(update={"version": "3"}))
+    app.models.write(third)
     app.provision()
-    registry, now = Registry(), datetime(2023, 8, 21, 23, tzinfo=UTC)
+    registry, now = Registry(bundles=[third]), datetime(2023, 8, 21, 23, tzinfo=UTC)
     again = Decided(
         day=day, kind="promotion", decision="kept", reason="another run", model_name=MODEL, champion_version="2"
     )

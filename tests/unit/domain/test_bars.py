@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from tickercast.domain.files.price_files import read_prices, to_parquet
 from tickercast.errors import InvalidBars, NoRecentBars
 
 MakeBars = Callable[..., Bars]
+
+NOW = datetime(2023, 7, 22, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -171,7 +174,7 @@ def test_bars_of_ones_own_that_no_file_would_give_are_refused(make_bars: MakeBar
     name, change, said = ODD[case]
     columns = dict(make_bars(sessions=5).columns)
     with pytest.raises(InvalidBars) as refused:
-        check_bars([Bars("MSFT", {**columns, name: change(columns[name])})])
+        check_bars([Bars("MSFT", {**columns, name: change(columns[name])})], NOW)
     assert said in str(refused.value)
 
 
@@ -185,17 +188,17 @@ def test_bars_without_a_column_or_a_symbol_are_refused(make_bars: MakeBars) -> N
     bars, hours = make_bars(sessions=5), make_hours(hours=5)
     lacking = {name: values for name, values in bars.columns.items() if name != "volume"}
     with pytest.raises(InvalidBars, match="The table of MSFT has no column volume: session_date, open"):
-        check_bars([Bars("MSFT", lacking)])
+        check_bars([Bars("MSFT", lacking)], NOW)
     for symbol in ("msft", "M S", 5):
         with pytest.raises(InvalidBars, match=f"Bars are of '{symbol}': a symbol in upper case was needed"):
-            check_bars([Bars(symbol, bars.columns)])  # type: ignore[arg-type]
+            check_bars([Bars(symbol, bars.columns)], NOW)  # type: ignore[arg-type]
     with pytest.raises(InvalidBars, match="has the bar of 2022-01-03 03:00 UTC after that of 2022-01-03 04:00 UTC"):
-        check_bars([Bars("BTCUSDT", {name: values[::-1] for name, values in hours.columns.items()})])
+        check_bars([Bars("BTCUSDT", {name: values[::-1] for name, values in hours.columns.items()})], NOW)
 
 
 def test_bars_of_files_and_whole_numbers_are_in_order(series: list[Bars]) -> None:
     whole = {name: values if values.dtype.kind == "M" else np.full(5, 3) for name, values in series[0].columns.items()}
-    check_bars([*series, series[0].rows(0, 0), make_hours(hours=5), Bars("MSFT", whole)])
+    check_bars([*series, series[0].rows(0, 0), make_hours(hours=5), Bars("MSFT", whole)], NOW)
 
 
 def test_a_refused_symbol_is_not_in_a_reading_and_says_why_where_it_is_taken(make_bars: MakeBars) -> None:

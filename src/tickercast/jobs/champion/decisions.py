@@ -247,13 +247,9 @@ def after(rows: pd.DataFrame, day: date) -> pd.DataFrame:
     return rows[rows["day"] > pd.Timestamp(day)]
 
 
-def decided_later(warehouse: Warehouse, name: str, day: date) -> str:
-    """The reason why nothing is decided for a day of the past: a later one has been; empty if none has.
-
-    Raises:
-        WarehouseUnavailable: try again.
-    """
-    later = after(decisions(warehouse, name), day)
+def decided_later(rows: pd.DataFrame, day: date) -> str:
+    """The reason why nothing is decided for a day of the past: `retrains` has a later one; empty if it has none."""
+    later = after(rows, day)
     return "" if later.empty else DECIDED_LATER.format(_newest(later))
 
 

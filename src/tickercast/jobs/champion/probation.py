@@ -45,9 +45,10 @@ def review_probation(
         return carry_out(before, models=models, registry=registry, warehouse=warehouse, now=now)
     if not pointer.shadow:
         return f"version {pointer.version} is not on probation"
-    if later := decided_later(warehouse, pointer.name, market.day):
+    earlier = decisions(warehouse, pointer.name)
+    if later := decided_later(earlier, market.day):
         return later
-    begun = _promoted(decisions(warehouse, pointer.name), pointer.version, market.day) or scores.beside_shadow_since
+    begun = _promoted(earlier, pointer.version, market.day) or scores.beside_shadow_since
     action, reason = review(scores.vs_shadow, _sessions(market, begun) if begun else 0)
     if action == "waiting":
         return reason
@@ -67,15 +68,12 @@ def review_probation(
     return carry_out(decided, models=models, registry=registry, warehouse=warehouse, now=now)
 
 
-def sessions_since_rollback(market: Market, warehouse: Warehouse, pointer: Pointer) -> int | None:
-    """Sessions since a champion was last rolled back, by a decision or by hand; None if none ever was.
+def sessions_since_rollback(market: Market, earlier: pd.DataFrame, pointer: Pointer) -> int | None:
+    """Sessions since a champion was last rolled back, by a row of `retrains` or by hand; None if none ever was.
 
     Whatever was rolled back by hand stays so for the days before, too: who did it knew better.
-
-    Raises:
-        WarehouseUnavailable: try again.
     """
-    decided = _last_day(decisions(warehouse, pointer.name), "rolled back", market.day)
+    decided = _last_day(earlier, "rolled back", market.day)
     by_hand = pointer.rolled_back_at.date() if pointer.rolled_back_at else None
     days = [day for day in (decided, by_hand) if day]
     return _sessions(market, max(days)) if days else None

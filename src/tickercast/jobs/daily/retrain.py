@@ -19,7 +19,14 @@ from tickercast.domain.measures.evaluation import by_group, evaluation_report, l
 from tickercast.domain.measures.intervals import Interval
 from tickercast.domain.measures.promotion import MIN_ORIGINS, Condition, decide, standstill, training
 from tickercast.errors import BundleError, NoRecentBars, Permanent, PreconditionFailed
-from tickercast.jobs.champion.decisions import Decided, carry_out, decided_later, ratio_figures, recorded_decision
+from tickercast.jobs.champion.decisions import (
+    Decided,
+    carry_out,
+    decided_later,
+    decisions,
+    ratio_figures,
+    recorded_decision,
+)
 from tickercast.jobs.champion.probation import sessions_since_rollback
 from tickercast.jobs.champion.promote import Comparison, compare
 from tickercast.jobs.training.evaluate import Baselines
@@ -90,10 +97,11 @@ def plan_training(
     pointer = models.pointer()
     if recorded_decision(models, pointer.name, market.day, "promotion") is not None:
         return TrainingPlan(False, f"{market.day} has been decided already")
-    if later := decided_later(warehouse, pointer.name, market.day):
+    earlier = decisions(warehouse, pointer.name)
+    if later := decided_later(earlier, market.day):
         return TrainingPlan(False, later)
     idle = standstill(
-        on_probation=bool(pointer.shadow), since_rollback=sessions_since_rollback(market, warehouse, pointer)
+        on_probation=bool(pointer.shadow), since_rollback=sessions_since_rollback(market, earlier, pointer)
     )
     if idle:
         return TrainingPlan(False, idle)
